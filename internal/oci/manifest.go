@@ -1,0 +1,198 @@
+package oci
+
+import (
+	"encoding/json"
+	"fmt"
+	"mime"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// Docker's media types, which image-spec does not name.
+const (
+	MediaTypeDockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
+	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
+	mediaTypeDockerSchema1      = "application/vnd.docker.distribution.manifest.v1+json"
+	mediaTypeDockerSchema1JWS   = "application/vnd.docker.distribution.manifest.v1+prettyjws"
+	mediaTypeDockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+)
+
+// MaxManifestSize is the largest manifest that is accepted, in bytes (OCI
+// Distribution 1.1, §Pushing manifests asks for at least 4 MiB).
+const MaxManifestSize = 4 << 20
+
+// maxReferences bounds how many descriptors one manifest may hold.
+const maxReferences = 20_000
+
+// Content is what a manifest refers to.
+type Content struct {
+	MediaType    string
+	Config       *Descriptor
+	Layers       []Descriptor // without non-distributable layers, which need not be present
+	Manifests    []Platform   // an index's children
+	Subject      *Descriptor
+	ArtifactType string // what a referrers list calls this manifest
+	Annotations  map[string]string
+}
+
+// Platform is a child of an index and the platform that it is for.
+type Platform struct {
+	Descriptor
+	OS, Architecture, Variant, OSVersion string
+}
+
+// Key is equal for children of two indexes that are for the same platform.
+func (p Platform) Key() string {
+	return strings.Join([]string{p.OS, p.Architecture, p.Variant, p.OSVersion}, "/")
+}
+
+// Blobs lists the digests of the config and the layers that must be present.
+func (c Content) Blobs() []digest.Digest {
+	var all []digest.Digest
+	if c.Config != nil {
+		all = append(all, c.Config.Digest)
+	}
+	for _, l := range c.Layers {
+		all = append(all, l.Digest)
+	}
+	return all
+}
+
+// Index tells whether the manifest is a list of other manifests.
+func (c Content) Index() bool {
+	return c.MediaType == v1.MediaTypeImageIndex || c.MediaType == MediaTypeDockerManifestList
+}
+
+type manifestDocument struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType"`
+	Config        *v1.Descriptor    `json:"config"`
+	Layers        []v1.Descriptor   `json:"layers"`
+	Blobs         []v1.Descriptor   `json:"blobs"`
+	Manifests     []v1.Descriptor   `json:"manifests"`
+	Subject       *v1.Descriptor    `json:"subject"`
+	Annotations   map[string]string `json:"annotations"`
+}
+
+// ParseManifest reads a manifest that came with the given Content-Type, which may
+// be empty. The error is an *Error with MANIFEST_INVALID. Media types that Larder
+// does not know are kept as they are and refer to nothing, except by subject.
+func ParseManifest(contentType string, content []byte) (Content, error) {
+	var doc manifestDocument
+	if err := json.Unmarshal(content, &doc); err != nil {
+		return Content{}, invalid("the manifest is not valid JSON", err)
+	}
+	mediaType, err := manifestMediaType(contentType, doc)
+	if err != nil {
+		return Content{}, err
+	}
+	if n := len(doc.Layers) + len(doc.Manifests) + len(doc.Blobs); n > maxReferences {
+		return Content{}, invalid(fmt.Sprintf("the manifest refers to %d items: the limit is %d", n, maxReferences), nil)
+	}
+	c := Content{MediaType: mediaType, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations}
+	if c.Subject, err = optional("subject", doc.Subject); err != nil {
+		return Content{}, err
+	}
+	switch mediaType {
+	case v1.MediaTypeImageManifest, MediaTypeDockerManifest:
+		err = c.readImage(doc)
+	case v1.MediaTypeImageIndex, MediaTypeDockerManifestList:
+		err = c.readIndex(doc)
+	}
+	return c, err
+}
+
+func manifestMediaType(contentType string, doc manifestDocument) (string, error) {
+	mediaType := doc.MediaType
+	if contentType != "" {
+		given, _, err := mime.ParseMediaType(contentType)
+		if err != nil {
+			return "", invalid(fmt.Sprintf("Content-Type %q cannot be read", clip(contentType)), err)
+		}
+		if mediaType != "" && given != mediaType {
+			return "", invalid(fmt.Sprintf("Content-Type is %s, but the manifest says that it is %s", clip(given), clip(mediaType)), nil)
+		}
+		mediaType = given
+	}
+	switch {
+	case mediaType == mediaTypeDockerSchema1 || mediaType == mediaTypeDockerSchema1JWS || (doc.SchemaVersion == 1 && mediaType == ""):
+		return "", invalid("Docker schema 1 images are not accepted: convert the image, for example with skopeo copy --format v2s2 SOURCE DESTINATION", nil)
+	case mediaType == "" && doc.Manifests != nil:
+		return v1.MediaTypeImageIndex, nil
+	case mediaType == "" && doc.Config != nil:
+		return v1.MediaTypeImageManifest, nil
+	case mediaType == "":
+		return "", invalid("the manifest has no media type: send a Content-Type", nil)
+	}
+	return mediaType, nil
+}
+
+func (c *Content) readImage(doc manifestDocument) (err error) {
+	if doc.Config == nil {
+		return invalid("the image manifest has no config", nil)
+	}
+	if c.Config, err = optional("config", doc.Config); err != nil {
+		return err
+	}
+	if c.ArtifactType == "" {
+		c.ArtifactType = doc.Config.MediaType
+	}
+	for i, l := range doc.Layers {
+		d, err := descriptor(fmt.Sprintf("layers[%d]", i), l)
+		if err != nil {
+			return err
+		}
+		if !nonDistributable(l.MediaType) {
+			c.Layers = append(c.Layers, d)
+		}
+	}
+	return nil
+}
+
+func (c *Content) readIndex(doc manifestDocument) error {
+	for i, m := range doc.Manifests {
+		d, err := descriptor(fmt.Sprintf("manifests[%d]", i), m)
+		if err != nil {
+			return err
+		}
+		p := Platform{Descriptor: d}
+		if m.Platform != nil {
+			p.OS, p.Architecture, p.Variant, p.OSVersion = m.Platform.OS, m.Platform.Architecture, m.Platform.Variant, m.Platform.OSVersion
+		}
+		c.Manifests = append(c.Manifests, p)
+	}
+	return nil
+}
+
+// nonDistributable layers may stay where their urls point to (OCI Image 1.0,
+// §Non-distributable layers), so a push without them is whole.
+func nonDistributable(mediaType string) bool {
+	return mediaType == mediaTypeDockerForeignLayer ||
+		strings.HasPrefix(mediaType, "application/vnd.oci.image.layer.nondistributable.")
+}
+
+func optional(field string, d *v1.Descriptor) (*Descriptor, error) {
+	if d == nil {
+		return nil, nil
+	}
+	got, err := descriptor(field, *d)
+	return &got, err
+}
+
+func descriptor(field string, d v1.Descriptor) (Descriptor, error) {
+	parsed, err := ParseDigest(string(d.Digest))
+	if err != nil {
+		return Descriptor{}, invalid(fmt.Sprintf("%s has the digest %q, which is not valid", field, clip(string(d.Digest))), err)
+	}
+	if d.Size < 0 {
+		return Descriptor{}, invalid(fmt.Sprintf("%s has the size %d", field, d.Size), nil)
+	}
+	return Descriptor{MediaType: d.MediaType, Digest: parsed, Size: d.Size}, nil
+}
+
+func invalid(message string, cause error) error {
+	return &Error{Code: CodeManifestInvalid, Message: message, Err: cause}
+}

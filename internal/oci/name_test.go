@@ -1,0 +1,82 @@
+package oci_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+func TestRepositoryNamesFollowTheGrammar(t *testing.T) {
+	for _, test := range []struct {
+		name, given string
+		valid       bool
+	}{
+		{"a project and a name", "demo/app", true},
+		{"any depth", "demo/team/sub/app", true},
+		{"separators inside a segment", "demo/a.b_c__d-e--f", true},
+		{"digits first", "0demo/1app", true},
+		{"one segment has no project", "app", false},
+		{"upper case", "demo/App", false},
+		{"an empty segment", "demo//app", false},
+		{"a leading slash", "/demo/app", false},
+		{"a trailing slash", "demo/app/", false},
+		{"a leading separator", "demo/-app", false},
+		{"a trailing separator", "demo/app.", false},
+		{"two dots", "demo/a..b", false},
+		{"three underscores", "demo/a___b", false},
+		{"a step up", "demo/../app", false},
+		{"a port", "demo:5000/app", false},
+		{"a newline at the end", "demo/app\n", false},
+		{"as long as clients accept", "demo/" + strings.Repeat("a", 250), true},
+		{"longer than clients accept", "demo/" + strings.Repeat("a", 251), false},
+		{"nothing", "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := oci.ParseRepository(test.given)
+			if (err == nil) != test.valid {
+				t.Fatalf("ParseRepository(%q) = %v, want valid: %t", test.given, err, test.valid)
+			}
+			if err != nil && oci.CodeOf(err) != oci.CodeNameInvalid {
+				t.Errorf("the code is %q, want %q", oci.CodeOf(err), oci.CodeNameInvalid)
+			}
+		})
+	}
+}
+
+func TestARepositoryKnowsItsProjectAndTheRest(t *testing.T) {
+	repo, err := oci.ParseRepository("docker-hub/library/nginx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := repo.Project(); got != "docker-hub" {
+		t.Errorf("Project() = %q", got)
+	}
+	if got := repo.Rest(); got != "library/nginx" {
+		t.Errorf("Rest() = %q", got)
+	}
+}
+
+func TestAOneSegmentNameIsAnsweredWithTheLineToType(t *testing.T) {
+	_, err := oci.ParseRepository("nginx")
+	if err == nil || !strings.Contains(err.Error(), "docker-hub/library/nginx") {
+		t.Errorf("the error does not say what to type: %v", err)
+	}
+}
+
+func FuzzAParsedNameIsSafeAsAPath(f *testing.F) {
+	f.Add("demo/app")
+	f.Add("../../etc/passwd")
+	f.Fuzz(func(t *testing.T, given string) {
+		repo, err := oci.ParseRepository(given)
+		if err != nil {
+			return
+		}
+		if string(repo) != given || strings.Contains(given, "..") || strings.ContainsAny(given, "\\%:\x00 ") {
+			t.Errorf("%q was accepted", given)
+		}
+		if repo.Project()+"/"+repo.Rest() != given {
+			t.Errorf("%q does not fall into project and rest", given)
+		}
+	})
+}
