@@ -1,0 +1,31 @@
+package metadata
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+)
+
+// ErrNotFound is returned when what was asked for is not in the database.
+var ErrNotFound = errors.New("not found")
+
+// ErrExists is returned when what was to be created is in the database already.
+var ErrExists = errors.New("already exists")
+
+// failed says what was being done when err came up. A query without a row is
+// ErrNotFound.
+func failed(err error, doing string, args ...any) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNotFound
+	}
+	return fmt.Errorf(doing+": %w", append(args, err)...)
+}
+
+// oneChanged is nil when a statement changed a row, and otherwise says that there
+// was none to change.
+func oneChanged(changed int64, err error) error {
+	if err == nil && changed == 0 {
+		return ErrNotFound
+	}
+	return err
+}

@@ -1,0 +1,116 @@
+package metadata
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+// Visibility tells whether an upstream shows a repository to strangers.
+type Visibility struct {
+	Public    bool
+	Known     bool // false: never found out
+	CheckedAt time.Time
+}
+
+// Repositories keeps the repositories.
+type Repositories struct{ store *store }
+
+// Create adds a repository unless it is there already. ErrNotFound says that its
+// project does not exist.
+func (rs *Repositories) Create(ctx context.Context, name string) error {
+	err := rs.store.update(ctx, func(tx *sql.Tx) error {
+		_, err := rs.store.ensureRepository(ctx, tx, name)
+		return err
+	})
+	if err != nil {
+		return failed(err, "creating repository %s", name)
+	}
+	return nil
+}
+
+// Exists tells whether there is a repository of that name.
+func (rs *Repositories) Exists(ctx context.Context, name string) (bool, error) {
+	found, err := rs.store.yes(ctx, "SELECT EXISTS (SELECT 1 FROM repositories WHERE name = $1)", name)
+	if err != nil {
+		return false, failed(err, "looking for repository %s", name)
+	}
+	return found, nil
+}
+
+// List tells at most limit repositories whose names sort after the one given.
+func (rs *Repositories) List(ctx context.Context, after string, limit int) ([]string, error) {
+	all, err := list(ctx, rs.store, scanName, `
+		SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, failed(err, "listing repositories")
+	}
+	return all, nil
+}
+
+// ListProject is List for the repositories of one project. Their names, before and
+// after, have the project in front.
+func (rs *Repositories) ListProject(ctx context.Context, project, after string, limit int) ([]string, error) {
+	all, err := list(ctx, rs.store, scanName, `
+		SELECT name FROM repositories WHERE project = $1 AND name > $2 ORDER BY name LIMIT $3`, project, after, limit)
+	if err != nil {
+		return nil, failed(err, "listing the repositories of project %s", project)
+	}
+	return all, nil
+}
+
+// Visibility tells what SetVisibility was last told; the zero value when it was
+// told nothing, or when there is no such repository.
+func (rs *Repositories) Visibility(ctx context.Context, name string) (Visibility, error) {
+	var (
+		v      Visibility
+		public sql.NullBool
+	)
+	err := rs.store.readers.QueryRowContext(ctx, `
+		SELECT public, visibility_checked_at FROM repositories WHERE name = $1`, name).Scan(&public, scanStamp{&v.CheckedAt})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return Visibility{}, failed(err, "reading the visibility of %s", name)
+	}
+	v.Public, v.Known = public.Bool, public.Valid
+	return v, nil
+}
+
+// SetVisibility remembers whether strangers may see a repository, and when that was
+// found out. The repository is created if need be; ErrNotFound says that its
+// project does not exist.
+func (rs *Repositories) SetVisibility(ctx context.Context, name string, public bool, at time.Time) error {
+	err := rs.store.update(ctx, func(tx *sql.Tx) error {
+		id, err := rs.store.ensureRepository(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		_, err = change(ctx, tx, `
+			UPDATE repositories SET public = $2, visibility_checked_at = $3 WHERE id = $1`, id, public, stamp{at})
+		return err
+	})
+	if err != nil {
+		return failed(err, "setting the visibility of %s", name)
+	}
+	return nil
+}
+
+// ensureRepository finds or makes the repository's row and returns its id.
+func (s *store) ensureRepository(ctx context.Context, tx *sql.Tx, name string) (int64, error) {
+	project := oci.Repository(name).Project()
+	_, err := change(ctx, tx, `
+		INSERT INTO repositories (name, project, created_at)
+		SELECT $1, p.name, $3 FROM projects p WHERE p.name = $2
+		ON CONFLICT (name) DO NOTHING`, name, project, stamp{s.now()})
+	if err != nil {
+		return 0, fmt.Errorf("creating the repository: %w", err)
+	}
+	var id int64
+	if err := tx.QueryRowContext(ctx, "SELECT id FROM repositories WHERE name = $1", name).Scan(&id); err != nil {
+		return 0, failed(err, "project %s", project)
+	}
+	return id, nil
+}

@@ -1,0 +1,130 @@
+package metadata
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+
+	// The driver registers itself as "sqlite".
+	_ "modernc.org/sqlite"
+)
+
+//go:embed migrations/sqlite/*.sql
+var sqliteFiles embed.FS
+
+const (
+	// busyTimeout bounds the wait for a lock that another program holds, such as a
+	// person's sqlite3 shell. Within this process nothing waits for a lock: there is
+	// one writer, and readers do not block it.
+	busyTimeout = 10 * time.Second
+	// logSizeLimit is what the write-ahead log is cut to after it has been larger,
+	// in bytes.
+	logSizeLimit = 64 << 20
+	// sqliteAmongJSON is SQLite's store.amongJSON.
+	sqliteAmongJSON = "IN (SELECT value FROM json_each($2))"
+)
+
+// Open opens the SQLite database in a file, which is created if it is not there,
+// and brings its schema up to date. Before it changes the schema of a database that
+// is in use, it copies it to a file beside it, named path.before-VERSION after the
+// first version to come.
+//
+// A file that is no database, is not Larder's, is damaged, or was written by a newer
+// larder is an error that says what to do, and is left as it is. The caller sees to
+// it that no other process opens the file.
+func Open(ctx context.Context, path string) (*DB, error) {
+	migrations, err := fs.Sub(sqliteFiles, "migrations/sqlite")
+	if err != nil {
+		return nil, fmt.Errorf("reading the embedded migrations: %w", err)
+	}
+	return openSQLite(ctx, path, migrations)
+}
+
+func openSQLite(ctx context.Context, file string, migrations fs.FS) (*DB, error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("opening metadata %s: %w", file, err)
+	}
+	version, err := inspectSQLite(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("opening metadata %s: %w", path, err)
+	}
+	s, err := connectSQLite(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening metadata %s: %w", path, err)
+	}
+	if err := migrateSQLite(ctx, s.writer, path, version, migrations); err != nil {
+		return nil, fmt.Errorf("opening metadata %s: %w", path, errors.Join(err, s.close()))
+	}
+	db, err := newDB(ctx, s)
+	if err != nil {
+		return nil, fmt.Errorf("opening metadata %s: %w", path, errors.Join(err, s.close()))
+	}
+	return db, nil
+}
+
+// connectSQLite makes the two pools. It does not touch the file: a pool connects
+// when it is first used.
+func connectSQLite(path string) (*store, error) {
+	writer, err := sql.Open("sqlite", sqliteURI(path, url.Values{
+		"_txlock":       {"immediate"}, // a transaction never has to be given up halfway
+		"_journal_mode": {"WAL"},
+		"_synchronous":  {"FULL"}, // in WAL mode, NORMAL would lose commits in a power failure
+		"_foreign_keys": {"on"},
+		"_busy_timeout": {milliseconds(busyTimeout)},
+		"_dqs":          {"false"},
+		"_pragma":       {"journal_size_limit(" + strconv.Itoa(logSizeLimit) + ")"},
+	}))
+	if err != nil {
+		return nil, err
+	}
+	writer.SetMaxOpenConns(1)
+	writer.SetMaxIdleConns(1)
+	readers, err := sql.Open("sqlite", sqliteURI(path, url.Values{
+		"mode":          {"rw"}, // readers take part in the write-ahead log's locks
+		"_query_only":   {"on"},
+		"_busy_timeout": {milliseconds(busyTimeout)},
+		"_dqs":          {"false"},
+	}))
+	if err != nil {
+		return nil, errors.Join(err, writer.Close())
+	}
+	// A reader is busy computing, not waiting: a few more than there are processors.
+	most := max(4, 2*runtime.GOMAXPROCS(0))
+	readers.SetMaxOpenConns(most)
+	readers.SetMaxIdleConns(most)
+	return &store{readers: readers, writer: writer, amongJSON: sqliteAmongJSON, now: time.Now}, nil
+}
+
+func (s *store) close() error {
+	return errors.Join(s.readers.Close(), s.writer.Close())
+}
+
+// sqliteURI names a file and how to open it (https://www.sqlite.org/uri.html).
+func sqliteURI(path string, options url.Values) string {
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: options.Encode()}).String()
+}
+
+func milliseconds(d time.Duration) string {
+	return strconv.FormatInt(d.Milliseconds(), 10)
+}
+
+// createPrivate makes an empty file that only its owner can read, since password
+// hashes and signing keys go into it; a file that is there is left alone. SQLite
+// gives the files that it adds beside it the same permissions.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
