@@ -1,0 +1,166 @@
+package upstream
+
+import (
+	"context"
+	"encoding/base64"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Credential is a user name and a password or access token. It prints as the user
+// name alone.
+type Credential struct{ Username, Password string }
+
+func (c Credential) String() string { return c.Username }
+
+// GoString keeps the password out of %#v.
+func (c Credential) GoString() string { return "upstream.Credential{Username: " + c.Username + "}" }
+
+// LogValue keeps the password out of logs.
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.Username) }
+
+// Auth says as whom a request is made.
+type Auth int
+
+const (
+	// Anonymous uses no credential, whatever is configured.
+	Anonymous Auth = iota
+	// Any uses the first configured credential that is neither resting nor set
+	// aside, then the next, and no credential at last.
+	Any
+)
+
+// anonymousName is what metrics and logs call requests without a credential.
+const anonymousName = "anonymous"
+
+// account is a credential, or the lack of one, and what is known of its standing
+// with the upstream.
+type account struct {
+	name       string
+	credential *Credential // nil for strangers
+
+	// first is held while a credential that never worked is being tried: a wrong
+	// password must not be sent by many at once, since that locks accounts.
+	first chan struct{}
+
+	mu      sync.Mutex
+	proven  bool
+	refused bool
+	pulls   rest // holds back what counts as a pull
+	all     rest // holds back everything
+	budget  Budget
+}
+
+// rest is a time until which the upstream is not asked.
+type rest struct {
+	until time.Time
+	// guessed is true when the upstream did not say how long.
+	guessed bool
+}
+
+func newAccount(credential *Credential) *account {
+	a := &account{name: anonymousName, credential: credential, first: make(chan struct{}, 1)}
+	if credential != nil {
+		a.name = credential.Username
+	}
+	return a
+}
+
+func (a *account) anonymous() bool { return a.credential == nil }
+
+// basic is the value of an Authorization header (RFC 7617, §2).
+func (a *account) basic() string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(a.credential.Username+":"+a.credential.Password))
+}
+
+// present runs use, which shows the credential to the upstream. As long as the
+// credential has not worked once, one at a time does so, and none any more after a
+// refusal: that is errRefused. Use returns whether the upstream took the credential.
+// Nobody waits for a turn longer than patience: that is errStalled.
+func (a *account) present(ctx context.Context, patience time.Duration, use func() (taken bool, err error)) error {
+	if a.anonymous() || a.standing().proven {
+		_, err := use()
+		return err
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case a.first <- struct{}{}:
+		defer func() { <-a.first }()
+	case <-timer.C:
+		return errStalled
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if a.standing().refused {
+		return errRefused
+	}
+	taken, err := use()
+	if taken {
+		a.mu.Lock()
+		a.proven = true
+		a.mu.Unlock()
+	}
+	return err
+}
+
+type standing struct{ proven, refused bool }
+
+func (a *account) standing() standing {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return standing{a.proven, a.refused}
+}
+
+// setAside marks the credential as refused; it is false when that was known.
+func (a *account) setAside() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	was := a.refused
+	a.refused = true
+	return !was
+}
+
+// resting tells until when the account rests. Only what counts as a pull rests
+// after a pull was refused.
+func (a *account) resting(now time.Time, counted bool) (time.Time, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	until := a.all.until
+	if counted && a.pulls.until.After(until) {
+		until = a.pulls.until
+	}
+	return until, until.After(now)
+}
+
+func (a *account) putToRest(r rest, counted bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if counted {
+		a.pulls = r
+	} else {
+		a.all = r
+	}
+}
+
+// accounts lists whom to try, in order.
+func (r *Registry) accounts(auth Auth) []*account {
+	if auth == Any {
+		return append(append([]*account(nil), r.configured...), r.stranger)
+	}
+	return []*account{r.stranger}
+}
+
+// HasCredentials tells whether any credential is configured.
+func (r *Registry) HasCredentials() bool { return len(r.configured) > 0 }
+
+// refuse sets a credential aside for the life of the registry, and says so once.
+func (r *Registry) refuse(a *account, by string) {
+	if !a.setAside() {
+		return
+	}
+	r.metrics.refused.WithLabelValues(r.config.Name, a.name).Set(1)
+	r.log.Error("the upstream refused a credential: it is not used any more until the configuration is corrected and reloaded",
+		"upstream", r.config.Name, "credential", a.name, "refused by", by)
+}
