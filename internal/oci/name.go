@@ -3,6 +3,7 @@ package oci
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -63,3 +64,26 @@ func (r Repository) Rest() string {
 }
 
 func (r Repository) String() string { return string(r) }
+
+// CheckProject tells whether a project may have that name: one segment of a
+// repository's name that is not reserved. The error is an *Error with NAME_INVALID.
+func CheckProject(s string) error {
+	refuse := func(format string, args ...any) error {
+		return &Error{Code: CodeNameInvalid, Message: fmt.Sprintf("project name %q ", clip(s)) + fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case strings.Contains(s, "/"):
+		return refuse("has a slash: a project is the first segment of a repository's name, as in demo")
+	case CheckName(s) != nil:
+		return refuse("is not valid: it is at most %d lower-case letters, digits, and single . _ - between them, as in demo", maxNameLength)
+	case slices.Contains(ReservedProjects(), s):
+		return refuse("is reserved: choose another name")
+	}
+	return nil
+}
+
+// ReservedProjects are names that no project may have, because paths of Docker Hub's
+// API and of Larder's own begin with them.
+func ReservedProjects() []string {
+	return []string{"repositories", "search", "namespaces", "users", "auth", "access-tokens", "ratelimitpreview"}
+}

@@ -80,3 +80,24 @@ func FuzzAParsedNameIsSafeAsAPath(f *testing.F) {
 		}
 	})
 }
+
+func TestAProjectIsOneSegmentThatIsNotReserved(t *testing.T) {
+	for _, test := range []struct {
+		name, given string
+		valid       bool
+	}{
+		{"a plain name", "demo", true},
+		{"a name with separators", "docker-hub_2.x", true},
+		{"a repository's name", "demo/app", false},
+		{"upper case", "Demo", false},
+		{"nothing", "", false},
+		{"a path of Docker Hub's API", "repositories", false},
+		{"the repository of Docker Hub's limits", "ratelimitpreview", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if err := oci.CheckProject(test.given); (err == nil) != test.valid {
+				t.Errorf("CheckProject(%q) = %v, want valid: %t", test.given, err, test.valid)
+			}
+		})
+	}
+}
