@@ -1,0 +1,128 @@
+package authn
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/maypok86/otter/v2"
+
+	"github.com/larder-registry/larder/internal/metadata"
+)
+
+// Errors by which a credential is refused. Any other error is a fault of the
+// registry's own and says nothing about the credential.
+var (
+	// ErrInvalidCredentials is returned for an unknown user, a wrong password and
+	// an access token used as a password that is no longer good: nobody learns which.
+	ErrInvalidCredentials = errors.New("the user name or the password is wrong, or the access token has expired or was revoked")
+	// ErrTokenExpired is returned for a token that was good until its time was over.
+	ErrTokenExpired = errors.New("the token has expired")
+	// ErrTokenInvalid is returned for a token that this registry did not issue,
+	// and for one whose password or access token has been changed or revoked.
+	ErrTokenInvalid = errors.New("the token is not valid here, or it was revoked")
+)
+
+// Users keeps the accounts.
+type Users interface {
+	Create(ctx context.Context, user metadata.User) error
+	Get(ctx context.Context, name string) (metadata.User, error)
+	SetPassword(ctx context.Context, name, hash string) error
+}
+
+// Tokens keeps the access tokens, by the SHA-256 of their secret.
+type Tokens interface {
+	Create(ctx context.Context, token metadata.Token) error
+	ByHash(ctx context.Context, hash []byte) (metadata.Token, error)
+	Get(ctx context.Context, id string) (metadata.Token, error)
+	Delete(ctx context.Context, id string) error
+}
+
+// Keys keeps the keys that sign registry tokens.
+type Keys interface {
+	Add(ctx context.Context, key metadata.SigningKey) error
+	All(ctx context.Context) ([]metadata.SigningKey, error)
+}
+
+// Config is what an Authenticator stands on.
+type Config struct {
+	Users  Users
+	Tokens Tokens
+	Keys   Keys
+	// Issuer names this registry in the tokens that it issues, as their issuer and
+	// their audience.
+	Issuer string
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// Authenticator tells who a caller is. It is safe for concurrent use, and one
+// process has one of them: changes made through it count from the next request on.
+type Authenticator struct {
+	users     Users
+	tokens    Tokens
+	issuer    string
+	now       func() time.Time
+	passwords *passwords
+	keys      *keyRing
+	parser    *jwt.Parser
+
+	// changes counts password changes and revocations made in this process.
+	changes      atomic.Int64
+	recentUsers  *recent[string, metadata.User]
+	recentTokens *recent[string, metadata.Token]
+	recentHashes *recent[[sha256.Size]byte, metadata.Token]
+	// verified holds registry tokens by their SHA-256, so that none lies about in memory.
+	verified *otter.Cache[[sha256.Size]byte, *claims]
+}
+
+// New returns an Authenticator. It asks the stores nothing yet.
+func New(c Config) (*Authenticator, error) {
+	if c.Users == nil || c.Tokens == nil || c.Keys == nil || c.Issuer == "" {
+		return nil, errors.New("an authenticator needs users, tokens, keys and an issuer")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	a := &Authenticator{
+		users: c.Users, tokens: c.Tokens, issuer: c.Issuer, now: c.Now,
+		keys: newKeyRing(c.Keys, c.Now),
+		parser: jwt.NewParser(
+			jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
+			jwt.WithIssuer(c.Issuer),
+			jwt.WithAudience(c.Issuer),
+			jwt.WithExpirationRequired(),
+			jwt.WithStrictDecoding(),
+			jwt.WithTimeFunc(c.Now),
+		),
+	}
+	var err error
+	if a.passwords, err = newPasswords(c.Now); err != nil {
+		return nil, err
+	}
+	if a.verified, err = newCache[[sha256.Size]byte, *claims](); err != nil {
+		return nil, err
+	}
+	if a.recentUsers, err = newRecent[string, metadata.User](c.Now, &a.changes); err != nil {
+		return nil, err
+	}
+	if a.recentTokens, err = newRecent[string, metadata.Token](c.Now, &a.changes); err != nil {
+		return nil, err
+	}
+	if a.recentHashes, err = newRecent[[sha256.Size]byte, metadata.Token](c.Now, &a.changes); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Authenticator) user(ctx context.Context, name string) (metadata.User, error) {
+	u, err := a.recentUsers.get(name, func() (metadata.User, error) { return a.users.Get(ctx, name) })
+	if err != nil {
+		return metadata.User{}, fmt.Errorf("reading user %q: %w", name, err)
+	}
+	return u, nil
+}

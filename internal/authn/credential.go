@@ -1,0 +1,68 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/larder-registry/larder/internal/metadata"
+)
+
+// Credential refers to what proved an identity, and holds no secret. What is made
+// from a credential dies with it.
+type Credential struct {
+	User string
+	// TokenID is the access token's, empty when a password was shown.
+	TokenID string
+	// Generation counts the changes of the user's password.
+	Generation int64
+	// ExpiresAt is the access token's; zero, as a password's is, means never.
+	ExpiresAt time.Time
+}
+
+// Basic tells who shows a user name and a password (RFC 7617). An access token
+// passes for the password, then with any user name. The error is
+// ErrInvalidCredentials when they are refused.
+func (a *Authenticator) Basic(ctx context.Context, user, password string) (Identity, Credential, error) {
+	if isAccessToken(password) {
+		id, c, err := a.AccessToken(ctx, password)
+		if errors.Is(err, ErrTokenInvalid) || errors.Is(err, ErrTokenExpired) {
+			err = ErrInvalidCredentials
+		}
+		return id, c, err
+	}
+	u, err := a.user(ctx, user)
+	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+		return Identity{}, Credential{}, err
+	}
+	ok, err := a.passwords.matches(ctx, user, u.Generation, u.PasswordHash, password)
+	if err != nil {
+		return Identity{}, Credential{}, err
+	}
+	if !ok || u.Disabled {
+		return Identity{}, Credential{}, ErrInvalidCredentials
+	}
+	return loggedIn(u.Name), Credential{User: u.Name, Generation: u.Generation}, nil
+}
+
+// check tells whether c would still be accepted. The error is ErrTokenInvalid or
+// ErrTokenExpired when it would not.
+func (a *Authenticator) check(ctx context.Context, c Credential) error {
+	u, err := a.user(ctx, c.User)
+	if errors.Is(err, metadata.ErrNotFound) {
+		return ErrTokenInvalid
+	}
+	if err != nil {
+		return err
+	}
+	if u.Disabled {
+		return ErrTokenInvalid
+	}
+	if c.TokenID != "" {
+		return a.checkToken(ctx, c)
+	}
+	if u.Generation != c.Generation {
+		return ErrTokenInvalid
+	}
+	return nil
+}
