@@ -1,0 +1,125 @@
+// Package api serves /api/v1, the administration of the registry, and
+// /api/openapi.json, its description made from the Go types here (OpenAPI 3.1).
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/telemetry"
+)
+
+const (
+	prefix      = "/api/"
+	openAPIPath = "/api/openapi.json"
+	// maxBody bounds what a request may hold, in bytes.
+	maxBody = 64 << 10
+)
+
+// Authenticator tells who a caller is, and keeps the access tokens.
+type Authenticator interface {
+	Basic(ctx context.Context, user, password string) (authn.Identity, authn.Credential, error)
+	AccessToken(ctx context.Context, secret string) (authn.Identity, authn.Credential, error)
+	CreateToken(ctx context.Context, user, description string, life time.Duration) (string, metadata.Token, error)
+	RevokeToken(ctx context.Context, id string) error
+}
+
+// Authorizer tells what a caller may do.
+type Authorizer interface {
+	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) bool
+}
+
+// Projects keeps the projects.
+type Projects interface {
+	Create(ctx context.Context, p metadata.Project) error
+	Get(ctx context.Context, name string) (metadata.Project, error)
+	List(ctx context.Context, after string, limit int) ([]metadata.Project, error)
+}
+
+// Config is what the API stands on. Now may be nil, and Log too.
+type Config struct {
+	Authenticator Authenticator
+	Authorizer    Authorizer
+	Projects      Projects
+	// Version and Commit are the program's.
+	Version, Commit string
+	Now             func() time.Time
+	Log             *slog.Logger
+}
+
+// service answers the operations.
+type service struct{ Config }
+
+// New returns the handler of everything below /api/.
+func New(c Config) http.Handler {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	mux := http.NewServeMux()
+	api := humago.New(mux, description(c.Version))
+	s := &service{Config: c}
+	s.registerVersion(api)
+	s.registerWhoami(api)
+	s.registerTokens(api)
+	s.registerProjects(api)
+	mux.HandleFunc("GET "+openAPIPath, s.openAPI(api))
+	mux.HandleFunc(prefix, unknownPath(mux))
+	return guard(mux)
+}
+
+// openAPI serves the description, written once at the first request. What huma
+// serves by itself is written without a lock.
+func (s *service) openAPI(api huma.API) http.HandlerFunc {
+	document := sync.OnceValues(func() ([]byte, error) { return json.Marshal(api.OpenAPI()) })
+	return func(w http.ResponseWriter, r *http.Request) {
+		text, err := document()
+		if err != nil {
+			writeProblem(w, s.fault(r.Context(), "openapi", err))
+			return
+		}
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(text)
+	}
+}
+
+// description leaves out what huma would serve by itself: pages that load scripts
+// from elsewhere, and the document in further forms.
+func description(version string) huma.Config {
+	c := huma.DefaultConfig("Larder", version)
+	c.DocsPath, c.SchemasPath, c.OpenAPIPath = "", "", ""
+	c.CreateHooks = nil
+	c.Transformers = []huma.Transformer{explainInvalid}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"basic":  {Type: "http", Scheme: "basic", Description: "A user name and a password, or any name and an access token."},
+		"bearer": {Type: "http", Scheme: "bearer", Description: "An access token."},
+	}
+	return c
+}
+
+// guard refuses what a page of another site makes a browser send with the
+// credentials that it holds for this one, and keeps answers out of caches.
+func guard(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, problem(http.StatusForbidden, "this request comes from a page of another site: send it from this registry's own pages or from a program"))
+	}))
+	return protection.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		telemetry.RecordOf(w).Route = "api"
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	}))
+}

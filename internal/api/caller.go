@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/telemetry"
+)
+
+var errNoCredentials = errors.New("no credentials")
+
+// Credentials are embedded in the input of every operation that needs a login; they
+// are exported because huma fills exported fields only.
+type Credentials struct {
+	Authorization string `header:"Authorization" hidden:"true"`
+	record        *telemetry.Record
+}
+
+// Resolve implements huma.Resolver: it finds the request's entry in the log.
+func (c *Credentials) Resolve(ctx huma.Context) []error {
+	_, w := humago.Unwrap(ctx)
+	c.record = telemetry.RecordOf(w)
+	return nil
+}
+
+func (c *Credentials) credentials() *Credentials { return c }
+
+// input is a pointer to the input of an operation that needs a login.
+type input[I any] interface {
+	*I
+	credentials() *Credentials
+}
+
+// caller is who asks, and by what they are known.
+type caller struct {
+	authn.Identity
+	credential authn.Credential
+}
+
+// register adds an operation for callers who are logged in. The identity is an
+// argument of handle, so that no operation can be written without it.
+func register[I, O any, P input[I]](s *service, api huma.API, op huma.Operation, handle func(context.Context, caller, P) (*O, error)) {
+	op.Security = []map[string][]string{{"basic": {}}, {"bearer": {}}}
+	op.Errors = append(op.Errors, http.StatusUnauthorized)
+	op.MaxBodyBytes = maxBody
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		shown := P(in).credentials()
+		who, err := s.authenticate(ctx, shown.Authorization)
+		if err != nil {
+			return nil, s.answer(ctx, op.OperationID, err)
+		}
+		shown.record.User = who.User
+		out, err := handle(ctx, who, P(in))
+		if err != nil {
+			return nil, s.answer(ctx, op.OperationID, err)
+		}
+		return out, nil
+	})
+}
+
+// authenticate reads an Authorization header: Basic (RFC 7617), or Bearer (RFC
+// 6750) with an access token. Registry tokens are for /v2/ alone.
+func (s *service) authenticate(ctx context.Context, authorization string) (who caller, err error) {
+	scheme, token, _ := strings.Cut(authorization, " ")
+	switch strings.ToLower(scheme) {
+	case "":
+		return caller{}, errNoCredentials
+	case "bearer":
+		who.Identity, who.credential, err = s.Authenticator.AccessToken(ctx, strings.TrimSpace(token))
+		return who, err
+	}
+	r := http.Request{Header: http.Header{"Authorization": {authorization}}}
+	user, password, ok := r.BasicAuth()
+	if !ok {
+		return caller{}, authn.ErrInvalidCredentials
+	}
+	who.Identity, who.credential, err = s.Authenticator.Basic(ctx, user, password)
+	return who, err
+}

@@ -1,0 +1,147 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+// Project is a project as clients see it.
+type Project struct {
+	Name        string    `json:"name"`
+	Kind        string    `json:"kind" enum:"hosted,cache" doc:"hosted: people push to it; cache: it mirrors an upstream"`
+	Description string    `json:"description,omitempty"`
+	Creator     string    `json:"creator,omitempty" doc:"The user who made it; absent for cache projects"`
+	CreatedAt   time.Time `json:"createdAt"`
+}
+
+// ProjectRequest asks for a new project.
+type ProjectRequest struct {
+	Name        string `json:"name" doc:"The first segment of its repositories' names" example:"demo"`
+	Kind        string `json:"kind,omitempty" enum:"hosted,cache" default:"hosted" doc:"Only hosted projects are made by request"`
+	Description string `json:"description,omitempty" maxLength:"1000" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line of text"`
+}
+
+// ProjectList is one page of projects, ordered by name.
+type ProjectList struct {
+	Items []Project `json:"items" doc:"Those that the caller may see; a page may hold fewer than its limit"`
+	Next  string    `json:"next,omitempty" doc:"Ask for the next page with after=NEXT; absent on the last page"`
+}
+
+type projectInput struct {
+	Credentials
+	Name string `path:"name"`
+}
+
+type projectOutput struct {
+	Location string `header:"Location" doc:"Where a project that was made is found"`
+	Body     Project
+}
+
+type createProjectInput struct {
+	Credentials
+	Body ProjectRequest
+}
+
+type listProjectsInput struct {
+	Credentials
+	After string `query:"after" doc:"Only projects whose names sort after this"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+type listProjectsOutput struct{ Body ProjectList }
+
+func (s *service) registerProjects(api huma.API) {
+	tags := []string{"projects"}
+	register(s, api, huma.Operation{
+		OperationID: "create-project", Method: http.MethodPost, Path: "/api/v1/projects", Tags: tags,
+		Summary: "Make a hosted project", DefaultStatus: http.StatusCreated,
+		Errors: []int{http.StatusBadRequest, http.StatusForbidden, http.StatusConflict},
+	}, s.createProject)
+	register(s, api, huma.Operation{
+		OperationID: "list-projects", Method: http.MethodGet, Path: "/api/v1/projects", Tags: tags,
+		Summary: "List the projects that the caller may see",
+	}, s.listProjects)
+	register(s, api, huma.Operation{
+		OperationID: "get-project", Method: http.MethodGet, Path: "/api/v1/projects/{name}", Tags: tags,
+		Summary: "Read a project", Errors: []int{http.StatusNotFound},
+	}, s.getProject)
+}
+
+func (s *service) createProject(ctx context.Context, who caller, in *createProjectInput) (*projectOutput, error) {
+	name := in.Body.Name
+	if err := checkNewProject(in.Body); err != nil {
+		return nil, err
+	}
+	if !s.Authorizer.Allowed(ctx, who.Identity, authz.Administer, authz.Target{Project: name}) {
+		return nil, problem(http.StatusForbidden, fmt.Sprintf("project %s was not made: %s has no right to %s; ask an administrator to make it", name, who.User, authz.Administer))
+	}
+	p := metadata.Project{
+		Name: name, Kind: metadata.Hosted, Description: in.Body.Description,
+		Creator: who.User, CreatedAt: s.Now().UTC().Truncate(time.Microsecond),
+	}
+	err := s.Projects.Create(ctx, p)
+	if errors.Is(err, metadata.ErrExists) {
+		return nil, problem(http.StatusConflict, fmt.Sprintf("project %s was not made: there is one of that name already; use it with larder project %s, or choose another name", name, name))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &projectOutput{Location: "/api/v1/projects/" + name, Body: projectOf(p)}, nil
+}
+
+func checkNewProject(r ProjectRequest) error {
+	if r.Kind == string(metadata.Cache) {
+		return problem(http.StatusBadRequest, fmt.Sprintf("project %q was not made: a cache project comes with its upstream; start the server with --upstream NAME=URL, or add it to upstreams in its configuration", r.Name))
+	}
+	if err := oci.CheckProject(r.Name); err != nil {
+		return problem(http.StatusBadRequest, err.Error())
+	}
+	return nil
+}
+
+func (s *service) listProjects(ctx context.Context, who caller, in *listProjectsInput) (*listProjectsOutput, error) {
+	// One more than asked for tells whether another page follows.
+	page, err := s.Projects.List(ctx, in.After, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &listProjectsOutput{Body: ProjectList{Items: []Project{}}}
+	if len(page) > in.Limit {
+		page = page[:in.Limit]
+		out.Body.Next = page[in.Limit-1].Name
+	}
+	for _, p := range page {
+		if s.visible(ctx, who, p) {
+			out.Body.Items = append(out.Body.Items, projectOf(p))
+		}
+	}
+	return out, nil
+}
+
+func (s *service) getProject(ctx context.Context, who caller, in *projectInput) (*projectOutput, error) {
+	p, err := s.Projects.Get(ctx, in.Name)
+	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+		return nil, err
+	}
+	if err != nil || !s.visible(ctx, who, p) {
+		return nil, problem(http.StatusNotFound, fmt.Sprintf("project %.255q does not exist, or you may not see it: larder get projects lists those that you may see", in.Name))
+	}
+	return &projectOutput{Body: projectOf(p)}, nil
+}
+
+func (s *service) visible(ctx context.Context, who caller, p metadata.Project) bool {
+	return s.Authorizer.Allowed(ctx, who.Identity, authz.List, authz.Target{Project: p.Name, Kind: p.Kind})
+}
+
+func projectOf(p metadata.Project) Project {
+	return Project{Name: p.Name, Kind: string(p.Kind), Description: p.Description, Creator: p.Creator, CreatedAt: p.CreatedAt.UTC()}
+}
