@@ -28,7 +28,7 @@ func TestAMissingRepositoryOnHubIsNotABadCredential(t *testing.T) {
 	if e := failing(t, err, Denied); e.Status != 401 || !strings.Contains(e.Message, "alice") {
 		t.Errorf("error is %v", e)
 	}
-	h.expect(t, "GET "+latest, tokenFor("alice"), "GET "+latest+" with alice-1", tokenFor(""), "GET "+latest+" with anonymous-1")
+	h.expect(t, tokenFor("alice"), "GET "+latest+" with alice-1", tokenFor(""), "GET "+latest+" with anonymous-1")
 	if len(c.log.lines()) != 0 || c.Budget()[0].Refused {
 		t.Errorf("the credential was set aside: %v", c.log.lines())
 	}
@@ -49,7 +49,7 @@ func TestABadCredentialIsSetAsideAndSaidOnce(t *testing.T) {
 	c := dial(t, h.URL, as("alice:wrong"))
 	_, err := c.stat(t, Any)
 	good(t, err)
-	h.expect(t, "HEAD "+latest, tokenFor("alice"), tokenFor(""), "HEAD "+latest+" with anonymous-1")
+	h.expect(t, tokenFor("alice"), tokenFor(""), "HEAD "+latest+" with anonymous-1")
 	_, err = c.StatManifest(t.Context(), Any, "redis", "7")
 	good(t, err)
 	for _, ask := range h.asked() {

@@ -35,11 +35,15 @@ const (
 	abuseText    = "Too Many Requests (HAP429).\n"
 )
 
-// wire is a server that writes down what it was asked, and by whom.
+// wire is a server that writes down what it was asked, and by whom. The version check
+// that comes first is answered by hello, or as by a registry that is open to all, and
+// only counted.
 type wire struct {
 	*httptest.Server
-	mu   sync.Mutex
-	asks []string
+	hello  http.HandlerFunc
+	mu     sync.Mutex
+	asks   []string
+	hellos int
 }
 
 func serve(t *testing.T, handler http.HandlerFunc) *wire {
@@ -52,6 +56,15 @@ func serve(t *testing.T, handler http.HandlerFunc) *wire {
 
 func (w *wire) noting(handler http.HandlerFunc) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/v2/") {
+			w.mu.Lock()
+			w.hellos++
+			w.mu.Unlock()
+			if w.hello != nil {
+				w.hello(rw, r)
+			}
+			return
+		}
 		w.mu.Lock()
 		w.asks = append(w.asks, strings.TrimSpace(r.Method+" "+r.URL.RequestURI()+" "+who(r)))
 		w.mu.Unlock()
@@ -115,6 +128,7 @@ func newHub(t *testing.T) *hub {
 		asker, _, _ := strings.Cut(bearerToken, "-")
 		h.content(w, r, asker)
 	})
+	h.hello = h.challenge
 	return h
 }
 

@@ -17,6 +17,7 @@ const (
 	blobHead     requestKind = "blob_head"
 	tagsGet      requestKind = "tags"
 	referrersGet requestKind = "referrers"
+	baseGet      requestKind = "base" // the version check
 	tokenGet     requestKind = "token"
 	redirected   requestKind = "redirect" // to wherever an answer pointed
 )

@@ -58,15 +58,16 @@ func (s scheme) sameAs(other scheme, repo string) bool {
 	return s.realm == other.realm && s.service == other.service && s.scopeFor(repo) == other.scopeFor(repo)
 }
 
-// scheme is how the registry asked for proof the last time that one was accepted.
-func (r *Registry) scheme() scheme {
+// scheme is how the registry asked for proof the last time; known is false before it
+// was ever asked.
+func (r *Registry) scheme() (s scheme, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.learned
+	return r.learned, r.introduced
 }
 
 func (r *Registry) remember(s scheme) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.learned = s
+	r.learned, r.introduced = s, true
 }

@@ -52,8 +52,11 @@ type Registry struct {
 	stranger   *account
 	tokens     *tokens
 
+	greeting chan struct{} // held by the caller that asks how to prove who it is
+
 	mu         sync.Mutex
 	learned    scheme
+	introduced bool // learned holds
 	restsUntil time.Time
 }
 
@@ -78,6 +81,7 @@ func New(c Config, metrics *Metrics, log *slog.Logger) (*Registry, error) {
 		config: c, metrics: metrics, log: log, transport: transport,
 		realms:   newRealms(c.URL, c.Realms),
 		stranger: newAccount(nil),
+		greeting: make(chan struct{}, 1),
 	}
 	r.tokens = newTokens(c.Now, r.fetchToken)
 	for i := range c.Credentials {

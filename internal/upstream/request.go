@@ -43,8 +43,11 @@ func (r *Registry) do(ctx context.Context, auth Auth, q query) (*answer, error) 
 	if err := r.resting(q.what); err != nil {
 		return nil, err
 	}
+	known, err := r.introduce(ctx, q.what)
+	if err != nil {
+		return nil, err
+	}
 	var telling error
-	known := r.scheme()
 	for _, a := range r.accounts(auth) {
 		got, err := r.doAs(ctx, a, q, &known)
 		if err == nil {

@@ -25,7 +25,7 @@ func TestATokenIsFetchedOnceAndShownAtOnceAfterwards(t *testing.T) {
 	_, err = c.StatManifest(t.Context(), Any, "redis", "7")
 	good(t, err)
 	h.expect(t,
-		"HEAD "+latest, tokenFor("alice"), "HEAD "+latest+" with alice-1", "HEAD "+latest+" with alice-1", "HEAD "+latest+" with alice-1",
+		tokenFor("alice"), "HEAD "+latest+" with alice-1", "HEAD "+latest+" with alice-1", "HEAD "+latest+" with alice-1",
 		tokenFor(""), "HEAD "+latest+" with anonymous-1",
 		strings.ReplaceAll(tokenFor("alice"), "nginx", "redis"), "HEAD /v2/library/redis/manifests/7 with alice-2")
 }
@@ -189,7 +189,7 @@ func TestAClosedRegistryAsksForNoToken(t *testing.T) {
 	if _, err := c.stat(t, Any); err == nil {
 		t.Error("it answered")
 	}
-	h.expect(t, "HEAD "+latest)
+	h.expect(t)
 }
 
 func TestATokenServiceIsNotLedElsewhere(t *testing.T) {
