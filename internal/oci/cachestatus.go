@@ -55,6 +55,4 @@ type Served struct {
 	// Age is the time since the copy was last known to be the upstream's, told on
 	// stale answers only.
 	Age time.Duration
-	// Upstream holds the values of OCI-Namespace for this answer, "" when hosted.
-	Upstream string
 }

@@ -1,0 +1,139 @@
+package distribution
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/telemetry"
+)
+
+// Authenticator tells who callers are, and issues registry tokens. Its errors are
+// authn's when a credential is refused.
+type Authenticator interface {
+	Basic(ctx context.Context, user, password string) (authn.Identity, authn.Credential, error)
+	Verify(ctx context.Context, token string) (authn.Identity, []authn.Access, error)
+	Issue(ctx context.Context, id authn.Identity, c authn.Credential, access []authn.Access, life time.Duration) (token string, expires time.Time, err error)
+}
+
+// Authorizer tells whether a caller may do something.
+type Authorizer interface {
+	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) bool
+}
+
+// credentials is who asks, and what caps the asking.
+type credentials struct {
+	identity authn.Identity
+	access   []authn.Access
+	shown    bool // some credential was shown, be it an anonymous token
+	bearer   bool
+}
+
+func (c credentials) caller() oci.Caller { return c.identity.Caller() }
+
+func (h *Handler) resolve(ctx context.Context, x *exchange) (Target, error) {
+	ns := x.r.URL.Query().Get("ns")
+	if h.mirror != nil && ns == "" {
+		ns = h.mirror.Namespace
+	}
+	target, err := h.Resolver.Resolve(ctx, x.route.name, ns)
+	if err != nil {
+		return Target{}, err
+	}
+	x.scope = repositoryScope(target.Repository, authn.ActionPull)
+	if target.Kind == metadata.Cache {
+		x.tell(oci.Served{Cache: &oci.CacheStatus{}}) // until more is known of the answer
+	}
+	return target, nil
+}
+
+// identify finds out who asks. The error is UNAUTHORIZED for a credential that is
+// shown and not good. On the mirror listener everyone is a stranger.
+func (h *Handler) identify(ctx context.Context, x *exchange) (who credentials, err error) {
+	header := x.r.Header.Get("Authorization")
+	if header == "" || h.mirror != nil {
+		return credentials{identity: authn.Anonymous(), access: authn.Everything()}, nil
+	}
+	who = credentials{access: authn.Everything(), shown: true}
+	scheme, value, _ := strings.Cut(header, " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		who.bearer = true
+		who.identity, who.access, err = h.Authenticator.Verify(ctx, strings.TrimSpace(value))
+	} else if user, password, ok := x.r.BasicAuth(); ok {
+		who.identity, _, err = h.Authenticator.Basic(ctx, user, password)
+	} else {
+		err = loginNeeded("the Authorization header cannot be read: send Basic or Bearer credentials")
+	}
+	if err != nil {
+		return credentials{shown: true, bearer: who.bearer}, err
+	}
+	if !who.identity.Anonymous() {
+		telemetry.RecordOf(x.w).User = who.identity.User
+	}
+	return who, nil
+}
+
+// authorize decides by the caller's rights first, and by what a token is capped at
+// then: so whoever may not gets the reason, and whoever may and asked for too little
+// gets a challenge for the rest.
+func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error {
+	if need == "" {
+		return nil
+	}
+	x.scope = repositoryScope(x.target.Repository, scopeActions(need)...) + x.mountScope()
+	if !h.may(ctx, x.who.identity, need, x.target) || h.keptFrom(x, x.target) {
+		return h.refuse(ctx, x, need)
+	}
+	if !x.covered(need) {
+		return loginNeeded("the token does not cover %s: ask for one with that scope", x.scope)
+	}
+	if need == authn.ActionPush {
+		return h.preparePush(ctx, x)
+	}
+	if x.target.Images == nil {
+		x.target.Images = h.Hosted // where there is no project nothing is found
+	}
+	return nil
+}
+
+// may asks for a right by the name that it has in token scopes. Where there is no
+// project, pushing takes the right to make one.
+func (h *Handler) may(ctx context.Context, id authn.Identity, need string, target Target) bool {
+	object := authz.Target{Project: target.Repository.Project(), Repository: target.Repository.String(), Kind: target.Kind}
+	if need == authn.ActionPush && target.Kind == "" && !h.Authorizer.Allowed(ctx, id, authz.Administer, authz.Target{Project: object.Project}) {
+		return false
+	}
+	return h.Authorizer.Allowed(ctx, id, right(need), object)
+}
+
+// right is what authz calls an action of a token's scope; other words are no right.
+func right(need string) authz.Action {
+	switch need {
+	case authn.ActionPull:
+		return authz.Pull
+	case authn.ActionPush:
+		return authz.Push
+	case authn.ActionDelete:
+		return authz.Delete
+	}
+	return 0
+}
+
+// keptFrom tells whether the request is a stranger's whose address may not pull from a
+// cache project without a login.
+func (h *Handler) keptFrom(x *exchange, target Target) bool {
+	return x.who.identity.Anonymous() && target.Kind == metadata.Cache && h.Strangers != nil && !h.Strangers(x.r)
+}
+
+// covered tells whether the token's cap holds the action, under the name that was
+// asked for or the one it was resolved to.
+func (x *exchange) covered(need string) bool {
+	if authn.Covers(x.who.access, authn.TypeRepository, x.target.Repository.String(), need) {
+		return true
+	}
+	return x.target.Namespace == "" && authn.Covers(x.who.access, authn.TypeRepository, x.route.name, need)
+}

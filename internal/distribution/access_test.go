@@ -1,0 +1,281 @@
+package distribution_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/distribution"
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+// challenge is the WWW-Authenticate header that the fixture sends.
+func (f *fixture) challenge(parameters string) string {
+	host := strings.TrimPrefix(f.URL, "http://")
+	return fmt.Sprintf(`Bearer realm="%s/token",service="%s"%s`, f.URL, host, parameters)
+}
+
+// issue makes a registry token for a user.
+func (f *fixture) issue(user string, access ...authn.Access) string {
+	f.t.Helper()
+	id, credential := authn.Anonymous(), authn.Credential{}
+	if user != "" {
+		var err error
+		if id, credential, err = f.auth.Basic(f.t.Context(), user, f.secrets[user]); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	token, _, err := f.auth.Issue(f.t.Context(), id, credential, access, time.Minute)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token
+}
+
+func scope(name string, actions ...string) authn.Access {
+	return authn.Access{Type: authn.TypeRepository, Name: name, Actions: actions}
+}
+
+func TestTheBaseAlwaysChallenges(t *testing.T) {
+	f := newFixture(t)
+	f.cache("docker-hub")
+	f.do(request{method: "GET", path: "/v2/", user: "-"}).expect(t, 401, oci.CodeUnauthorized).header(t, "WWW-Authenticate", f.challenge(""))
+	f.do(request{method: "GET", path: "/v2/", token: "nonsense"}).expect(t, 401, oci.CodeUnauthorized).header(t, "WWW-Authenticate", f.challenge(`,error="invalid_token"`))
+	f.do(request{method: "GET", path: "/v2/", user: "-", header: map[string]string{"Authorization": "Basic eA=="}}).expect(t, 401, oci.CodeUnauthorized)
+	f.do(request{method: "GET", path: "/v2/", user: "-", header: map[string]string{"Authorization": "Digest x"}}).expect(t, 401, oci.CodeUnauthorized)
+	f.do(request{method: "GET", path: "/v2/", user: "bob"}).expect(t, 200, "")
+	f.do(request{method: "GET", path: "/v2/", token: f.issue("bob")}).expect(t, 200, "")
+	f.do(request{method: "GET", path: "/v2/docker-hub/library/nginx/manifests/latest", user: "-"}).expect(t, 200, "")
+}
+
+func TestWhatIsMissingAndWhatIsForbiddenAnswerTheSame(t *testing.T) {
+	f := newFixture(t)
+	content := f.image("demo/app", nil)
+	f.pushManifest("demo/app", "v1", content).expect(t, 201, "")
+	d := digest.FromBytes(content).String()
+	normal := func(r response, name string) string {
+		text := fmt.Sprint(r.StatusCode, r.Header.Get("WWW-Authenticate"), string(r.body))
+		project, _, _ := strings.Cut(name, "/")
+		return strings.ReplaceAll(strings.ReplaceAll(text, name, "NAME"), project, "PROJECT")
+	}
+	for _, user := range []string{"-", "bob"} {
+		for _, q := range []request{
+			{method: "GET", path: "/manifests/v1"}, {method: "GET", path: "/manifests/" + d}, {method: "HEAD", path: "/manifests/v1"},
+			{method: "GET", path: "/blobs/" + d}, {method: "GET", path: "/tags/list"}, {method: "GET", path: "/referrers/" + d},
+			{method: "PUT", path: "/manifests/v1", body: content}, {method: "POST", path: "/blobs/uploads/"},
+			{method: "DELETE", path: "/manifests/v1"}, {method: "GET", path: "/blobs/uploads/0b2c8f6e-8c3e-4b0a-9a52-0123456789ab"},
+		} {
+			var answers []string
+			for _, name := range []string{"demo/app", "demo/nowhere", "nowhere/app"} {
+				asked := q
+				asked.user, asked.path = user, "/v2/"+name+q.path
+				got := f.do(asked)
+				if want := map[string]int{"-": 401, "bob": 404}[user]; got.StatusCode != want && q.method != "PUT" && q.method != "POST" && !strings.Contains(q.path, "uploads") {
+					t.Errorf("%s %s answered %s %s", q.method, asked.path, user, got.Status)
+				}
+				answers = append(answers, normal(got, name))
+			}
+			if answers[0] != answers[1] || answers[0] != answers[2] {
+				t.Errorf("%s %s tells user %s what exists:\n%s", q.method, q.path, user, strings.Join(answers, "\n"))
+			}
+		}
+	}
+}
+
+func TestAPushThatIsRefusedSaysWhatToDo(t *testing.T) {
+	f := newFixture(t)
+	got := f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
+	want := "project demo does not exist or you may not push to it; its owner can run larder policy add-role-to-user registry-editor bob -n demo"
+	if !bytes.Contains(got.body, []byte(want)) {
+		t.Errorf("got %s", got.body)
+	}
+	f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "-"}).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/app:pull,push"`))
+}
+
+// members lets bob pull from hosted projects, beside what everyone may.
+type members struct{ *authz.Authorizer }
+
+func (m members) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) bool {
+	return id.User == "bob" && action == authz.Pull && target.Project == "demo" || m.Authorizer.Allowed(ctx, id, action, target)
+}
+
+func TestAMemberGetsTheExactMissingRight(t *testing.T) {
+	f := newFixture(t)
+	f.config.Authorizer = members{authz.New()}
+	f.Config.Handler = distribution.New(f.config)
+	for need, q := range map[string]request{
+		"update imagestreams/layers": {method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "bob"},
+		"delete imagestreams":        {method: "DELETE", path: "/v2/demo/app/manifests/v1", user: "bob"},
+	} {
+		if got := f.do(q).expect(t, 403, oci.CodeDenied); !bytes.Contains(got.body, []byte(need)) {
+			t.Errorf("%s is not named in %s", need, got.body)
+		}
+	}
+}
+
+func TestATokenCapsWhatMayBeDone(t *testing.T) {
+	f := newFixture(t)
+	f.cache("docker-hub")
+	f.pushManifest("demo/app", "v1", f.image("demo/app", nil)).expect(t, 201, "")
+	pull := f.issue("admin", scope("demo/app", "pull"), scope("docker-hub/nginx", "pull"))
+	f.do(request{method: "GET", path: "/v2/demo/app/manifests/v1", token: pull}).expect(t, 200, "")
+	f.do(request{method: "GET", path: "/v2/docker-hub/nginx/manifests/v1", token: pull}).expect(t, 200, "")
+	f.do(request{method: "GET", path: "/v2/demo/other/manifests/v1", token: pull}).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/other:pull",error="insufficient_scope"`))
+	f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", token: pull}).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/app:pull,push",error="insufficient_scope"`))
+	f.do(request{method: "DELETE", path: "/v2/demo/app/manifests/v1", token: pull}).expect(t, 401, oci.CodeUnauthorized)
+	f.do(request{method: "GET", path: "/v2/_catalog", token: pull}).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="registry:catalog:*",error="insufficient_scope"`))
+}
+
+func TestATokenGrantsNothingBeyondTheRights(t *testing.T) {
+	f := newFixture(t)
+	f.pushManifest("demo/app", "v1", f.image("demo/app", nil)).expect(t, 201, "")
+	token := f.issue("bob", authn.Everything()...)
+	f.do(request{method: "GET", path: "/v2/demo/app/manifests/v1", token: token}).expect(t, 404, oci.CodeNameUnknown)
+	stranger := f.issue("", authn.Everything()...)
+	f.do(request{method: "GET", path: "/v2/demo/app/manifests/v1", token: stranger}).expect(t, 401, oci.CodeUnauthorized)
+}
+
+func TestAMountNeedsTheRightAndTheScopeToReadTheSource(t *testing.T) {
+	f := newFixture(t)
+	d := f.pushBlob("demo/app", []byte("hello"), digest.SHA256).String()
+	mount := func(token string) response {
+		return f.do(request{method: "POST", path: "/v2/demo/other/blobs/uploads/?mount=" + d + "&from=demo/app", token: token})
+	}
+	mount(f.issue("admin", scope("demo/other", "pull", "push"))).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/other:pull,push repository:demo/app:pull",error="insufficient_scope"`))
+	mount(f.issue("admin", scope("demo/other", "pull", "push"), scope("demo/app", "pull"))).expect(t, 201, "")
+
+	f.do(request{method: "POST", path: "/v2/demo/other/blobs/uploads/?mount=" + d + "&from=demo/app", user: "-"}).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/other:pull,push repository:demo/app:pull"`))
+
+	f.config.Authorizer = editors{authz.New()}
+	f.Config.Handler = distribution.New(f.config)
+	f.do(request{method: "POST", path: "/v2/demo/third/blobs/uploads/?mount=" + d + "&from=demo/app", user: "bob"}).expect(t, 202, "")
+}
+
+// editors lets bob push to demo/third and do nothing else.
+type editors struct{ *authz.Authorizer }
+
+func (e editors) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) bool {
+	return id.User == "bob" && target.Repository == "demo/third" || e.Authorizer.Allowed(ctx, id, action, target)
+}
+
+func TestTheFirstPushOfAnAdministratorMakesTheProject(t *testing.T) {
+	f := newFixture(t)
+	f.pushManifest("new/app", "v1", f.image("new/app", nil)).expect(t, 201, "")
+	if p, err := f.db.Projects.Get(t.Context(), "new"); err != nil || p.Creator != "admin" {
+		t.Errorf("the project is %+v, %v", p, err)
+	}
+	f.do(request{method: "POST", path: "/v2/auth/app/blobs/uploads/"}).expect(t, 400, oci.CodeNameInvalid)
+	f.do(request{method: "POST", path: "/v2/app/blobs/uploads/"}).expect(t, 400, oci.CodeNameInvalid)
+}
+
+func TestACacheProjectTakesNoPushes(t *testing.T) {
+	f := newFixture(t)
+	f.cache("docker-hub")
+	for _, q := range []request{
+		{method: "POST", path: "/v2/docker-hub/library/nginx/blobs/uploads/"},
+		{method: "PUT", path: "/v2/docker-hub/nginx/manifests/latest", body: []byte("{}")},
+		{method: "PATCH", path: "/v2/docker-hub/nginx/blobs/uploads/0b2c8f6e-8c3e-4b0a-9a52-0123456789ab"},
+	} {
+		if got := f.do(q).expect(t, 405, oci.CodeUnsupported); !bytes.Contains(got.body, []byte("demo/nginx")) {
+			t.Errorf("no hosted project is named: %s", got.body)
+		}
+		q.user = "bob"
+		if got := f.do(q).expect(t, 405, oci.CodeUnsupported); !bytes.Contains(got.body, []byte("larder new-project")) {
+			t.Errorf("it is not said what to do: %s", got.body)
+		}
+		q.user = "-"
+		f.do(q).expect(t, 401, oci.CodeUnauthorized)
+	}
+}
+
+func TestStrangersPullFromCachesOnlyFromTheAddressesThatMay(t *testing.T) {
+	f := newFixture(t)
+	f.cache("docker-hub")
+	f.config.Strangers = func(*http.Request) bool { return false }
+	f.Config.Handler = distribution.New(f.config)
+	const path = "/v2/docker-hub/library/nginx/manifests/latest"
+	f.do(request{method: "GET", path: path, user: "-"}).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:docker-hub/library/nginx:pull"`))
+	f.do(request{method: "GET", path: path, user: "bob"}).expect(t, 200, "")
+}
+
+func TestACacheTellsHowAnAnswerWasComeBy(t *testing.T) {
+	f := newFixture(t)
+	cache := f.cache("docker-hub")
+	ttl := -5 * time.Second
+	cache.served = oci.Served{
+		Cache: &oci.CacheStatus{Hit: true, TTL: &ttl, Detail: "stale-if-error"}, Warning: "stale", Age: 65 * time.Second,
+	}
+	check := func(r response) {
+		t.Helper()
+		r.header(t, "Cache-Status", "larder; hit; ttl=-5; detail=stale-if-error").header(t, "Warning", `299 - "stale"`).
+			header(t, "Age", "65")
+	}
+	check(f.get("/v2/docker-hub/nginx/manifests/latest").expect(t, 200, ""))
+	check(f.do(request{method: "HEAD", path: "/v2/docker-hub/nginx/manifests/latest"}).expect(t, 200, ""))
+	for code, status := range map[oci.Code]int{
+		oci.CodeManifestUnknown: 404, oci.CodeUpstreamInvalid: 502, oci.CodeUpstreamDown: 503, oci.CodeUpstreamTimeout: 504,
+		oci.CodeTooManyRequests: 429, oci.CodeInsufficientSpace: 507, oci.CodeDenied: 403, oci.CodeUnknown: 500,
+	} {
+		cache.err = &oci.Error{Code: code, Message: "no"}
+		check(f.get("/v2/docker-hub/nginx/manifests/latest").expect(t, status, code))
+	}
+	cache.err = fmt.Errorf("asking: %w", &oci.Error{Code: oci.CodeUnauthorized, Message: "log in"})
+	f.do(request{method: "GET", path: "/v2/docker-hub/nginx/manifests/latest", user: "-"}).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:docker-hub/library/nginx:pull"`))
+	cache.err = fmt.Errorf("a secret of the inside")
+	if got := f.get("/v2/docker-hub/nginx/manifests/latest").expect(t, 500, oci.CodeUnknown); bytes.Contains(got.body, []byte("secret")) {
+		t.Errorf("a fault of the inside is told outside: %s", got.body)
+	}
+}
+
+func TestTheCatalogListsWhatTheCallerMaySee(t *testing.T) {
+	f := newFixture(t)
+	f.cache("docker-hub")
+	for _, repo := range []string{"demo/b", "demo/a", "demo/c"} {
+		f.pushBlob(repo, nil, digest.SHA256)
+	}
+	for repo, public := range map[string]bool{"docker-hub/library/nginx": true, "docker-hub/acme/secret": false} {
+		if err := f.db.Repositories.SetVisibility(t.Context(), repo, public, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.db.Repositories.Create(t.Context(), "docker-hub/acme/unknown"); err != nil {
+		t.Fatal(err)
+	}
+	cached := []string{"docker-hub/acme/secret", "docker-hub/acme/unknown", "docker-hub/library/nginx"}
+	for user, want := range map[string][]string{
+		"":    append([]string{"demo/a", "demo/b", "demo/c"}, cached...),
+		"bob": cached,
+		"-":   {"docker-hub/library/nginx"},
+	} {
+		var got []string
+		for path := "/v2/_catalog?n=2"; path != ""; {
+			page := f.do(request{method: "GET", path: path, user: user}).expect(t, 200, "")
+			list := unmarshal[struct{ Repositories []string }](t, page.body)
+			if len(list.Repositories) > 2 {
+				t.Fatalf("a page of %d", len(list.Repositories))
+			}
+			got = append(got, list.Repositories...)
+			path, _, _ = strings.Cut(strings.TrimPrefix(page.Header.Get("Link"), "<"), ">")
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("user %q (-want +got):\n%s", user, diff)
+		}
+	}
+}

@@ -1,0 +1,96 @@
+package distribution
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const mediaTypeBlob = "application/octet-stream"
+
+// stored is a blob whose bytes were verified long ago and lie in storage.
+type stored interface{ Stored() io.ReadSeeker }
+
+// getBlob sends a blob or ranges of it (OCI Distribution 1.1, §Pulling blobs).
+func (h *Handler) getBlob(ctx context.Context, x *exchange) error {
+	blob, served, err := x.target.Images.Blob(ctx, x.who.caller(), x.target.Repository, x.route.digest)
+	x.tell(served)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = blob.Close() }()
+	describeContent(x.w.Header(), mediaTypeBlob, x.route.digest)
+	if s, ok := blob.(stored); ok {
+		h.sendStored(x, s.Stored())
+		return nil
+	}
+	if strings.Contains(x.r.Header.Get("Range"), ",") {
+		x.r.Header.Del("Range") // several ranges of what is still coming in: the whole is sent (RFC 9110, §14.2)
+	}
+	return h.sendFollowed(ctx, x, blob)
+}
+
+// sendStored leaves the sending to the server, which leaves a file to the kernel.
+func (h *Handler) sendStored(x *exchange, content io.ReadSeeker) {
+	serveContent(x.w, x.r, content)
+	promised, err := strconv.ParseInt(x.w.Header().Get("Content-Length"), 10, 64)
+	if err == nil && x.w.written < promised {
+		h.abort(x, fmt.Errorf("only %d of %d bytes were sent", x.w.written, promised))
+	}
+}
+
+// headBlob describes a blob (OCI Distribution 1.1, §Checking if content exists in the
+// registry).
+func (h *Handler) headBlob(ctx context.Context, x *exchange) error {
+	d, served, err := x.target.Images.StatBlob(ctx, x.who.caller(), x.target.Repository, x.route.digest)
+	x.tell(served)
+	if err != nil {
+		return err
+	}
+	describeContent(x.w.Header(), mediaTypeBlob, x.route.digest)
+	sendHead(x, d.Size)
+	return nil
+}
+
+// deleteBlob takes a blob out of the repository (OCI Distribution 1.1, §Deleting Blobs).
+func (h *Handler) deleteBlob(ctx context.Context, x *exchange) error {
+	if err := x.target.Images.DeleteBlob(ctx, x.target.Repository, x.route.digest); err != nil {
+		return err
+	}
+	accepted(x)
+	return nil
+}
+
+// describeContent sets the headers that every answer with a manifest or a blob has.
+func describeContent(header http.Header, mediaType string, d digest.Digest) {
+	header.Set("Content-Type", mediaType)
+	header.Set("Docker-Content-Digest", d.String())
+	header.Set("ETag", `"`+d.String()+`"`)
+}
+
+// serveContent answers conditions and ranges (RFC 9110, §13 and §14).
+func serveContent(w http.ResponseWriter, r *http.Request, content io.ReadSeeker) {
+	http.ServeContent(w, r, "", time.Time{}, content)
+}
+
+// sendHead answers a HEAD for size bytes, -1 when they are not known. Ranges are
+// defined for GET alone (RFC 9110, §14.2).
+func sendHead(x *exchange, size int64) {
+	if size < 0 {
+		x.w.WriteHeader(http.StatusOK)
+		return
+	}
+	x.r.Header.Del("Range")
+	serveContent(x.w, x.r, io.NewSectionReader(noBytes{}, 0, size))
+}
+
+// noBytes stands for content that is described and not read.
+type noBytes struct{}
+
+func (noBytes) ReadAt([]byte, int64) (int, error) { return 0, io.EOF }

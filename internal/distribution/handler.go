@@ -1,0 +1,176 @@
+package distribution
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/registry"
+)
+
+const (
+	defaultStall = 2 * time.Minute
+	tokenPath    = "/token"
+)
+
+// Config is what a Handler stands on.
+type Config struct {
+	Hosted        *registry.Registry
+	Resolver      Resolver
+	Authenticator Authenticator
+	AccessTokens  AccessTokens
+	Authorizer    Authorizer
+	// Origin is the registry's own scheme and host as the client sees them.
+	Origin func(*http.Request) (scheme, host string)
+	// Strangers tells whether a client's address may pull from cache projects without a
+	// login; nil means all.
+	Strangers func(*http.Request) bool
+	// Stall is how long a client may neither send nor take a byte; zero means 2 minutes.
+	Stall time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Log hears of faults; nil means slog.Default.
+	Log *slog.Logger
+}
+
+// Handler answers /v2/ and /token. It is safe for concurrent use.
+type Handler struct {
+	Config
+	actions map[endpoint]map[string]action
+	// mirror is set on the listener where names are an upstream's own.
+	mirror *Mirror
+}
+
+// action is what a method does at an endpoint, and what the caller must be allowed to.
+type action struct {
+	need string // authn's actions; "" when the handler decides itself
+	run  func(context.Context, *exchange) error
+}
+
+// exchange is one request on its way through the handler.
+type exchange struct {
+	w      *pacedWriter
+	r      *http.Request
+	route  route
+	target Target
+	who    credentials
+	// scope is what a challenge asks for, "" for none.
+	scope string
+}
+
+// New makes the handler of the main listener. It must get paths as they came: a
+// http.ServeMux in front of it would clean and redirect them. It leaves a write deadline
+// on the connection; the http.Server's WriteTimeout gives the next request its own.
+func New(c Config) *Handler {
+	h := &Handler{Config: c.withDefaults()}
+	h.actions = map[endpoint]map[string]action{
+		endpointBase:    reading("", h.base),
+		endpointCatalog: reading("", h.catalog),
+		endpointManifest: {
+			http.MethodGet:    {authn.ActionPull, h.getManifest},
+			http.MethodHead:   {authn.ActionPull, h.headManifest},
+			http.MethodPut:    {authn.ActionPush, h.putManifest},
+			http.MethodDelete: {authn.ActionDelete, h.deleteManifest},
+		},
+		endpointBlob: {
+			http.MethodGet:    {authn.ActionPull, h.getBlob},
+			http.MethodHead:   {authn.ActionPull, h.headBlob},
+			http.MethodDelete: {authn.ActionDelete, h.deleteBlob},
+		},
+		endpointUploads: {http.MethodPost: {authn.ActionPush, h.startUpload}},
+		endpointUpload: {
+			http.MethodGet:    {authn.ActionPush, h.uploadStatus},
+			http.MethodHead:   {authn.ActionPush, h.uploadStatus},
+			http.MethodPatch:  {authn.ActionPush, h.appendUpload},
+			http.MethodPut:    {authn.ActionPush, h.finishUpload},
+			http.MethodDelete: {authn.ActionPush, h.cancelUpload},
+		},
+		endpointTags:      reading(authn.ActionPull, h.tags),
+		endpointReferrers: reading(authn.ActionPull, h.referrers),
+	}
+	return h
+}
+
+func (c Config) withDefaults() Config {
+	if c.Stall == 0 {
+		c.Stall = defaultStall
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	return c
+}
+
+// reading is an endpoint that GET and HEAD read.
+func reading(need string, run func(context.Context, *exchange) error) map[string]action {
+	return map[string]action{http.MethodGet: {need, run}, http.MethodHead: {need, run}}
+}
+
+// ServeHTTP answers one request.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	x := &exchange{w: newPacedWriter(w, h.Stall, h.Now), r: r}
+	defer x.w.finish()
+	r.Body = newPacedBody(w, r.Body, h.Stall, h.Now)
+	var err error
+	if r.URL.Path == tokenPath && h.mirror == nil {
+		err = h.token(r.Context(), x)
+	} else {
+		err = h.serve(r.Context(), x)
+	}
+	if err != nil {
+		h.fail(x, err)
+	}
+}
+
+// serve leads a request along: parse, resolve, who is it, may they, handle.
+func (h *Handler) serve(ctx context.Context, x *exchange) (err error) {
+	if err := h.admits(x.r); err != nil {
+		return err
+	}
+	if x.route, err = parseRoute(x.r.Method, x.r.URL.EscapedPath()); err != nil {
+		return err
+	}
+	recordRoute(x)
+	todo, err := h.action(x)
+	if err != nil {
+		return err
+	}
+	if x.route.name != "" {
+		if x.target, err = h.resolve(ctx, x); err != nil {
+			return err
+		}
+	}
+	if x.who, err = h.identify(ctx, x); err != nil {
+		return err
+	}
+	if err := h.authorize(ctx, x, todo.need); err != nil {
+		return err
+	}
+	return todo.run(ctx, x)
+}
+
+// action finds what is to be done. The error is an *oci.Error with UNSUPPORTED.
+func (h *Handler) action(x *exchange) (action, error) {
+	methods := h.actions[x.route.endpoint]
+	if todo, ok := methods[x.r.Method]; ok {
+		return todo, nil
+	}
+	x.w.Header().Set("Allow", allowed(methods))
+	return action{}, &oci.Error{Code: oci.CodeUnsupported, Message: "method " + x.r.Method + " is not supported here"}
+}
+
+// base answers whether this is a registry, and whether the credentials are good (OCI
+// Distribution 1.1, §Determining Support).
+func (h *Handler) base(_ context.Context, x *exchange) error {
+	if !x.who.shown && h.mirror == nil {
+		return loginNeeded("log in to this registry, or ask for an anonymous token")
+	}
+	return writeJSON(x.w, http.StatusOK, struct{}{})
+}

@@ -1,0 +1,158 @@
+package distribution
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+const (
+	// maxPage bounds one page of tags.
+	maxPage = 10_000
+	// catalogPage is the size of a page of _catalog when the client does not say, and
+	// the largest.
+	catalogPage = 1000
+	// catalogScan bounds how many repositories are looked at for one page of those
+	// that the caller may see.
+	catalogScan = 20_000
+)
+
+type tagList struct {
+	Name string   `json:"name"`
+	Tags []string `json:"tags"`
+}
+
+// tags lists a repository's tags (OCI Distribution 1.1, §Listing Tags).
+func (h *Handler) tags(ctx context.Context, x *exchange) error {
+	limit, err := pageSize(x.r.URL.Query(), maxPage)
+	if err != nil {
+		return err
+	}
+	page := oci.TagPage{Last: x.r.URL.Query().Get("last"), Limit: limit}
+	list, served, err := x.target.Images.Tags(ctx, x.who.caller(), x.target.Repository, page)
+	x.tell(served)
+	if err != nil {
+		return err
+	}
+	if list.More && len(list.Tags) > 0 {
+		nextPage(x, limit, list.Tags[len(list.Tags)-1])
+	}
+	if list.Tags == nil {
+		list.Tags = []string{}
+	}
+	return writeJSON(x.w, http.StatusOK, tagList{Name: x.route.name, Tags: list.Tags})
+}
+
+// referrers lists what refers to a digest (OCI Distribution 1.1, §Listing Referrers).
+func (h *Handler) referrers(ctx context.Context, x *exchange) error {
+	artifactType := x.r.URL.Query().Get("artifactType")
+	index, filtered, served, err := x.target.Images.Referrers(ctx, x.who.caller(), x.target.Repository, x.route.digest, artifactType)
+	x.tell(served)
+	if err != nil {
+		return err
+	}
+	if filtered {
+		x.w.Header().Set("OCI-Filters-Applied", "artifactType")
+	}
+	writeBody(x.w, http.StatusOK, v1.MediaTypeImageIndex, index)
+	return nil
+}
+
+type repositoryList struct {
+	Repositories []string `json:"repositories"`
+}
+
+// catalog lists the repositories that the caller may see (Docker Registry HTTP API V2,
+// §Listing Repositories).
+func (h *Handler) catalog(ctx context.Context, x *exchange) error {
+	x.scope = authn.Access{Type: authn.TypeRegistry, Name: endpointCatalogName, Actions: []string{authn.ActionAll}}.String()
+	if !authn.Covers(x.who.access, authn.TypeRegistry, endpointCatalogName, authn.ActionAll) {
+		return loginNeeded("the token does not cover %s: ask for one with that scope", x.scope)
+	}
+	limit, err := pageSize(x.r.URL.Query(), catalogPage)
+	if err != nil {
+		return err
+	}
+	names, next, err := h.visible(ctx, x, x.r.URL.Query().Get("last"), limit)
+	if err != nil {
+		return err
+	}
+	if next != "" && limit > 0 {
+		nextPage(x, limit, next)
+	}
+	return writeJSON(x.w, http.StatusOK, repositoryList{names})
+}
+
+// visible reads repositories until there are limit that the caller may pull from. Next
+// is where the page after this one begins, "" when there is none.
+func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit int) (names []string, next string, err error) {
+	names = []string{}
+	for scanned := 0; len(names) < limit && scanned < catalogScan; scanned += catalogPage {
+		batch, err := h.Hosted.Repositories(ctx, after, catalogPage)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, name := range batch {
+			if len(names) == limit {
+				return names, after, nil
+			}
+			after = name
+			target, err := h.Resolver.Resolve(ctx, name, "")
+			if err != nil {
+				return nil, "", err
+			}
+			may, err := h.mayList(ctx, x, target)
+			if err != nil {
+				return nil, "", err
+			}
+			if may {
+				names = append(names, name)
+			}
+		}
+		if len(batch) < catalogPage {
+			return names, "", nil
+		}
+	}
+	return names, after, nil
+}
+
+// mayList tells whether a repository's name is for the caller. What an upstream may
+// keep to itself is not for strangers.
+func (h *Handler) mayList(ctx context.Context, x *exchange, target Target) (bool, error) {
+	if !h.may(ctx, x.who.identity, authn.ActionPull, target) || h.keptFrom(x, target) {
+		return false, nil
+	}
+	if target.Kind == metadata.Cache && x.who.identity.Anonymous() {
+		return h.Hosted.ShownToStrangers(ctx, target.Repository)
+	}
+	return true, nil
+}
+
+// pageSize reads n, which may be absent.
+func pageSize(query url.Values, most int) (int, error) {
+	if !query.Has("n") {
+		return most, nil
+	}
+	n, err := strconv.Atoi(query.Get("n"))
+	if err != nil || n < 0 {
+		return 0, &oci.Error{Code: oci.CodePaginationInvalid, Message: fmt.Sprintf("n=%.40q is not a number of results", query.Get("n"))}
+	}
+	return min(n, most), nil
+}
+
+// nextPage links the page that follows last, with the parameters of this one.
+func nextPage(x *exchange, limit int, last string) {
+	query := url.Values{"n": {strconv.Itoa(limit)}, "last": {last}}
+	if ns := x.r.URL.Query().Get("ns"); ns != "" {
+		query.Set("ns", ns)
+	}
+	link(x.w.Header(), x.r.URL.EscapedPath(), query.Encode())
+}

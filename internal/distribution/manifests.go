@@ -1,0 +1,118 @@
+package distribution
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/registry"
+)
+
+// maxTags is how many tags one push may set.
+const maxTags = 100
+
+// getManifest sends a manifest (OCI Distribution 1.1, §Pulling manifests).
+func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
+	m, served, err := x.target.Images.Manifest(ctx, x.who.caller(), x.target.Repository, x.route.reference)
+	x.tell(served)
+	if err != nil {
+		return err
+	}
+	describeContent(x.w.Header(), m.MediaType, m.Digest)
+	serveContent(x.w, x.r, bytes.NewReader(m.Content))
+	return nil
+}
+
+// headManifest describes a manifest (OCI Distribution 1.1, §Checking if content exists
+// in the registry).
+func (h *Handler) headManifest(ctx context.Context, x *exchange) error {
+	d, served, err := x.target.Images.StatManifest(ctx, x.who.caller(), x.target.Repository, x.route.reference)
+	x.tell(served)
+	if err != nil {
+		return err
+	}
+	describeContent(x.w.Header(), d.MediaType, d.Digest)
+	sendHead(x, d.Size)
+	return nil
+}
+
+// putManifest stores a manifest under a digest or a tag, and under the tags of the
+// query (OCI Distribution 1.1, §Pushing Manifests; tag parameters are of its main
+// branch).
+func (h *Handler) putManifest(ctx context.Context, x *exchange) error {
+	tags := x.r.URL.Query()["tag"]
+	if err := checkTags(tags); err != nil {
+		return err
+	}
+	content, err := readManifest(x.r)
+	if err != nil {
+		return err
+	}
+	receipt, err := h.Hosted.PutManifest(ctx, x.target.Repository, registry.ManifestPush{
+		Reference: x.route.reference,
+		Tags:      tags,
+		MediaType: x.r.Header.Get("Content-Type"),
+		Content:   content,
+		Actor:     x.who.identity.User,
+	})
+	if err != nil {
+		return err
+	}
+	header := x.w.Header()
+	if receipt.Subject != "" {
+		header.Set("OCI-Subject", receipt.Subject.String())
+	}
+	for _, tag := range tags {
+		header.Add("OCI-Tag", tag)
+	}
+	created(x, "manifests/", receipt.Digest)
+	return nil
+}
+
+func checkTags(tags []string) error {
+	if len(tags) > maxTags {
+		return &oci.Error{Code: oci.CodeTagInvalid, Message: fmt.Sprintf("%d tags are too many for one request: the limit is %d", len(tags), maxTags)}
+	}
+	for _, tag := range tags {
+		if err := oci.CheckTag(tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readManifest reads a body that may not be larger than a manifest. The error is
+// TOO_LARGE, or MANIFEST_INVALID when the body breaks off.
+func readManifest(r *http.Request) ([]byte, error) {
+	tooLarge := &oci.Error{Code: oci.CodeTooLarge, Message: fmt.Sprintf("the manifest has more than %d bytes, the limit", oci.MaxManifestSize)}
+	if r.ContentLength > oci.MaxManifestSize {
+		return nil, tooLarge
+	}
+	content, err := io.ReadAll(io.LimitReader(r.Body, oci.MaxManifestSize+1))
+	if err != nil {
+		return nil, &oci.Error{Code: oci.CodeManifestInvalid, Message: "the manifest did not arrive whole: push it again", Err: err}
+	}
+	if len(content) > oci.MaxManifestSize {
+		return nil, tooLarge
+	}
+	return content, nil
+}
+
+// deleteManifest removes a manifest or a tag (OCI Distribution 1.1, §Deleting Manifests
+// and §Deleting tags).
+func (h *Handler) deleteManifest(ctx context.Context, x *exchange) error {
+	var err error
+	if x.route.reference.ByTag() {
+		err = x.target.Images.DeleteTag(ctx, x.target.Repository, x.route.reference.Tag)
+	} else {
+		err = x.target.Images.DeleteManifest(ctx, x.target.Repository, x.route.reference.Digest)
+	}
+	if err != nil {
+		return err
+	}
+	accepted(x)
+	return nil
+}

@@ -1,0 +1,62 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+// DeleteManifest removes a manifest and its tags from a repository (OCI Distribution
+// 1.1, §Deleting manifests). The error is MANIFEST_UNKNOWN when it is not there.
+func (r *Registry) DeleteManifest(ctx context.Context, repo oci.Repository, d digest.Digest) error {
+	err := r.db.Manifests.Delete(ctx, repo.String(), d)
+	r.hot.forget(repo)
+	return deleted(err, manifestUnknown(repo, oci.Reference{Digest: d}), "deleting manifest", repo)
+}
+
+// DeleteTag removes a tag and leaves its manifest (OCI Distribution 1.1, §Deleting
+// tags). The error is MANIFEST_UNKNOWN when it is not there.
+func (r *Registry) DeleteTag(ctx context.Context, repo oci.Repository, tag string) error {
+	err := r.db.Tags.Delete(ctx, repo.String(), tag)
+	r.hot.forget(repo)
+	return deleted(err, manifestUnknown(repo, oci.Reference{Tag: tag}), "deleting tag "+tag, repo)
+}
+
+// DeleteBlob takes a blob out of a repository; other repositories keep it (OCI
+// Distribution 1.1, §Deleting blobs). The error is BLOB_UNKNOWN when it is not there.
+func (r *Registry) DeleteBlob(ctx context.Context, repo oci.Repository, d digest.Digest) error {
+	return deleted(r.db.Blobs.Unlink(ctx, repo.String(), d), blobUnknown(repo, d, nil), "deleting blob", repo)
+}
+
+func deleted(err, unknown error, doing string, repo oci.Repository) error {
+	if errors.Is(err, metadata.ErrNotFound) {
+		return unknown
+	}
+	if err != nil {
+		return fmt.Errorf("%s from %s: %w", doing, repo, err)
+	}
+	return nil
+}
+
+// MountBlob makes a blob that one repository links readable in another (OCI
+// Distribution 1.1, §Mounting a blob from another repository). The caller has been
+// found to have the right to read the source. The error is BLOB_UNKNOWN when the
+// source does not link the blob: an upload is the way then.
+func (r *Registry) MountBlob(ctx context.Context, repo, from oci.Repository, d digest.Digest) error {
+	if _, _, err := r.StatBlob(ctx, oci.Caller{}, from, d); err != nil {
+		return err
+	}
+	err := r.db.Blobs.Link(ctx, repo.String(), d)
+	if errors.Is(err, metadata.ErrNotFound) {
+		return blobUnknown(from, d, err)
+	}
+	if err != nil {
+		return fmt.Errorf("mounting blob %s of %s in %s: %w", d, from, repo, err)
+	}
+	return nil
+}

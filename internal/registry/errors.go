@@ -1,0 +1,70 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+// ErrDamaged is in the chain of errors about a blob whose bytes are gone or do not
+// have the size they were stored with, although metadata knows the blob.
+var ErrDamaged = errors.New("stored bytes are gone or damaged")
+
+// ErrUploadBusy is in the chain when another request is writing the same upload.
+var ErrUploadBusy = errors.New("another request is writing this upload")
+
+func manifestUnknown(repo oci.Repository, ref oci.Reference) error {
+	return &oci.Error{
+		Code:    oci.CodeManifestUnknown,
+		Message: fmt.Sprintf("repository %s has no manifest %s", repo, ref),
+		Detail:  map[string]string{"name": repo.String(), "reference": ref.String()},
+	}
+}
+
+func blobUnknown(repo oci.Repository, d digest.Digest, cause error) error {
+	return &oci.Error{
+		Code:    oci.CodeBlobUnknown,
+		Message: fmt.Sprintf("repository %s has no blob %s", repo, d),
+		Detail:  map[string]string{"name": repo.String(), "digest": d.String()},
+		Err:     cause,
+	}
+}
+
+func repositoryUnknown(repo oci.Repository) error {
+	return &oci.Error{
+		Code:    oci.CodeNameUnknown,
+		Message: fmt.Sprintf("repository %s does not exist: push an image to it first", repo),
+		Detail:  map[string]string{"name": repo.String()},
+	}
+}
+
+func uploadUnknown(repo oci.Repository, id string) error {
+	return &oci.Error{
+		Code:    oci.CodeBlobUploadUnknown,
+		Message: fmt.Sprintf("repository %s has no unfinished upload %s: it was finished, canceled, or left for a day. Begin a new one", repo, id),
+	}
+}
+
+// stored explains a failure to write to metadata or to blob storage.
+func stored(doing string, repo oci.Repository, err error) error {
+	switch {
+	case errors.Is(err, metadata.ErrNotFound):
+		return &oci.Error{
+			Code:    oci.CodeNameUnknown,
+			Message: fmt.Sprintf("project %s does not exist: make it with larder new-project %s", repo.Project(), repo.Project()),
+			Err:     err,
+		}
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return &oci.Error{
+			Code:    oci.CodeInsufficientSpace,
+			Message: "the registry's disk is full: try again when its operator has made room",
+			Err:     err,
+		}
+	}
+	return fmt.Errorf("%s in %s: %w", doing, repo, err)
+}

@@ -1,0 +1,81 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/larder-registry/larder/internal/metadata"
+)
+
+// Probe reads a tiny image back from metadata and storage and verifies it. The image
+// belongs to no repository; the first probe on a data folder stores it.
+func (r *Registry) Probe(ctx context.Context) error {
+	config := []byte(`{}`)
+	manifest, err := json.Marshal(v1.Manifest{
+		Versioned: specs.Versioned{SchemaVersion: 2},
+		MediaType: v1.MediaTypeImageManifest,
+		Config:    v1.Descriptor{MediaType: v1.MediaTypeEmptyJSON, Digest: digest.FromBytes(config), Size: int64(len(config))},
+		Layers:    []v1.Descriptor{},
+	})
+	if err != nil {
+		return fmt.Errorf("making the probe's image: %w", err)
+	}
+	for _, content := range [][]byte{config, manifest} {
+		if err := r.probeBlob(ctx, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Registry) probeBlob(ctx context.Context, content []byte) error {
+	d := digest.FromBytes(content)
+	row, err := r.db.Blobs.Held(ctx, d)
+	if errors.Is(err, metadata.ErrNotFound) {
+		row, err = r.storeProbe(ctx, d, content)
+	}
+	if err != nil {
+		return fmt.Errorf("looking up the probe's blob %s: %w", d, err)
+	}
+	opened, err := r.open(ctx, row)
+	if err != nil {
+		return fmt.Errorf("opening the probe's blob: %w", err)
+	}
+	defer func() { _ = opened.Close() }()
+	verifier := d.Verifier()
+	if _, err := io.Copy(verifier, opened); err != nil {
+		return fmt.Errorf("reading the probe's blob %s: %w", d, err)
+	}
+	if !verifier.Verified() {
+		return fmt.Errorf("the probe's blob %s reads back with other bytes: %w", d, ErrDamaged)
+	}
+	return nil
+}
+
+func (r *Registry) storeProbe(ctx context.Context, d digest.Digest, content []byte) (metadata.Blob, error) {
+	r.probe.Lock()
+	defer r.probe.Unlock()
+	if row, err := r.db.Blobs.Held(ctx, d); !errors.Is(err, metadata.ErrNotFound) {
+		return row, err
+	}
+	upload, err := r.blobs.Create(ctx, d.Algorithm())
+	if err != nil {
+		return metadata.Blob{}, err
+	}
+	if _, err := upload.Write(content); err != nil {
+		return metadata.Blob{}, errors.Join(err, upload.Cancel(ctx))
+	}
+	key, err := upload.Commit(ctx, d)
+	if err != nil {
+		return metadata.Blob{}, err
+	}
+	row := metadata.Blob{Digest: d, Key: key, Size: int64(len(content))}
+	return row, r.db.Blobs.Put(ctx, row)
+}

@@ -1,0 +1,59 @@
+// Package registry keeps hosted repositories: it reads, pushes, tags, mounts and
+// deletes manifests and blobs, lists them, and leads upload sessions. It knows no
+// HTTP and decides nobody's rights. A blob is readable in a repository only where
+// that repository links it.
+package registry
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/metadata"
+)
+
+// Config is what a Registry stands on.
+type Config struct {
+	DB    *metadata.DB
+	Blobs blob.Store
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Log hears of damaged blobs; nil means slog.Default.
+	Log *slog.Logger
+	// HotManifests is how many bytes of manifests are kept in memory; zero means 64 MiB.
+	HotManifests uint64
+}
+
+// Registry answers for hosted repositories, and for what cache projects hold. It is
+// safe for concurrent use.
+type Registry struct {
+	db       *metadata.DB
+	blobs    blob.Store
+	now      func() time.Time
+	log      *slog.Logger
+	hot      *hotManifests
+	sessions *sessions
+	probe    sync.Mutex // one probe stores its image, others wait for it
+}
+
+// New makes a Registry.
+func New(c Config) *Registry {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.HotManifests == 0 {
+		c.HotManifests = defaultHotManifests
+	}
+	return &Registry{
+		db:       c.DB,
+		blobs:    c.Blobs,
+		now:      c.Now,
+		log:      c.Log,
+		hot:      newHotManifests(c.HotManifests),
+		sessions: newSessions(),
+	}
+}

@@ -1,0 +1,213 @@
+package registry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+const (
+	// copyBuffer is how much is read from a client, hashed and written at a time.
+	copyBuffer = 128 << 10
+	// saveLimit bounds how long keeping a broken upload's bytes may take.
+	saveLimit = time.Minute
+)
+
+// AppendUpload adds bytes to an upload and returns its new offset (OCI Distribution
+// 1.1, §Pushing a blob in chunks). Start is where the chunk says that it begins; nil
+// means wherever the upload is. A body that breaks off keeps what arrived. Errors:
+// BLOB_UPLOAD_UNKNOWN, RANGE_INVALID when start is not the upload's offset,
+// BLOB_UPLOAD_INVALID when the body broke off or another request is writing.
+func (r *Registry) AppendUpload(ctx context.Context, repo oci.Repository, id string, start *int64, body io.Reader) (offset int64, err error) {
+	s, err := r.openSession(ctx, repo, id, start)
+	if err != nil {
+		return 0, err
+	}
+	defer s.release()
+	upload, err := s.resume(ctx, s.state.Algorithm)
+	if err != nil {
+		return 0, err
+	}
+	broken := receive(upload, body, repo)
+	if err := s.save(ctx, upload); err != nil {
+		return 0, err
+	}
+	return s.row.Offset, broken
+}
+
+// FinishUpload adds the last bytes, if any, verifies the whole against d and links
+// the blob to the repository. Errors are those of AppendUpload, and DIGEST_INVALID,
+// after which the upload is gone.
+func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id string, d digest.Digest, start *int64, body io.Reader) error {
+	s, err := r.openSession(ctx, repo, id, start)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	upload, err := s.resume(ctx, d.Algorithm())
+	if err != nil {
+		return err
+	}
+	if broken := receive(upload, body, repo); broken != nil {
+		return errors.Join(broken, s.save(ctx, upload))
+	}
+	err = r.commit(ctx, repo, upload, d)
+	if err == nil || oci.CodeOf(err) == oci.CodeDigestInvalid {
+		if dropped := r.db.Uploads.Delete(ctx, id); dropped != nil {
+			return errors.Join(err, fmt.Errorf("ending upload %s: %w", id, dropped))
+		}
+	}
+	return err
+}
+
+// PutBlob stores a blob whose bytes come in one piece (OCI Distribution 1.1, §Single
+// POST). The error is DIGEST_INVALID when they do not have the digest.
+func (r *Registry) PutBlob(ctx context.Context, repo oci.Repository, d digest.Digest, body io.Reader) error {
+	upload, err := r.blobs.Create(ctx, d.Algorithm())
+	if err != nil {
+		return stored("beginning an upload", repo, err)
+	}
+	if err := receive(upload, body, repo); err != nil {
+		return errors.Join(err, upload.Cancel(context.WithoutCancel(ctx)))
+	}
+	return r.commit(ctx, repo, upload, d)
+}
+
+// commit verifies an upload, makes it durable, and links it.
+func (r *Registry) commit(ctx context.Context, repo oci.Repository, upload blob.Upload, d digest.Digest) error {
+	size := upload.Size()
+	key, err := upload.Commit(ctx, d)
+	var mismatch *blob.MismatchError
+	if errors.As(err, &mismatch) {
+		return &oci.Error{
+			Code:    oci.CodeDigestInvalid,
+			Message: fmt.Sprintf("the %d bytes that arrived have digest %s, not %s: upload the blob again", size, mismatch.Got, mismatch.Want),
+			Detail:  map[string]string{"digest": d.String()},
+			Err:     err,
+		}
+	}
+	if err != nil {
+		return stored("storing blob "+d.String(), repo, err)
+	}
+	if err := r.db.Blobs.Put(ctx, metadata.Blob{Digest: d, Key: key, Size: size}, repo.String()); err != nil {
+		return stored("linking blob "+d.String(), repo, err)
+	}
+	return nil
+}
+
+// session is an upload that this request alone works on.
+type session struct {
+	registry *Registry
+	row      metadata.Upload
+	state    uploadState
+	release  func()
+}
+
+// openSession acquires an upload and compares where the next bytes belong with where
+// the client says that they do.
+func (r *Registry) openSession(ctx context.Context, repo oci.Repository, id string, start *int64) (*session, error) {
+	release, err := r.sessions.acquire(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{registry: r, release: release}
+	if s.row, err = r.uploadRow(ctx, repo, id); err == nil {
+		err = json.Unmarshal(s.row.State, &s.state)
+	}
+	if err == nil && start != nil && *start != s.row.Offset {
+		err = &oci.Error{
+			Code:    oci.CodeRangeInvalid,
+			Message: fmt.Sprintf("the chunk begins at byte %d, but upload %s goes on at byte %d", *start, id, s.row.Offset),
+			Detail:  map[string]int64{"offset": s.row.Offset},
+		}
+	}
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return s, nil
+}
+
+// resume continues the upload in storage, or begins it there with alg.
+func (s *session) resume(ctx context.Context, alg digest.Algorithm) (blob.Upload, error) {
+	repo := oci.Repository(s.row.Repository)
+	if len(s.state.Blob) == 0 {
+		s.state.Algorithm = alg
+		upload, err := s.registry.blobs.Create(ctx, alg)
+		if err != nil {
+			return nil, stored("beginning upload "+s.row.ID, repo, err)
+		}
+		return upload, nil
+	}
+	upload, err := s.registry.blobs.Resume(ctx, s.state.Blob)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, errors.Join(uploadUnknown(repo, s.row.ID), s.registry.db.Uploads.Delete(ctx, s.row.ID))
+	}
+	if err != nil {
+		return nil, stored("continuing upload "+s.row.ID, repo, err)
+	}
+	return upload, nil
+}
+
+// save keeps what has arrived, also when the client has gone.
+func (s *session) save(ctx context.Context, upload blob.Upload) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+	defer cancel()
+	repo := oci.Repository(s.row.Repository)
+	size := upload.Size()
+	var err error
+	if s.state.Blob, err = upload.Save(ctx); err != nil {
+		return stored("keeping upload "+s.row.ID, repo, err)
+	}
+	s.row.Offset, s.row.UpdatedAt = size, s.registry.now()
+	if s.row.State, err = json.Marshal(s.state); err != nil {
+		return fmt.Errorf("keeping upload %s: %w", s.row.ID, err)
+	}
+	if err := s.registry.db.Uploads.Save(ctx, s.row); err != nil {
+		return stored("keeping upload "+s.row.ID, repo, err)
+	}
+	return nil
+}
+
+// receive copies a body and tells a client that broke off from storage that failed.
+func receive(upload blob.Upload, body io.Reader, repo oci.Repository) error {
+	from := &source{Reader: body}
+	_, err := io.CopyBuffer(struct{ io.Writer }{upload}, from, make([]byte, copyBuffer))
+	if err == nil {
+		return nil
+	}
+	if from.err == nil {
+		return stored("writing an upload", repo, err)
+	}
+	if oci.CodeOf(from.err) != "" {
+		return from.err
+	}
+	return &oci.Error{
+		Code:    oci.CodeBlobUploadInvalid,
+		Message: fmt.Sprintf("the upload broke off: its first %d bytes are kept, go on from there", upload.Size()),
+		Err:     from.err,
+	}
+}
+
+// source remembers why reading failed.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
