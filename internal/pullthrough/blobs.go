@@ -1,0 +1,164 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/registry"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+// blobReference marks a reference as a blob's digest where manifests and blobs
+// share a key.
+const blobReference = "blob "
+
+// maxJoins bounds how often an asker whose fill failed on another repository's
+// account begins again.
+const maxJoins = 3
+
+// StatBlob answers a HEAD without transferring the blob.
+func (c *Cache) StatBlob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Descriptor, oci.Served, error) {
+	found, _, err := c.Held.StatBlob(ctx, caller, repo, d)
+	held := err == nil
+	if err != nil && oci.CodeOf(err) != oci.CodeBlobUnknown {
+		return oci.Descriptor{}, c.missed(err), err
+	}
+	if err := c.admit(ctx, caller, repo, blobReference+d.String(), held); err != nil {
+		return oci.Descriptor{}, c.missed(err), asBlob(err)
+	}
+	if held {
+		return found, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
+	}
+	if size, ok := c.Fills.sizeIn(repo, d); ok {
+		return oci.Descriptor{Digest: d, Size: size}, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", Collapsed: true}}, nil
+	}
+	found, err = c.confirmBlob(ctx, repo, d)
+	if err != nil {
+		return oci.Descriptor{}, c.missed(err), err
+	}
+	return found, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", ForwardStatus: 200}}, nil
+}
+
+// Blob opens a blob that is held, or joins or begins the fill that brings it.
+func (c *Cache) Blob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
+	blob, held, err := c.openHeld(ctx, caller, repo, d)
+	if err != nil {
+		return nil, c.missed(err), err
+	}
+	if err := c.admit(ctx, caller, repo, blobReference+d.String(), held); err != nil {
+		if held {
+			_ = blob.Close()
+		}
+		return nil, c.missed(err), asBlob(err)
+	}
+	if held {
+		return blob, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
+	}
+	for range maxJoins {
+		blob, served, err := c.openUnlinked(ctx, repo, d)
+		if !errors.Is(err, errOtherRepository) {
+			return blob, served, err
+		}
+	}
+	return nil, oci.Served{Cache: &oci.CacheStatus{Forward: "miss"}}, &oci.Error{
+		Code:    oci.CodeUnavailable,
+		Message: fmt.Sprintf("blob %s is being fetched through other repositories that keep failing: try again", d),
+	}
+}
+
+// openHeld opens a blob that the repository links. One whose bytes are gone or
+// damaged counts as not held, and is fetched anew within the same request.
+func (c *Cache) openHeld(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, bool, error) {
+	blob, _, err := c.Held.Blob(ctx, caller, repo, d)
+	switch {
+	case err == nil:
+		return blob, true, nil
+	case errors.Is(err, registry.ErrDamaged):
+		c.Log.Error("a stored blob is damaged or gone and is fetched anew", "digest", d, "repository", string(repo), "error", err)
+		if err := c.DB.Blobs.Forget(ctx, d); err != nil {
+			return nil, false, fmt.Errorf("setting damaged blob %s aside: %w", d, err)
+		}
+		return nil, false, nil
+	case oci.CodeOf(err) == oci.CodeBlobUnknown:
+		return nil, false, nil
+	}
+	return nil, false, err
+}
+
+// errOtherRepository says that a fill failed which was begun through another
+// repository; this one may have more luck.
+var errOtherRepository = errors.New("the fill of another repository failed")
+
+// openUnlinked serves a blob that the repository does not link: a blob or a fill of
+// another repository once this one has shown it by HEAD, else a fill of its own.
+func (c *Cache) openUnlinked(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
+	fill, began, err := c.Fills.joinOrBegin(d, source{cache: c, repository: repo})
+	if err != nil {
+		return nil, c.missed(err), err
+	}
+	defer fill.release()
+	if !began && fill.source.repository != repo {
+		if _, err := c.confirmBlob(ctx, repo, d); err != nil {
+			return nil, c.missed(err), err
+		}
+		fill.link(repo)
+	}
+	if err := fill.begun(ctx); err != nil {
+		if errors.Is(err, errHeld) {
+			return c.openLinked(ctx, repo, d)
+		}
+		if !began && fill.source.repository != repo && ctx.Err() == nil {
+			return nil, oci.Served{}, errOtherRepository
+		}
+		err = asBlob(c.refused(repo, blobReference+d.String(), err))
+		return nil, c.missed(err), err
+	}
+	status := oci.CacheStatus{Forward: "miss", Stored: began, Collapsed: !began}
+	return fill.reader(ctx), oci.Served{Cache: &status}, nil
+}
+
+// openLinked opens a blob that is held. When that is through another repository
+// only, this one has to show it first, and is then linked to it.
+func (c *Cache) openLinked(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
+	blob, linked, err := c.openHeld(ctx, oci.Caller{}, repo, d)
+	if err != nil {
+		return nil, c.missed(err), err
+	}
+	if linked {
+		return blob, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
+	}
+	if _, err := c.confirmBlob(ctx, repo, d); err != nil {
+		return nil, c.missed(err), err
+	}
+	blob, linked, err = c.openHeld(ctx, oci.Caller{}, repo, d)
+	if err == nil && !linked {
+		err = errOtherRepository // its bytes turned out to be damaged: a fill brings them
+	}
+	return blob, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", ForwardStatus: 200, Detail: "linked"}}, err
+}
+
+// confirmBlob HEADs a blob in its repository upstream, once for all who ask, and
+// links it there when it is held.
+func (c *Cache) confirmBlob(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Descriptor, error) {
+	key := string(repo) + " " + blobReference + d.String()
+	found, _, err := shared(ctx, c, "confirm "+key, c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
+		if err := c.rememberedNotFound(key); err != nil {
+			return oci.Descriptor{}, err
+		}
+		found, err := c.Upstream.StatBlob(ctx, upstream.Any, repo.Rest(), d)
+		if err != nil {
+			return oci.Descriptor{}, asBlob(c.refused(repo, blobReference+d.String(), err))
+		}
+		c.noteAnonymousSuccess(ctx, repo)
+		if err := c.DB.Blobs.Link(ctx, string(repo), d); err != nil && !errors.Is(err, metadata.ErrNotFound) {
+			return oci.Descriptor{}, fmt.Errorf("linking blob %s to %s: %w", d, repo, err)
+		}
+		return found, nil
+	})
+	return found, asBlob(err)
+}

@@ -1,0 +1,219 @@
+package pullthrough_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/pullthrough"
+	"github.com/larder-registry/larder/internal/registry"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	nginx    = oci.Repository("docker-hub/library/nginx")
+	redis    = oci.Repository("docker-hub/library/redis")
+	app      = oci.Repository("docker-hub/acme/app")
+	patience = 300 * time.Millisecond
+)
+
+var (
+	stranger = oci.Caller{}
+	alice    = oci.Caller{User: "alice"}
+	// acme may read acme/app, which is private where a test says so.
+	acme     = upstream.Credential{Username: "acme", Password: "acme-secret"}
+	accounts = []hubsim.Account{{Username: "acme", Password: "acme-secret", Repositories: []string{"acme/app"}}}
+)
+
+// bench is a data folder with what several caches share.
+type bench struct {
+	t     *testing.T
+	clock *clock
+	log   *safeBuffer
+	db    *metadata.DB
+	held  *registry.Registry
+	fills *pullthrough.Fills
+	cache pullthrough.Config // what every cache of the bench has
+	to    *prometheus.Registry
+	asked *upstream.Metrics
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	db, err := metadata.Open(t.Context(), filepath.Join(dir, "metadata.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	blobs, err := blob.OpenFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, clock: &clock{now: time.Now()}, log: &safeBuffer{}, db: db, to: prometheus.NewRegistry()}
+	log := slog.New(slog.NewTextHandler(b.log, nil))
+	metrics := pullthrough.NewMetrics(b.to)
+	b.asked = upstream.NewMetrics(b.to)
+	b.held = registry.New(registry.Config{DB: db, Blobs: blobs, Log: log, Now: b.clock.Now})
+	b.fills = pullthrough.NewFills(pullthrough.FillsConfig{
+		Blobs: blobs, DB: db, Metrics: metrics, Log: log,
+		Backoff: func(int) time.Duration { return time.Millisecond },
+	})
+	t.Cleanup(b.fills.Close)
+	b.cache = pullthrough.Config{
+		Title: "Docker Hub", TagTTL: time.Minute, Allows: func(string) bool { return true },
+		Held: b.held, DB: db, Fills: b.fills, Metrics: metrics, Log: log, Now: b.clock.Now,
+		Limits: pullthrough.Limits{Patience: patience, MovePatience: 5 * time.Second, Check: 2 * time.Second},
+	}
+	return b
+}
+
+// open makes a cache of the registry at an address. Change may be nil.
+func (b *bench) open(project, address string, change func(*pullthrough.Config), credentials ...upstream.Credential) *pullthrough.Cache {
+	b.t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	remote, err := upstream.New(upstream.Config{
+		Name: project, URL: u, Hub: true, Credentials: credentials, Now: b.clock.Now,
+		Timeouts: upstream.Timeouts{Dial: time.Second, Headers: time.Second, Stall: 500 * time.Millisecond, Request: 5 * time.Second},
+	}, b.asked, b.cache.Log)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.db.Projects.Ensure(b.t.Context(), metadata.Project{Name: project, Kind: metadata.Cache, CreatedAt: b.clock.Now()}); err != nil {
+		b.t.Fatal(err)
+	}
+	config := b.cache
+	config.Project, config.Upstream = project, remote
+	if change != nil {
+		change(&config)
+	}
+	cache := pullthrough.New(config)
+	b.t.Cleanup(func() { b.fills.Close(); cache.Close(); remote.Close() })
+	return cache
+}
+
+// docker is a bench with a simulated Docker Hub and one cache of it, docker-hub.
+func docker(t *testing.T, options hubsim.Options, credentials ...upstream.Credential) (*bench, *hubsim.Hub, *pullthrough.Cache) {
+	t.Helper()
+	b := newBench(t)
+	options.Clock, options.Accounts, options.TokensOnRegistry = b.clock.Now, accounts, true
+	hub, err := hubsim.Start(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hub.Close)
+	return b, hub, b.open("docker-hub", hub.URL(), nil, credentials...)
+}
+
+// pull reads a manifest that must be there.
+func (b *bench) pull(c *pullthrough.Cache, caller oci.Caller, repo oci.Repository, ref string) (oci.Manifest, oci.Served) {
+	b.t.Helper()
+	parsed, err := oci.ParseReference(ref)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	manifest, served, err := c.Manifest(b.t.Context(), caller, repo, parsed)
+	if err != nil {
+		b.t.Fatalf("pulling %s:%s: %v", repo, ref, err)
+	}
+	return manifest, served
+}
+
+// read reads a blob to its end, verification included.
+func read(ctx context.Context, c *pullthrough.Cache, caller oci.Caller, repo oci.Repository, d digest.Digest) ([]byte, error) {
+	opened, _, err := c.Blob(ctx, caller, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = opened.Close() }()
+	content, err := io.ReadAll(opened)
+	if err != nil {
+		return content, err
+	}
+	return content, opened.Verified(ctx)
+}
+
+// eventually polls for something that another goroutine brings about.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if holds() {
+			return
+		}
+	}
+	t.Fatalf("it never came about that %s", what)
+}
+
+// seen tells how many requests of that method and path the Hub has received.
+func seen(hub *hubsim.Hub, method, path string) (n int) {
+	for _, r := range hub.Requests() {
+		if r.Method == method && r.Path == path {
+			n++
+		}
+	}
+	return n
+}
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// safeBuffer is a log that can be read while it is written.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// small is an image that tests can pull whole.
+func small(seed uint64) hubsim.Image {
+	return hubsim.Image{Seed: seed, LayerSizes: []int64{60_000}}
+}
+
+// large is an image whose layer takes a while to come.
+func large(seed uint64) hubsim.Image {
+	return hubsim.Image{Seed: seed, LayerSizes: []int64{3 << 20}}
+}

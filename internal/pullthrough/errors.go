@@ -1,0 +1,121 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+// refused turns an upstream's refusal into what the client is told: an error of the
+// same class that names what was looked up where. A not-found is remembered.
+func (c *Cache) refused(repo oci.Repository, ref string, err error) error {
+	var failure *upstream.Error
+	if !errors.As(err, &failure) {
+		return err
+	}
+	refusal := c.describe(repo, ref, failure)
+	if failure.Kind == upstream.NotFound || failure.Kind == upstream.Denied {
+		c.notFound.Set(string(repo)+" "+ref, refusal)
+	}
+	return refusal
+}
+
+func (c *Cache) describe(repo oci.Repository, ref string, failure *upstream.Error) error {
+	what := fmt.Sprintf("%s (%s)", repo.Rest(), ref)
+	answer := func(code oci.Code, format string, args ...any) error {
+		return &oci.Error{Code: code, Message: fmt.Sprintf(format, args...), RetryAfter: failure.RetryAfter, Err: failure}
+	}
+	switch failure.Kind {
+	case upstream.NotFound:
+		return answer(oci.CodeManifestUnknown, "%s does not have %s", c.Title, what)
+	case upstream.Denied:
+		return answer(oci.CodeManifestUnknown, "%s does not have %s, or it is private and no credential of upstream %s may read it", c.Title, what, c.Project)
+	case upstream.CredentialRefused:
+		return answer(oci.CodeUpstreamInvalid, "%s refused every credential that is configured for upstream %s, and does not show %s to strangers: the operator has to correct the credentials", c.Title, c.Project, what)
+	case upstream.Blocked:
+		return answer(oci.CodeUpstreamInvalid, "%s wants the credentials of upstream %s sent to a host that is not its own, which was not done, and it does not show %s to strangers: the operator can list that host under realms. %s", c.Title, c.Project, what, failure.Message)
+	case upstream.PullLimit:
+		return answer(oci.CodeTooManyRequests, "%s's pull rate limit is reached (upstream %s), and %s is not in the cache: try again later, or add credentials for the upstream. https://www.docker.com/increase-rate-limit", c.Title, c.Project, what)
+	case upstream.AbuseLimit:
+		return answer(oci.CodeTooManyRequests, "%s is refusing all requests from this address for a while (its overall request limit, upstream %s), and %s is not in the cache: try again later", c.Title, c.Project, what)
+	case upstream.Timeout:
+		return answer(oci.CodeUpstreamTimeout, "%s did not answer in time for %s, and it is not in the cache: try again, or see the registry's log", c.Title, what)
+	case upstream.Invalid:
+		return answer(oci.CodeUpstreamInvalid, "%s answered for %s with something that cannot be used: %s", c.Title, what, failure.Message)
+	}
+	return answer(oci.CodeUpstreamDown, "%s cannot be reached or is failing, and %s is not in the cache: try again later. The matter: %s", c.Title, what, matter(failure))
+}
+
+// matter is the innermost cause of a failure in its own words. URLs stay out: those
+// of signed storage are secrets.
+func matter(failure *upstream.Error) string {
+	var cause error = failure
+	for next := cause; next != nil; next = errors.Unwrap(next) {
+		if _, isURL := next.(*url.Error); !isURL { //nolint:errorlint // every link of the chain is looked at
+			cause = next
+		}
+	}
+	if cause == error(failure) {
+		return failure.Message
+	}
+	return fmt.Sprintf("%.300s", cause.Error())
+}
+
+// trouble says in a few words why a freshness check failed.
+func (c *Cache) trouble(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return c.Title + " did not answer in time"
+	}
+	var failure *upstream.Error
+	if !errors.As(err, &failure) {
+		return "the check failed; the log says why"
+	}
+	switch failure.Kind {
+	case upstream.NotFound, upstream.Denied:
+		return c.Title + " no longer has it"
+	case upstream.CredentialRefused, upstream.Blocked:
+		return c.Title + " cannot be asked with the configured credentials"
+	case upstream.PullLimit:
+		return c.Title + "'s pull rate limit is reached"
+	case upstream.AbuseLimit:
+		return c.Title + " is refusing all requests from this address for a while"
+	case upstream.Timeout:
+		return c.Title + " did not answer in time"
+	case upstream.Invalid:
+		return c.Title + " answered with something that cannot be used"
+	}
+	return c.Title + " cannot be reached or is failing"
+}
+
+// rememberedNotFound is the upstream's recent not-found for the same question.
+func (c *Cache) rememberedNotFound(key string) error {
+	if err, ok := c.notFound.GetIfPresent(key); ok {
+		return err
+	}
+	return nil
+}
+
+// missed is the cache status of an answer that was not held and could not be had.
+func (c *Cache) missed(err error) oci.Served {
+	status := oci.CacheStatus{Forward: "miss"}
+	var failure *upstream.Error
+	if errors.As(err, &failure) {
+		status.ForwardStatus = failure.Status
+	}
+	return oci.Served{Cache: &status}
+}
+
+// withCode gives a not-found another code than a manifest's.
+func withCode(err error, code oci.Code) error {
+	refusal, ok := errors.AsType[*oci.Error](err)
+	if !ok || refusal.Code != oci.CodeManifestUnknown {
+		return err
+	}
+	unknown := *refusal
+	unknown.Code = code
+	return &unknown
+}

@@ -1,0 +1,139 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+// fetch gets a manifest from the upstream and keeps it, linked to the repository
+// that it was asked for in. What is held already, through whichever repository, is
+// confirmed by HEAD only.
+func (c *Cache) fetch(ctx context.Context, repo oci.Repository, ref oci.Reference) (oci.Manifest, error) {
+	key := string(repo) + " " + ref.String()
+	if err := c.rememberedNotFound(key); err != nil {
+		return oci.Manifest{}, err
+	}
+	var manifest oci.Manifest
+	var err error
+	if ref.ByTag() {
+		manifest, err = c.fetchByTag(ctx, repo, ref.Tag)
+	} else {
+		manifest, err = c.fetchByDigest(ctx, repo, ref.Digest)
+	}
+	if err != nil {
+		return oci.Manifest{}, c.refused(repo, ref.String(), err)
+	}
+	return manifest, nil
+}
+
+func (c *Cache) fetchByTag(ctx context.Context, repo oci.Repository, tag string) (oci.Manifest, error) {
+	manifest, err := c.Upstream.Manifest(ctx, upstream.Any, repo.Rest(), tag)
+	if err != nil {
+		return oci.Manifest{}, err
+	}
+	c.noteAnonymousSuccess(ctx, repo)
+	return manifest, c.keep(ctx, repo, manifest)
+}
+
+// transfer is a manifest that came over the wire, and the repository it came through.
+type transfer struct {
+	manifest oci.Manifest
+	through  oci.Repository
+}
+
+// fetchByDigest makes one transfer serve every repository that asks for the digest.
+// A repository other than the one it came through must show it by HEAD first.
+func (c *Cache) fetchByDigest(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Manifest, error) {
+	manifest, _, err := c.Held.Manifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: d})
+	if err == nil {
+		return manifest, nil
+	}
+	got, joined, err := shared(ctx, c, "manifest "+d.String(), c.Limits.Fetch, func(ctx context.Context) (transfer, error) {
+		return c.transferManifest(ctx, repo, d)
+	})
+	if err != nil && joined { // it may have failed for a reason of the other repository's
+		got, err = c.transferManifest(ctx, repo, d)
+	}
+	if err != nil || got.through == repo {
+		return got.manifest, err
+	}
+	head, err := c.statUpstream(ctx, repo, d.String())
+	if err != nil {
+		return oci.Manifest{}, err
+	}
+	shown := got.manifest
+	if head.MediaType != "" {
+		shown.MediaType = head.MediaType // the repository's own word for the same bytes
+	}
+	return shown, c.keep(ctx, repo, shown)
+}
+
+func (c *Cache) transferManifest(ctx context.Context, repo oci.Repository, d digest.Digest) (transfer, error) {
+	held, err := c.DB.Manifests.Held(ctx, d)
+	if err == nil {
+		return transfer{manifest: held}, nil
+	}
+	if !errors.Is(err, metadata.ErrNotFound) {
+		return transfer{}, err
+	}
+	manifest, err := c.Upstream.Manifest(ctx, upstream.Any, repo.Rest(), d.String())
+	if err != nil {
+		return transfer{}, err
+	}
+	c.noteAnonymousSuccess(ctx, repo)
+	return transfer{manifest: manifest, through: repo}, c.keep(ctx, repo, manifest)
+}
+
+// keep stores a verified manifest byte for byte. A manifest that Larder cannot read
+// is kept all the same: it refers to nothing that Larder knows.
+func (c *Cache) keep(ctx context.Context, repo oci.Repository, manifest oci.Manifest) error {
+	put := metadata.PutManifest{Repository: string(repo), Manifest: metadata.Manifest{Manifest: manifest}, Actor: c.Project}
+	if content, err := oci.ParseManifest(manifest.MediaType, manifest.Content); err == nil {
+		put.Manifest.ArtifactType = content.ArtifactType
+		if content.Subject != nil {
+			put.Manifest.Subject = content.Subject.Digest
+		}
+	}
+	if err := c.DB.Manifests.Put(ctx, put); err != nil {
+		return fmt.Errorf("keeping manifest %s of %s: %w", manifest.Digest, repo, err)
+	}
+	return nil
+}
+
+// fetchPlatforms fetches from a new index the platforms whose manifests were pulled
+// from the old one.
+func (c *Cache) fetchPlatforms(ctx context.Context, repo oci.Repository, old digest.Digest, next oci.Manifest) error {
+	previous, _, err := c.Held.Manifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: old})
+	if err != nil {
+		return fmt.Errorf("reading the old index: %w", err)
+	}
+	was, err := oci.ParseManifest(previous.MediaType, previous.Content)
+	if err != nil || !was.Index() {
+		return nil
+	}
+	is, err := oci.ParseManifest(next.MediaType, next.Content)
+	if err != nil {
+		return nil
+	}
+	pulled := map[string]bool{}
+	for _, platform := range was.Manifests {
+		_, _, err := c.Held.StatManifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: platform.Digest})
+		pulled[platform.Key()] = pulled[platform.Key()] || err == nil
+	}
+	for _, platform := range is.Manifests {
+		if !pulled[platform.Key()] {
+			continue
+		}
+		if _, err := c.fetchByDigest(ctx, repo, platform.Digest); err != nil {
+			return err
+		}
+	}
+	return nil
+}

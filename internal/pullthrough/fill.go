@@ -1,0 +1,358 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+const (
+	// maxBlobSize bounds what one upstream answer may put on the disk, in bytes.
+	maxBlobSize = 1 << 40
+	// maxFailures is how often in a row a transfer may break without a byte of progress.
+	maxFailures = 6
+	copyBuffer  = 256 << 10
+)
+
+// fill is the one transfer of a blob from an upstream. One goroutine reads the
+// upstream and appends to a spool; readers follow the spool at their own pace, and
+// no reader can slow the fill or another reader. It goes on when its askers have gone.
+type fill struct {
+	fills  *Fills
+	digest digest.Digest
+	source source
+	users  atomic.Int64 // who hold the spool open: the transfer and the readers
+	began  chan struct{}
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed and renewed whenever something below changes
+	spool    blob.Spool
+	size     int64 // bytes, -1 while unknown
+	written  int64 // bytes that are in the spool
+	verified bool
+	stored   bool     // the blob's row and links are in metadata
+	links    []string // repositories that have shown the blob
+	err      error
+}
+
+func newFill(f *Fills, d digest.Digest, from source) *fill {
+	fill := &fill{
+		fills: f, digest: d, source: from, size: -1,
+		began: make(chan struct{}), changed: make(chan struct{}),
+		links: []string{string(from.repository)},
+	}
+	fill.users.Store(1)
+	return fill
+}
+
+func (f *fill) hold() { f.users.Add(1) }
+
+// release gives up one hold; the last closes the spool.
+func (f *fill) release() {
+	if f.users.Add(-1) > 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.spool != nil {
+		if err := f.spool.Close(); err != nil {
+			f.fills.log.Warn("closing a spool", "digest", f.digest, "error", err)
+		}
+	}
+}
+
+// begun waits until the upstream has begun to answer, or has refused.
+func (f *fill) begun(ctx context.Context) error {
+	select {
+	case <-f.began:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// link makes the blob readable in a further repository once it is stored.
+func (f *fill) link(repo oci.Repository) {
+	f.mu.Lock()
+	stored := f.stored
+	if !slices.Contains(f.links, string(repo)) {
+		f.links = append(f.links, string(repo))
+	}
+	f.mu.Unlock()
+	if stored {
+		f.linkNow(string(repo))
+	}
+}
+
+func (f *fill) linkNow(repo string) {
+	if err := f.fills.db.Blobs.Link(f.fills.life, repo, f.digest); err != nil {
+		f.fills.log.Warn("a blob was not linked", "digest", f.digest, "repository", repo, "error", err)
+	}
+}
+
+// run is the life of the fill: transfer, verify, store.
+func (f *fill) run(ctx context.Context) {
+	project := f.source.cache.Project
+	err := f.transfer(ctx)
+	if err != nil {
+		f.fills.remove(f.digest)
+		f.fail(err)
+		f.fills.metrics.ended(project, outcome(err))
+		f.report(err)
+		return
+	}
+	f.update(func() { f.verified = true })
+	err = f.store(context.WithoutCancel(ctx)) // its readers have it whole: it is worth keeping even now
+	f.fills.remove(f.digest)
+	if err != nil {
+		f.fills.metrics.ended(project, "unkept")
+		f.fills.log.Error("a verified blob was served but not kept", "digest", f.digest, "upstream", project, "error", err)
+		return
+	}
+	f.fills.metrics.ended(project, "stored")
+}
+
+func outcome(err error) string {
+	if _, ok := errors.AsType[*blob.MismatchError](err); ok {
+		return "wrong digest"
+	}
+	return "failed"
+}
+
+func (f *fill) report(err error) {
+	if errors.Is(err, errHeld) || f.writtenBytes() == 0 && upstream.KindOf(err) != upstream.Invalid {
+		return // the askers are told; nothing was begun
+	}
+	f.fills.log.Error("a blob transfer failed; every reader was cut off and nothing is kept",
+		"digest", f.digest, "upstream", f.source.cache.Project, "repository", string(f.source.repository), "error", err)
+}
+
+// fail ends every reader and drops what was received.
+func (f *fill) fail(err error) {
+	f.update(func() { f.err = err })
+	f.markBegun()
+	if f.spool == nil {
+		return
+	}
+	if err := f.spool.Cancel(context.WithoutCancel(f.fills.life)); err != nil {
+		f.fills.log.Warn("dropping a spool", "digest", f.digest, "error", err)
+	}
+}
+
+func (f *fill) markBegun() {
+	select {
+	case <-f.began:
+	default:
+		close(f.began)
+	}
+}
+
+// update changes the state under the lock and wakes all who wait for a change.
+func (f *fill) update(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fill) writtenBytes() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.written
+}
+
+// transfer brings the whole blob into the spool and verifies it.
+func (f *fill) transfer(ctx context.Context) error {
+	if _, err := f.fills.db.Blobs.Held(ctx, f.digest); err == nil {
+		return errHeld
+	} else if !errors.Is(err, metadata.ErrNotFound) {
+		return err
+	}
+	body, err := f.source.open(ctx, f.digest, 0)
+	if err != nil {
+		return err
+	}
+	if err := f.open(ctx, body.Size); err != nil {
+		_ = body.Close()
+		return err
+	}
+	if err := f.receive(ctx, body); err != nil {
+		return err
+	}
+	if err := f.spool.Verify(f.digest); err != nil {
+		return fmt.Errorf("%s sent a blob that is not what it claims to be: %w", f.source.cache.Title, err)
+	}
+	return nil
+}
+
+func (f *fill) open(ctx context.Context, size int64) error {
+	if size > maxBlobSize {
+		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: fmt.Sprintf("a blob of %d bytes", size)}
+	}
+	spool, err := f.fills.blobs.Spool(ctx, f.digest.Algorithm())
+	if err != nil {
+		return fmt.Errorf("opening a spool: %w", err)
+	}
+	f.update(func() { f.spool, f.size = spool, size })
+	f.markBegun()
+	return nil
+}
+
+// receive appends the body to the spool, and resumes with a Range request when the
+// connection breaks, a bounded number of times without progress.
+func (f *fill) receive(ctx context.Context, body *upstream.Body) error {
+	buffer := make([]byte, copyBuffer)
+	for failures := 0; ; {
+		before := f.writtenBytes()
+		err := f.drain(body, buffer)
+		_ = body.Close()
+		if err == nil {
+			return nil
+		}
+		if !resumable(err) || ctx.Err() != nil {
+			return err
+		}
+		if f.writtenBytes() > before {
+			failures = 0
+		}
+		if body, failures, err = f.resume(ctx, failures, err); err != nil {
+			return err
+		}
+	}
+}
+
+// resume asks for the rest of the blob until the upstream gives it or has failed too
+// often in a row.
+func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream.Body, int, error) {
+	for {
+		failures++
+		if failures > maxFailures {
+			return nil, failures, fmt.Errorf("giving up after %d attempts to resume at byte %d: %w", maxFailures, f.writtenBytes(), cause)
+		}
+		pause := f.fills.backoff(failures)
+		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil {
+			return nil, failures, err
+		}
+		f.fills.metrics.resumed.WithLabelValues(f.source.cache.Project).Inc()
+		body, err := f.source.open(ctx, f.digest, f.writtenBytes())
+		if err == nil {
+			return body, failures, nil
+		}
+		if !resumable(err) {
+			return nil, failures, err
+		}
+		cause = err
+	}
+}
+
+// resumable tells breaks of a connection from answers that will not change.
+func resumable(err error) bool {
+	if errors.Is(err, errSpool) {
+		return false
+	}
+	switch upstream.KindOf(err) {
+	case upstream.NotFound, upstream.Denied, upstream.Invalid, upstream.CredentialRefused:
+		return false
+	}
+	return true
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// errSpool marks failures of our own disk, which no new connection mends.
+var errSpool = errors.New("writing the spool")
+
+// drain appends one response's bytes, leaving out those that are there already when
+// the upstream did not honor the Range.
+func (f *fill) drain(body *upstream.Body, buffer []byte) error {
+	at := f.writtenBytes()
+	if skip := at - body.Offset; skip > 0 {
+		if _, err := io.CopyN(io.Discard, body, skip); err != nil {
+			return fmt.Errorf("skipping %d bytes: %w", skip, err)
+		}
+	}
+	for {
+		n, err := body.Read(buffer)
+		if n > 0 {
+			if err := f.append(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return f.whole()
+		}
+		if err != nil {
+			return fmt.Errorf("reading from %s: %w", f.source.cache.Title, err)
+		}
+	}
+}
+
+func (f *fill) append(p []byte) error {
+	if at := f.writtenBytes(); f.size >= 0 && at+int64(len(p)) > f.size || at+int64(len(p)) > maxBlobSize {
+		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "more bytes than it had announced"}
+	}
+	if _, err := f.spool.Write(p); err != nil {
+		return fmt.Errorf("%w: %w", errSpool, err)
+	}
+	f.update(func() { f.written += int64(len(p)) })
+	f.fills.metrics.fillBytes.WithLabelValues(f.source.cache.Project).Add(float64(len(p)))
+	return nil
+}
+
+// whole tells a body's end from a connection that ended early without an error.
+func (f *fill) whole() error {
+	if f.size >= 0 && f.writtenBytes() < f.size {
+		return fmt.Errorf("%s ended at byte %d of %d: %w", f.source.cache.Title, f.writtenBytes(), f.size, io.ErrUnexpectedEOF)
+	}
+	return nil
+}
+
+// store keeps the verified blob and links it to every repository that showed it.
+func (f *fill) store(ctx context.Context) error {
+	key, err := f.spool.Commit(ctx, f.digest)
+	if err != nil {
+		return err
+	}
+	row := metadata.Blob{Digest: f.digest, Key: key, Size: f.writtenBytes()}
+	linked := f.linked()
+	if err := f.fills.db.Blobs.Put(ctx, row, linked...); err != nil {
+		return fmt.Errorf("recording blob %s: %w", f.digest, err)
+	}
+	f.mu.Lock()
+	f.stored = true
+	f.mu.Unlock()
+	for _, repo := range f.linked()[len(linked):] {
+		f.linkNow(repo)
+	}
+	return nil
+}
+
+// linked lists the repositories that showed the blob, in the order that they came.
+func (f *fill) linked() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.links)
+}

@@ -1,0 +1,142 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+// maxFills bounds the blob transfers that are under way at once, over all caches.
+const maxFills = 512
+
+var (
+	// errHeld says that no fill is needed: the blob is stored already.
+	errHeld = errors.New("the blob is held")
+	// errClosed ends fills and their readers when the program stops.
+	errClosed = errors.New("the registry is shutting down")
+)
+
+// Fills holds the blob transfers under way, one for each digest, shared by all
+// cache projects.
+type Fills struct {
+	blobs   blob.Store
+	db      *metadata.DB
+	metrics *Metrics
+	log     *slog.Logger
+	backoff func(failures int) time.Duration
+
+	mu     sync.Mutex
+	active map[digest.Digest]*fill
+
+	life context.Context
+	stop context.CancelCauseFunc
+	work sync.WaitGroup
+}
+
+// FillsConfig is what fills need.
+type FillsConfig struct {
+	Blobs   blob.Store
+	DB      *metadata.DB
+	Metrics *Metrics
+	Log     *slog.Logger
+	// Backoff is the pause before a broken transfer is taken up again for the n-th
+	// time in a row; nil doubles from 100 ms to 5 s.
+	Backoff func(failures int) time.Duration
+}
+
+// NewFills makes an empty set of fills. Close ends it.
+func NewFills(c FillsConfig) *Fills {
+	if c.Backoff == nil {
+		c.Backoff = doubling
+	}
+	life, stop := context.WithCancelCause(context.Background())
+	return &Fills{
+		blobs: c.Blobs, db: c.DB, metrics: c.Metrics, log: c.Log, backoff: c.Backoff,
+		active: map[digest.Digest]*fill{}, life: life, stop: stop,
+	}
+}
+
+func doubling(failures int) time.Duration {
+	return min(100*time.Millisecond<<min(failures-1, 10), 5*time.Second)
+}
+
+// Close breaks off the fills under way, and with them their readers, and waits for
+// them to end.
+func (f *Fills) Close() {
+	f.stop(errClosed)
+	f.work.Wait()
+}
+
+// source is where a fill reads from: a repository of one cache's upstream.
+type source struct {
+	cache      *Cache
+	repository oci.Repository
+}
+
+func (s source) open(ctx context.Context, d digest.Digest, offset int64) (*upstream.Body, error) {
+	body, err := s.cache.Upstream.Blob(ctx, upstream.Any, s.repository.Rest(), d, offset)
+	if err == nil {
+		s.cache.noteAnonymousSuccess(ctx, s.repository)
+	}
+	return body, err
+}
+
+// joinOrBegin finds the fill of a digest or begins it. The caller holds the fill
+// until it calls release.
+func (f *Fills) joinOrBegin(d digest.Digest, from source) (joined *fill, began bool, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if running, ok := f.active[d]; ok {
+		running.hold()
+		return running, false, nil
+	}
+	if len(f.active) >= maxFills || f.life.Err() != nil {
+		return nil, false, &oci.Error{
+			Code:       oci.CodeUnavailable,
+			Message:    fmt.Sprintf("blob %s is not in the cache, and %d transfers from upstream are under way already: try again in a moment", d, len(f.active)),
+			RetryAfter: 5 * time.Second,
+		}
+	}
+	begun := newFill(f, d, from)
+	begun.hold()
+	f.active[d] = begun
+	f.metrics.active.Inc()
+	f.work.Go(func() {
+		defer begun.release()
+		defer f.metrics.active.Dec()
+		begun.run(f.life)
+	})
+	return begun, true, nil
+}
+
+// sizeIn is the size of a blob that is being transferred and that the repository has
+// shown already.
+func (f *Fills) sizeIn(repo oci.Repository, d digest.Digest) (size int64, ok bool) {
+	f.mu.Lock()
+	running, ok := f.active[d]
+	f.mu.Unlock()
+	if !ok {
+		return 0, false
+	}
+	running.mu.Lock()
+	defer running.mu.Unlock()
+	return running.size, running.size >= 0 && slices.Contains(running.links, string(repo))
+}
+
+// remove ends a fill's being found. Its readers go on.
+func (f *Fills) remove(d digest.Digest) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.active, d)
+}

@@ -1,0 +1,191 @@
+package pullthrough
+
+import (
+	"context"
+	"time"
+
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+// StatManifest answers a HEAD. A tag never seen costs the upstream a HEAD and no
+// pull: whoever only watches a tag does not spend the budget.
+func (c *Cache) StatManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Descriptor, oci.Served, error) {
+	if ref.ByTag() {
+		known, served, err := c.knownTag(ctx, caller, repo, ref)
+		if err != nil || known.Digest != "" {
+			return known.Descriptor, served, err
+		}
+		return c.statUnseenTag(ctx, repo, ref)
+	}
+	manifest, served, err := c.manifestByDigest(ctx, caller, repo, ref)
+	return manifest.Descriptor(), served, err
+}
+
+// Manifest answers a GET.
+func (c *Cache) Manifest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Manifest, oci.Served, error) {
+	if !ref.ByTag() {
+		return c.manifestByDigest(ctx, caller, repo, ref)
+	}
+	known, served, err := c.knownTag(ctx, caller, repo, ref)
+	switch {
+	case err != nil:
+		return oci.Manifest{}, served, err
+	case known.held:
+		manifest, _, err := c.Held.Manifest(ctx, caller, repo, oci.Reference{Digest: known.Digest})
+		return manifest, served, err
+	case known.Digest != "":
+		return c.fetchSeenTag(ctx, repo, ref.Tag, known)
+	}
+	return c.fetchUnseenTag(ctx, repo, ref)
+}
+
+// knownTag is the state of a tag that may be served now, brought up to date when it
+// was past its TTL. The zero state means that nothing usable is known.
+func (c *Cache) knownTag(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (tagState, oci.Served, error) {
+	key := tagKey{repo, ref.Tag}
+	state, known, err := c.tag(ctx, key)
+	if err != nil {
+		return tagState{}, c.missed(err), err
+	}
+	due := known && state.due(c.Now(), c.TagTTL)
+	if due && !state.held {
+		known, due = false, false
+	}
+	changed := false
+	// A check without credentials answers both questions: is the tag still so, and
+	// may strangers see it.
+	asStranger := due && !c.Upstream.HasCredentials()
+	if asStranger {
+		state, changed = c.refreshAsStranger(ctx, key, state)
+	}
+	if err := c.admit(ctx, caller, repo, ref.String(), known); err != nil || !known {
+		return tagState{}, c.missed(err), err
+	}
+	if due && !asStranger {
+		state, changed = c.refresh(ctx, key, state)
+	}
+	return state, c.servedTag(state, due, changed), ctx.Err()
+}
+
+func (c *Cache) refreshAsStranger(ctx context.Context, key tagKey, state tagState) (tagState, bool) {
+	state, changed := c.refresh(ctx, key, state)
+	if state.trouble != "" {
+		c.noteAnonymousFailure(ctx, key.repository)
+	}
+	return state, changed
+}
+
+// servedTag describes an answer from what is known of a tag: a hit, a stale copy, or
+// the outcome of a check.
+func (c *Cache) servedTag(state tagState, asked, changed bool) oci.Served {
+	switch {
+	case state.trouble != "":
+		return c.stale(state)
+	case !asked:
+		return oci.Served{Cache: &oci.CacheStatus{Hit: true}}
+	case changed:
+		return oci.Served{Cache: &oci.CacheStatus{Forward: "stale", ForwardStatus: 200, Stored: true}}
+	}
+	return oci.Served{Cache: &oci.CacheStatus{Forward: "stale", ForwardStatus: 200, Detail: "revalidated"}}
+}
+
+func (c *Cache) stale(state tagState) oci.Served {
+	age := c.Now().Sub(state.checkedAt)
+	ttl := c.TagTTL - age
+	c.Metrics.stale(c.Project)
+	return oci.Served{
+		Cache:   &oci.CacheStatus{Hit: true, TTL: &ttl, Detail: "stale-if-error"},
+		Warning: "stale copy, last known to be current " + age.Truncate(time.Second).String() + " ago: " + state.trouble,
+		Age:     age,
+	}
+}
+
+// statUnseenTag asks the upstream by HEAD and remembers the answer for the TTL.
+func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference) (oci.Descriptor, oci.Served, error) {
+	key := tagKey{repo, ref.Tag}
+	head, joined, err := shared(ctx, c, "head "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
+		if err := c.rememberedNotFound(string(repo) + " " + ref.Tag); err != nil {
+			return oci.Descriptor{}, err
+		}
+		head, err := c.statUpstream(ctx, repo, ref.Tag)
+		if err != nil {
+			return oci.Descriptor{}, c.refused(repo, ref.String(), err)
+		}
+		if head.Digest != "" {
+			now := c.Now()
+			c.tags.Set(key, tagState{Descriptor: head, checkedAt: now, triedAt: now})
+		}
+		return head, nil
+	})
+	if err != nil {
+		return oci.Descriptor{}, c.missed(err), err
+	}
+	if head.Digest == "" {
+		manifest, served, err := c.fetchUnseenTag(ctx, repo, ref)
+		return manifest.Descriptor(), served, err
+	}
+	return head, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", ForwardStatus: 200, Collapsed: joined}}, nil
+}
+
+// fetchUnseenTag is the only GET by tag that there is: for a tag never seen.
+func (c *Cache) fetchUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference) (oci.Manifest, oci.Served, error) {
+	key := tagKey{repo, ref.Tag}
+	manifest, joined, err := shared(ctx, c, "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+		manifest, err := c.fetch(ctx, repo, ref)
+		if err != nil {
+			return oci.Manifest{}, err
+		}
+		return manifest, c.pointTag(ctx, key, manifest)
+	})
+	return manifest, c.fetched(joined, err), err
+}
+
+// fetchSeenTag fetches the manifest of a tag that a HEAD has resolved already.
+func (c *Cache) fetchSeenTag(ctx context.Context, repo oci.Repository, tag string, state tagState) (oci.Manifest, oci.Served, error) {
+	key := tagKey{repo, tag}
+	manifest, joined, err := shared(ctx, c, "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+		manifest, err := c.fetch(ctx, repo, oci.Reference{Digest: state.Digest})
+		if err != nil {
+			return oci.Manifest{}, err
+		}
+		return manifest, c.pointTag(ctx, key, manifest)
+	})
+	return manifest, c.fetched(joined, err), err
+}
+
+func (c *Cache) pointTag(ctx context.Context, key tagKey, manifest oci.Manifest) error {
+	state, err := c.setTag(ctx, key, manifest)
+	if err != nil {
+		return err
+	}
+	c.tags.Set(key, state)
+	return nil
+}
+
+// manifestByDigest serves what is held; a digest is not asked for again.
+func (c *Cache) manifestByDigest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Manifest, oci.Served, error) {
+	manifest, _, err := c.Held.Manifest(ctx, caller, repo, ref)
+	held := err == nil
+	if err != nil && oci.CodeOf(err) != oci.CodeManifestUnknown {
+		return oci.Manifest{}, c.missed(err), err
+	}
+	if err := c.admit(ctx, caller, repo, ref.String(), held); err != nil {
+		return oci.Manifest{}, c.missed(err), err
+	}
+	if held {
+		return manifest, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
+	}
+	key := "digest " + string(repo) + "@" + ref.String()
+	manifest, joined, err := shared(ctx, c, key, c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+		return c.fetch(ctx, repo, ref)
+	})
+	return manifest, c.fetched(joined, err), err
+}
+
+// fetched describes an answer that had to be fetched, or the error in its place.
+func (c *Cache) fetched(joined bool, err error) oci.Served {
+	if err != nil {
+		return c.missed(err)
+	}
+	return oci.Served{Cache: &oci.CacheStatus{Forward: "miss", Stored: !joined, Collapsed: joined}}
+}
