@@ -1,0 +1,180 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// hubWith is a file with one upstream that has some more lines.
+func hubWith(lines ...string) sources {
+	return withFile("upstreams:\n  - name: docker-hub\n    " + strings.Join(lines, "\n    "))
+}
+
+func (s sources) file(name, text string) sources {
+	s.files[name] = text
+	return s
+}
+
+func onCommandLine(args ...string) sources { return sources{args: args} }
+
+func inEnvironment(name, value string) sources {
+	return sources{env: map[string]string{name: value}}
+}
+
+func TestAWrongConfigurationSaysWhatWasGivenWhereAndWhatIsAllowed(t *testing.T) {
+	const (
+		wantAddress = "write HOST:PORT, for example 127.0.0.1:5000"
+		wantURL     = "write http://HOST or https://HOST, with :PORT where it is needed"
+		open        = "is open to other machines, and passwords would cross the network in clear text: set tls.certFile and tls.keyFile, or tls.selfSigned: true, in the configuration file; or add --insecure-http if a proxy or the network takes care of encryption"
+		reserved    = "is reserved: choose another name than repositories, search, namespaces, users, auth, access-tokens, ratelimitpreview"
+		badName     = "is not a project name: write lower-case letters, digits, and single . _ - between them, for example docker-hub"
+	)
+	tests := []struct {
+		name  string
+		given sources
+		want  string
+	}{
+		// The file as such.
+		{"a file that is not there", onCommandLine("--config", "no.yaml"), `configuration file "no.yaml" (flag --config) cannot be read: open no.yaml: file does not exist`},
+		{"a file that is not there, named by the environment", inEnvironment("LARDER_CONFIG", "no.yaml"), `configuration file "no.yaml" (environment variable LARDER_CONFIG) cannot be read: open no.yaml: file does not exist`},
+		{"a file that is too large", withFile(strings.Repeat("#", maxConfigSize+1)), `configuration file "larder.yaml" (flag --config) is larger than 1048576 bytes`},
+		{"a file that is not YAML", withFile("a: 1\nlisten: ["), `larder.yaml line 2: this is not YAML: sequence end token ']' not found`},
+		{"a file that is a list", withFile("- listen"), `the configuration (larder.yaml line 1) takes a mapping with the keys access, cacheSize, data, database, databaseFile, kubernetes, listen, log, metrics, mirror, projects, publicURL, pullLimits, replica, shutdownTimeout, storage, tls, trustedProxies, upstreams`},
+		{"two documents", withFile("---\ndata: a\n---\ndata: b\n"), `larder.yaml line 4: a second document begins here: write one only`},
+		{"a key twice", withFile("data: a\ndata: b\n"), `larder.yaml line 2: this is not YAML: mapping key "data" already defined at [1:1]`},
+
+		// Keys.
+		{"an unknown key that is close to one", withFile("data: /d\nlisten_: x"), `unknown key "listen_" (larder.yaml line 2): did you mean listen?`},
+		{"an unknown key in another spelling", withFile("public_url: x"), `unknown key "public_url" (larder.yaml line 1): did you mean publicURL?`},
+		{"an unknown key inside a mapping", withFile("mirror:\n  form: []"), `unknown key "mirror.form" (larder.yaml line 2): did you mean mirror.from?`},
+		{"an unknown key inside a list", hubWith("tagTtl: 1m", "tagsTTLs: 1m"), `unknown key "upstreams[0].tagTtl" (larder.yaml line 3): did you mean upstreams[0].tagTTL?
+unknown key "upstreams[0].tagsTTLs" (larder.yaml line 4): did you mean upstreams[0].tagTTL?`},
+		{"an unknown key that is close to none", withFile("tls: {cipherSuites: []}"), `unknown key "tls.cipherSuites" (larder.yaml line 1): the keys known here are acme, certFile, keyFile, selfSigned`},
+		{"a merge key", withFile("<<: {data: /d}"), `the configuration (larder.yaml line 1) uses a YAML merge key: write the keys out`},
+
+		// Kinds of values.
+		{"a value where a mapping belongs", withFile("tls: yes"), `tls (larder.yaml line 1) takes a mapping with the keys acme, certFile, keyFile, selfSigned`},
+		{"a mapping where a value belongs", withFile("listen: {port: 5000}"), `listen (larder.yaml line 1) takes a single value`},
+		{"a value where a list belongs", withFile("trustedProxies: 10.0.0.0/8"), `trustedProxies (larder.yaml line 1) takes a list, for example [a, b]`},
+		{"a list item without a value", withFile("trustedProxies:\n  -\n"), `trustedProxies[0] (larder.yaml line 2) has no value`},
+		{"a value where a boolean belongs", withFile("projects: {selfProvision: maybe}"), `projects.selfProvision (larder.yaml line 1) takes true or false`},
+		{"an anchor", withFile("data: &d /d"), `data (larder.yaml line 1) uses a YAML anchor, alias or tag: write the value itself`},
+
+		// Values that flags and variables may set as well.
+		{"an address without a port", onCommandLine("--listen", "5000"), `listen "5000" (flag --listen) is not an address: ` + wantAddress},
+		{"an address with a port that is none", inEnvironment("LARDER_LISTEN", "127.0.0.1:http"), `listen "127.0.0.1:http" (environment variable LARDER_LISTEN) has no port between 0 and 65535: ` + wantAddress},
+		{"an address whose host is none", withFile("metrics:\n  listen: 'a b:1'"), `metrics.listen "a b:1" (larder.yaml line 2) names no valid host: ` + wantAddress},
+		{"an address in the file as a number", withFile("listen: 5000"), `listen "5000" (larder.yaml line 1) is not an address: ` + wantAddress},
+		{"an empty data folder", onCommandLine("--data", ""), `data "" (flag --data) is not a folder: write its path`},
+		{"a public URL without a scheme", onCommandLine("--public-url", "registry.example.com"), `publicURL "registry.example.com" (flag --public-url) is not a URL of http or https with a host: ` + wantURL},
+		{"a public URL that is none", inEnvironment("LARDER_PUBLIC_URL", "http://[::1"), `publicURL "http://[::1" (environment variable LARDER_PUBLIC_URL) is not a URL: ` + wantURL},
+		{"a public URL with a path", withFile("publicURL: https://a.example/r"), `publicURL "https://a.example/r" (larder.yaml line 1) must not have a path: ` + wantURL},
+		{"a public URL with a query", withFile("publicURL: https://a.example?key=s3cret"), `publicURL "https://a.example?..." (larder.yaml line 1) must not have a query or fragment: ` + wantURL},
+		{"a log level", onCommandLine("--log-level", "INFO"), `log.level "INFO" (flag --log-level) is not a log level: write debug, info, warn or error`},
+		{"a log format", inEnvironment("LARDER_LOG_FORMAT", "xml"), `log.format "xml" (environment variable LARDER_LOG_FORMAT) is not a log format: write text or json`},
+
+		// Values that only the file sets.
+		{"a duration without a unit", withFile("shutdownTimeout: 30"), `shutdownTimeout "30" (larder.yaml line 1) is not a duration: write a number with its unit, for example 30s, 1m or 1h30m`},
+		{"a negative duration", hubWith("tagTTL: -1s"), `upstreams[0].tagTTL "-1s" (larder.yaml line 3) is not a duration: write a number with its unit, for example 30s, 1m or 1h30m`},
+		{"a network that is none", withFile("mirror:\n  from:\n    - 10.0.0.0/8\n    - intranet"), `mirror.from[1] "intranet" (larder.yaml line 4) is not a network: write it in CIDR form, for example 10.0.0.0/8 or fd00::/8`},
+		{"an unknown kind of access", withFile("access: open"), `access "open" (larder.yaml line 1) is not known: write local`},
+		{"an empty path", withFile("tls: {certFile: '', keyFile: k}"), `tls.certFile "" (larder.yaml line 1) is not a file: write its path`},
+
+		// Upstreams.
+		{"an upstream without a name", withFile("upstreams:\n  - url: https://quay.io"), `an upstream (larder.yaml line 2) has no name: write name: and the project through which its images are pulled, for example docker-hub`},
+		{"an upstream without a URL", withFile("upstreams: [{name: quay}]"), `upstream quay (larder.yaml line 1) has no url: write url: https://HOST`},
+		{"a name of two segments", onCommandLine("--upstream", "a/b=https://quay.io"), `upstream name "a/b" (flag --upstream) must not hold a slash: it becomes the project through which images are pulled, for example docker-hub`},
+		{"a name outside the grammar", onCommandLine("--upstream", "Quay=https://quay.io"), `upstream name "Quay" (flag --upstream) ` + badName},
+		{"an empty name", onCommandLine("--upstream", "=https://quay.io"), `upstream name "" (flag --upstream) ` + badName},
+		{"a reserved name", withFile("upstreams:\n  - {name: search, url: 'https://quay.io'}"), `upstreams[0].name "search" (larder.yaml line 2) ` + reserved},
+		{"a flag without a URL", onCommandLine("--upstream", "https://quay.io"), `upstream "https://quay.io" (flag --upstream) has no URL: write NAME=URL, for example docker-hub=https://registry-1.docker.io`},
+		{"a URL of another scheme", onCommandLine("--upstream", "quay=ftp://quay.io"), `URL of upstream quay "ftp://quay.io" (flag --upstream) is not a URL of http or https with a host: ` + wantURL},
+		{"a URL with a path", withFile("upstreams:\n- name: q\n  url: https://quay.io/v2/"), `upstreams[0].url "https://quay.io/v2/" (larder.yaml line 3) must not have a path: ` + wantURL},
+		{"a URL with an account", onCommandLine("--upstream", "quay=https://me:s3cret@quay.io"), `URL of upstream quay "https://...@quay.io" (flag --upstream) must not hold a user name or password: ` + wantURL + `, and the account under credentials in the configuration file`},
+		{"two upstreams of one name", onCommandLine("--upstream=a=https://quay.io", "--upstream=a=https://ghcr.io"), `two upstreams are named a (flag --upstream and flag --upstream): give each a name of its own`},
+		{"one registry of two upstreams", withFile("upstreams:\n- name: docker-hub\n- {name: b, url: 'https://b.example', registries: [docker.io]}"), `registry docker.io belongs to upstream docker-hub and to upstream b (larder.yaml line 3): list it once`},
+		{"a registry that is no host", hubWith("registries: [Docker.io, 'https://docker.io']"), `upstreams[0].registries[0] "Docker.io" (larder.yaml line 3) is not a host: write it in lower case, with :PORT where it is needed, for example quay.io
+upstreams[0].registries[1] "https://docker.io" (larder.yaml line 3) is not a host: write it in lower case, with :PORT where it is needed, for example quay.io`},
+		{"a realm that is a URL", hubWith("realms: ['https://auth.example/token']"), `upstreams[0].realms[0] "https://auth.example/token" (larder.yaml line 3) is not a host: write it in lower case, with :PORT where it is needed, for example quay.io`},
+		{"a broken pattern", hubWith("deny: ['acme/[a']"), `upstreams[0].deny[0] "acme/[a" (larder.yaml line 3) is not a pattern: a [ needs its ], and a \ a character after it`},
+		{"a pattern with a tag", hubWith("allow: ['library/nginx:1']"), `upstreams[0].allow[0] "library/nginx:1" (larder.yaml line 3) matches no repository: write lower-case segments parted by single slashes, without registry or tag, for example library/nginx or acme/*`},
+
+		// Credentials.
+		{"a password in the file", hubWith("credentials:", "- username: acme", "  password: s3cret"), `upstreams[0].credentials[0].password (larder.yaml line 5) must not stand in the configuration: write the password to a file of its own, and that file's path as passwordFile
+upstreams[0].credentials[0] (larder.yaml line 4) needs both a username and a passwordFile`},
+		{"a credential without a user name", hubWith("credentials: [{passwordFile: /p}]"), `upstreams[0].credentials[0] (larder.yaml line 3) needs both a username and a passwordFile`},
+		{"a password file that is not there", hubWith("credentials: [{username: a, passwordFile: /p}]"), `upstreams[0].credentials[0].passwordFile "/p" (larder.yaml line 3) cannot be read: open /p: file does not exist`},
+		{"an empty password file", hubWith("credentials: [{username: a, passwordFile: /p}]").file("/p", "\n"), `upstreams[0].credentials[0].passwordFile (larder.yaml line 3): the file /p is empty`},
+		{"a password file of two lines", hubWith("credentials: [{username: a, passwordFile: /p}]").file("/p", "s3cret\ns3cret\n"), `upstreams[0].credentials[0].passwordFile (larder.yaml line 3): the file /p holds more than one line`},
+		{"a password file that is too large", hubWith("credentials: [{username: a, passwordFile: /p}]").file("/p", strings.Repeat("s3cret", maxPasswordSize)), `upstreams[0].credentials[0].passwordFile (larder.yaml line 3): the file /p is larger than 65536 bytes`},
+
+		// Several values together.
+		{"plain HTTP for other machines", onCommandLine("--listen", "0.0.0.0:5000"), `listen "0.0.0.0:5000" (flag --listen) ` + open},
+		{"plain HTTP for other machines on all addresses", inEnvironment("LARDER_LISTEN", ":5000"), `listen ":5000" (environment variable LARDER_LISTEN) ` + open},
+		{"plain HTTP for other machines by a name", withFile("mirror: {listen: 'registry.example:80'}"), `mirror.listen "registry.example:80" (larder.yaml line 1) ` + open},
+		{"two listeners on one address", onCommandLine("--mirror-listen", "127.0.0.1:5000"), `mirror.listen "127.0.0.1:5000" (flag --mirror-listen) is the address of listen already: give each listener a port of its own`},
+		{"a certificate without its key", withFile("listen: ':1'\ntls: {certFile: a}"), `tls (larder.yaml line 2) needs both certFile and keyFile, or neither`},
+		{"certificates from two sources", withFile("tls: {certFile: a, keyFile: b, selfSigned: true}"), `tls (larder.yaml line 1) has both selfSigned and certificate files: keep either selfSigned: true, or certFile and keyFile`},
+		{"a mirror without Docker Hub", onCommandLine("--mirror-listen=127.0.0.1:1", "--upstream=quay=https://quay.io"), `mirror.listen "127.0.0.1:1" (flag --mirror-listen) needs Docker Hub among the upstreams: list docker.io in the registries of one of them, or name one docker-hub`},
+		{"several errors at once", onCommandLine("--listen", "x", "--log-level", "y"), `listen "x" (flag --listen) is not an address: ` + wantAddress + `
+log.level "y" (flag --log-level) is not a log level: write debug, info, warn or error`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := tt.given.load(t)
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+			if strings.Contains(err.Error(), "s3cret") {
+				t.Errorf("the error holds a secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
+	const (
+		database = "is not in this version of Larder; remove it: metadata is kept in SQLite under the data folder"
+		storage  = "is not in this version of Larder; remove it: blobs are kept as files under the data folder"
+		password = "flag --database holds a password, which every user of this machine can read in the list of processes: a secret belongs in the environment or in a file; this version of Larder has no database but SQLite under the data folder, so remove the flag"
+	)
+	tests := []struct {
+		name  string
+		given sources
+		want  string
+	}{
+		{"access by a cluster", withFile("data: /d\n\naccess: kubernetes"), "access: kubernetes (larder.yaml line 3) is not in this version of Larder; remove it or write access: local"},
+		{"a database in the file", withFile("database: postgres://me:s3cret@db/larder"), "database (larder.yaml line 1) " + database},
+		{"a database in a file of its own", withFile("databaseFile: /run/secrets/db"), "databaseFile (larder.yaml line 1) " + database},
+		{"a database in the environment", inEnvironment("LARDER_DATABASE", "postgres://me:s3cret@db/larder"), "database (environment variable LARDER_DATABASE) " + database},
+		{"a database on the command line", onCommandLine("--database", "postgres://me@db/larder"), "database (flag --database) " + database},
+		{"a database's password on the command line", onCommandLine("--database", "postgres://me:s3cret@db/larder"), password},
+		{"a database's password in key=value form", onCommandLine("--database", "host=db user=me password=s3cret"), password},
+		{"a database's password in a query", onCommandLine("--database", "postgres://db/larder?user=me&Password=s3cret"), password},
+		{"a database's password in a broken URL", onCommandLine("--database", "postgres://me:s3cret%zz@db/larder"), password},
+		{"storage in the file", withFile("storage: s3://bucket"), "storage (larder.yaml line 1) " + storage},
+		{"storage in the environment", inEnvironment("LARDER_STORAGE", "s3://bucket"), "storage (environment variable LARDER_STORAGE) " + storage},
+		{"storage on the command line", onCommandLine("--storage", "s3://bucket"), "storage (flag --storage) " + storage},
+		{"a size of the cache", withFile("cacheSize: 80%"), "cacheSize (larder.yaml line 1) is not in this version of Larder; remove it: nothing is evicted from the cache"},
+		{"a listener for a cluster", withFile("kubernetes: {listen: ':8443'}"), "kubernetes.listen (larder.yaml line 1) is not in this version of Larder; remove it"},
+		{"replicas", withFile("replica:\n  advertise: http://10.0.0.1"), "replica.advertise (larder.yaml line 2) is not in this version of Larder; remove it: one server serves one data folder"},
+		{"certificates by ACME", withFile("tls:\n  acme: {domains: [a.example]}"), "tls.acme (larder.yaml line 2) is not in this version of Larder; remove it; write certFile and keyFile, or selfSigned: true"},
+		{"pull limits", withFile("pullLimits:\n  anonymous: 100/6h"), "pullLimits (larder.yaml line 1) is not in this version of Larder; remove it: pulls are not limited"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := tt.given.load(t)
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
+				t.Errorf("error (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

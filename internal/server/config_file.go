@@ -1,0 +1,154 @@
+package server
+
+import (
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// fromFile reads the configuration file, if one was named.
+func (l *loader) fromFile(source given) {
+	if source.text == "" {
+		return
+	}
+	text, err := l.readFile(source.text)
+	if err != nil {
+		l.fail(source.errorf("cannot be read: %w", err))
+		return
+	}
+	if len(text) > maxConfigSize {
+		l.fail(source.errorf("is larger than %d bytes", maxConfigSize))
+		return
+	}
+	reader := &fileReader{yamlFile: yamlFile{name: source.text, fail: l.fail}, loader: l}
+	if root, ok := reader.parse(text); ok {
+		reader.root(root)
+	}
+}
+
+// fileReader carries the values of a file over to the loader: one function for
+// each mapping, which lists its keys.
+type fileReader struct {
+	yamlFile
+	loader *loader
+}
+
+func (r *fileReader) root(e entry) {
+	c := &r.loader.config
+	r.mapping(e, fields{
+		"listen":          r.setting,
+		"data":            r.setting,
+		"database":        r.setting,
+		"databaseFile":    r.absent(withoutDatabase),
+		"storage":         r.setting,
+		"publicURL":       r.setting,
+		"log":             r.log,
+		"tls":             r.tls,
+		"trustedProxies":  func(e entry) { c.TrustedProxies = list(&r.yamlFile, e, parseNetwork) },
+		"shutdownTimeout": func(e entry) { r.duration(e, &c.ShutdownTimeout) },
+		"cacheSize":       r.absent("remove it: nothing is evicted from the cache"),
+		"access":          r.access,
+		"metrics":         r.metrics,
+		"kubernetes":      func(e entry) { r.mapping(e, fields{"listen": r.absent("remove it")}) },
+		"projects": func(e entry) {
+			r.mapping(e, fields{"selfProvision": func(e entry) { r.boolean(e, &c.Projects.SelfProvision) }})
+		},
+		"replica": func(e entry) {
+			r.mapping(e, fields{"advertise": r.absent("remove it: one server serves one data folder")})
+		},
+		"mirror":     r.mirror,
+		"upstreams":  r.upstreams,
+		"pullLimits": r.absent("remove it: pulls are not limited"),
+	})
+}
+
+// setting reads a key that flags and variables know too.
+func (r *fileReader) setting(e entry) {
+	g, ok := r.text(e)
+	if !ok {
+		return
+	}
+	for _, s := range settings() {
+		if s.key == e.key {
+			r.loader.apply(s, g)
+		}
+	}
+}
+
+// absent refuses a key of a feature that is not in this version, unless its
+// mapping is empty.
+func (r *fileReader) absent(advice string) func(entry) {
+	return func(e entry) {
+		if node, ok := e.node.(*ast.MappingNode); ok && len(node.Values) == 0 {
+			return
+		}
+		r.fail(absent(e.key, r.from(e), advice))
+	}
+}
+
+func (r *fileReader) access(e entry) {
+	g, ok := r.text(e)
+	switch {
+	case !ok, g.text == "local":
+	case g.text == "kubernetes":
+		r.fail(absent("access: kubernetes", g.from, "remove it or write access: local"))
+	default:
+		r.fail(g.errorf("is not known: write local"))
+	}
+}
+
+func (r *fileReader) log(e entry) {
+	r.mapping(e, fields{"level": r.setting, "format": r.setting})
+}
+
+func (r *fileReader) metrics(e entry) {
+	r.mapping(e, fields{"listen": func(e entry) {
+		if g, ok := r.text(e); ok {
+			r.loader.given[e.key] = g
+			r.loader.setAddress(&r.loader.config.Metrics.Listen, g)
+		}
+	}})
+}
+
+func (r *fileReader) mirror(e entry) {
+	r.mapping(e, fields{
+		"listen": r.setting,
+		"from":   func(e entry) { r.loader.config.Mirror.From = list(&r.yamlFile, e, parseNetwork) },
+	})
+}
+
+func (r *fileReader) tls(e entry) {
+	c := &r.loader.config.TLS
+	r.loader.given[e.key] = given{key: e.key, from: r.from(e)}
+	r.mapping(e, fields{
+		"certFile":   func(e entry) { r.path(e, &c.CertFile) },
+		"keyFile":    func(e entry) { r.path(e, &c.KeyFile) },
+		"selfSigned": func(e entry) { r.boolean(e, &c.SelfSigned) },
+		"acme":       r.absent("remove it; write certFile and keyFile, or selfSigned: true"),
+	})
+}
+
+func (r *fileReader) path(e entry, to *string) {
+	g, ok := r.text(e)
+	if !ok {
+		return
+	}
+	if g.text == "" {
+		r.fail(g.errorf("is not a file: write its path"))
+		return
+	}
+	*to = g.text
+}
+
+func (r *fileReader) duration(e entry, to *time.Duration) {
+	g, ok := r.text(e)
+	if !ok {
+		return
+	}
+	d, err := parseDuration(g)
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	*to = d
+}

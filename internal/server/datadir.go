@@ -1,0 +1,114 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+const (
+	markerFile   = "larder.json"
+	lockFile     = "lock"
+	metadataFile = "metadata.db"
+	blobFolder   = "blobs"
+)
+
+// Data is the data folder, held by this process alone until Close.
+type Data struct {
+	dir  string
+	lock *os.File
+}
+
+// OpenData takes possession of a data folder and makes it first where it is absent
+// or empty. A folder that holds something else, or is damaged, or was written by a
+// newer Larder, or is in use by another process, is an error that says what to do;
+// nothing in it is touched then.
+func OpenData(dir string) (*Data, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the data folder: %w", err)
+	}
+	if _, err := inspect(dir); err != nil {
+		return nil, err
+	}
+	if err := makeFolder(dir); err != nil {
+		return nil, fmt.Errorf("making the data folder %s: %w; choose another with --data DIR", dir, err)
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return nil, err
+	}
+	data := &Data{dir: dir, lock: lock}
+	if err := data.mark(); err != nil {
+		return nil, errors.Join(err, data.Close())
+	}
+	return data, nil
+}
+
+// mark looks again now that nobody else can write, and makes a new folder Larder's.
+func (d *Data) mark() error {
+	marked, err := inspect(d.dir)
+	if err != nil || marked {
+		return err
+	}
+	if err := writeMarker(d.dir); err != nil {
+		return fmt.Errorf("writing to the data folder %s: %w", d.dir, err)
+	}
+	return nil
+}
+
+// Path is the absolute path of something in the folder.
+func (d *Data) Path(elem ...string) string {
+	return filepath.Join(append([]string{d.dir}, elem...)...)
+}
+
+// Close gives the folder free for another process.
+func (d *Data) Close() error {
+	if err := d.lock.Close(); err != nil {
+		return fmt.Errorf("releasing the data folder %s: %w", d.dir, err)
+	}
+	return nil
+}
+
+// makeFolder makes a folder and those above it that are missing, and sees to it
+// that they outlive a power failure: what is kept inside would be lost with them.
+func makeFolder(dir string) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(dir)
+	if err := makeFolder(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncFolder(parent)
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// writeFile writes a file as a whole or not at all, durably.
+func writeFile(name string, text []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+temporarySuffix+"*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncFolder(filepath.Dir(name))
+}

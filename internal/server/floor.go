@@ -1,0 +1,116 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/pullthrough"
+	"github.com/larder-registry/larder/internal/registry"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+const (
+	// uploadLife is how long an unfinished upload is kept.
+	uploadLife = 24 * time.Hour
+	// maintenance is how often leftovers are looked for.
+	maintenance = time.Hour
+)
+
+// floor is what stays open while configurations come and go: the data folder, the
+// stores, and the transfers under way.
+type floor struct {
+	log   *slog.Logger
+	data  *Data
+	db    *metadata.DB
+	blobs *blob.Files
+	held  *registry.Registry
+	who   *authn.Authenticator
+	fills *pullthrough.Fills
+
+	cacheMetrics    *pullthrough.Metrics
+	upstreamMetrics *upstream.Metrics
+	// madePassword is the admin's password where this start made it.
+	madePassword string
+}
+
+func openFloor(ctx context.Context, config Config, options Options, to prometheus.Registerer) (_ *floor, err error) {
+	f := &floor{log: options.Log}
+	defer func() {
+		if err != nil {
+			f.close()
+		}
+	}()
+	if f.data, err = OpenData(config.Data); err != nil {
+		return nil, err
+	}
+	if f.db, err = metadata.Open(ctx, f.data.Path("metadata.db")); err != nil {
+		return nil, err
+	}
+	if f.blobs, err = blob.OpenFiles(f.data.Path()); err != nil {
+		return nil, err
+	}
+	f.held = registry.New(registry.Config{DB: f.db, Blobs: f.blobs, Log: f.log})
+	f.who, err = authn.New(authn.Config{Users: f.db.Users, Tokens: f.db.Tokens, Keys: f.db.Keys, Issuer: "larder"})
+	if err != nil {
+		return nil, err
+	}
+	if f.madePassword, err = f.who.EnsureAdmin(ctx, options.AdminPassword); err != nil {
+		return nil, fmt.Errorf("making the user admin: %w", err)
+	}
+	f.cacheMetrics = pullthrough.NewMetrics(to)
+	f.upstreamMetrics = upstream.NewMetrics(to)
+	f.fills = pullthrough.NewFills(pullthrough.FillsConfig{
+		Blobs: f.blobs, DB: f.db, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
+	})
+	return f, nil
+}
+
+// maintain removes leftovers until ctx ends.
+func (f *floor) maintain(ctx context.Context) {
+	tick := time.NewTicker(maintenance)
+	defer tick.Stop()
+	for {
+		f.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *floor) sweep(ctx context.Context) {
+	dropped, err := f.held.SweepUploads(ctx, uploadLife)
+	if dropped > 0 {
+		f.log.Info("removed unfinished uploads", "count", dropped, "older_than", uploadLife)
+	}
+	err = errors.Join(err, f.db.Tokens.DeleteExpired(ctx, time.Now()))
+	if err != nil && ctx.Err() == nil {
+		f.log.Warn("removing leftovers", "error", err)
+	}
+}
+
+// close ends the transfers under way and closes the stores.
+func (f *floor) close() {
+	if f.fills != nil {
+		f.fills.Close()
+	}
+	if f.db != nil {
+		if err := f.db.Close(); err != nil {
+			f.log.Error("closing the metadata", "error", err)
+		}
+	}
+	if f.data != nil {
+		if err := f.data.Close(); err != nil {
+			f.log.Error("closing the data folder", "error", err)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/distribution"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/pullthrough"
+	"github.com/larder-registry/larder/internal/telemetry"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+// Tuning replaces waiting times that are right for people and wrong for tests. Zero
+// fields leave the defaults.
+type Tuning struct {
+	Cache    pullthrough.Limits
+	Upstream upstream.Timeouts
+	Backoff  func(failures int) time.Duration
+	Now      func() time.Time
+}
+
+// generation is everything that one configuration makes: upstreams, caches, names
+// and handlers. A reload puts a new one in its place; the old one ends when its
+// last request has been answered.
+type generation struct {
+	main, mirror http.Handler
+	caches       []*pullthrough.Cache
+	upstreams    []*upstream.Registry
+	requests     sync.WaitGroup
+}
+
+// newGeneration wires one configuration from top to bottom.
+func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generation, err error) {
+	g := &generation{}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	names := newNames(s.floor.db.Projects, s.floor.held)
+	for _, u := range config.Upstreams {
+		project, err := s.openCache(ctx, g, u)
+		if err != nil {
+			return nil, err
+		}
+		names.add(u, project)
+	}
+	clients := telemetry.NewClientAddress(config.TrustedProxies)
+	may := authz.New()
+	v2 := distribution.Config{
+		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.who, AccessTokens: s.floor.who, Authorizer: may,
+		Origin: origin(config, clients), Strangers: admitted(config, clients), Log: s.log,
+	}
+	registry := distribution.New(v2)
+	administration := api.New(api.Config{
+		Projects: s.floor.db.Projects, Authenticator: s.floor.who, Authorizer: may,
+		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
+	})
+	g.main = s.observed(clients, s.routes(config, registry, administration))
+	if config.Mirror.Listen != "" {
+		g.mirror = s.observed(clients, distribution.NewMirror(v2, distribution.Mirror{Namespace: hubRegistry, Allow: admitted(config, clients)}))
+	}
+	return g, nil
+}
+
+// openCache makes the cache project of one upstream.
+func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cacheProject, error) {
+	tuning := s.options.Tuning
+	credentials := make([]upstream.Credential, 0, len(u.Credentials))
+	for _, c := range u.Credentials {
+		credentials = append(credentials, upstream.Credential{Username: c.Username, Password: string(c.Password)})
+	}
+	remote, err := upstream.New(upstream.Config{
+		Name: u.Name, URL: u.URL, Hub: u.Hub(), Credentials: credentials, Realms: u.Realms, CAFile: u.CA,
+		UserAgent: "larder/" + s.options.Version, Timeouts: tuning.Upstream, Now: tuning.Now,
+	}, s.floor.upstreamMetrics, s.log)
+	if err != nil {
+		return cacheProject{}, fmt.Errorf("upstream %s: %w", u.Name, err)
+	}
+	g.upstreams = append(g.upstreams, remote)
+	project := metadata.Project{Name: u.Name, Kind: metadata.Cache, Description: "mirror of " + u.URL.Host, CreatedAt: time.Now()}
+	if err := s.floor.db.Projects.Ensure(ctx, project); err != nil {
+		return cacheProject{}, fmt.Errorf("upstream %s needs a cache project of its name: %w", u.Name, err)
+	}
+	now := tuning.Now
+	if now == nil {
+		now = time.Now
+	}
+	cache := pullthrough.New(pullthrough.Config{
+		Project: u.Name, Upstream: remote, Title: title(u), TagTTL: u.TagTTL, Allows: u.Allows,
+		Held: s.floor.held, DB: s.floor.db, Fills: s.floor.fills, Metrics: s.floor.cacheMetrics,
+		Log: s.log, Now: now, Limits: tuning.Cache,
+	})
+	g.caches = append(g.caches, cache)
+	return cacheProject{cache: cache, hub: u.Hub()}, nil
+}
+
+func title(u Upstream) string {
+	if u.Hub() {
+		return "Docker Hub"
+	}
+	return u.URL.Host
+}
+
+// origin tells under which scheme and host the client reaches this server.
+func origin(config Config, clients *telemetry.ClientAddress) func(*http.Request) (scheme, host string) {
+	if u := config.PublicURL; u != nil {
+		return func(*http.Request) (string, string) { return u.Scheme, u.Host }
+	}
+	return clients.Origin
+}
+
+// admitted tells who may use the mirror listener and pull from caches without a login.
+func admitted(config Config, clients *telemetry.ClientAddress) func(*http.Request) bool {
+	from := config.Mirror.From
+	if len(from) == 0 {
+		return func(*http.Request) bool { return true }
+	}
+	return func(r *http.Request) bool {
+		address := clients.Of(r)
+		return slices.ContainsFunc(from, func(p netip.Prefix) bool { return p.Contains(address) })
+	}
+}
+
+// serve answers with the generation that is in force when the request arrives.
+func (s *Server) serve(choose func(*generation) http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g := s.generation()
+		defer g.requests.Done()
+		choose(g).ServeHTTP(w, r)
+	})
+}
+
+// generation is the one in force, which does not end before the request is done.
+func (s *Server) generation() *generation {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	s.current.requests.Add(1)
+	return s.current
+}
+
+// close ends the checks and fetches under way.
+func (g *generation) close() {
+	g.requests.Wait()
+	for _, c := range g.caches {
+		c.Close()
+	}
+	for _, u := range g.upstreams {
+		u.Close()
+	}
+}

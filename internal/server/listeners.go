@@ -1,0 +1,67 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"os"
+	"time"
+)
+
+// listen opens every listener that the configuration asks for.
+func (s *Server) listen(ctx context.Context) error {
+	main := s.serve(func(g *generation) http.Handler { return g.main })
+	if err := s.open(ctx, "main", "--listen", s.config.Listen, main); err != nil {
+		return err
+	}
+	if address := s.config.Mirror.Listen; address != "" {
+		mirror := s.serve(func(g *generation) http.Handler { return g.mirror })
+		if err := s.open(ctx, "mirror", "--mirror-listen", address, mirror); err != nil {
+			return err
+		}
+	}
+	if address := s.config.Metrics.Listen; address != "" {
+		metrics := http.NewServeMux()
+		metrics.Handle("GET /metrics", s.metricsHandler())
+		return s.open(ctx, "metrics", "metrics.listen", address, metrics)
+	}
+	return nil
+}
+
+func (s *Server) open(ctx context.Context, name, setting, address string, handler http.Handler) error {
+	opened, err := Listen(ctx, setting, address)
+	if err != nil {
+		return err
+	}
+	if s.certs != nil {
+		opened = tls.NewListener(opened, s.certs.TLSConfig())
+	}
+	s.listeners = append(s.listeners, &listener{
+		Listener: opened,
+		name:     name,
+		server: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: headerTimeout,
+			WriteTimeout:      writeTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          newErrorLog(s.log),
+		},
+	})
+	return nil
+}
+
+// certificates makes what the listeners' TLS needs, nil for plain HTTP.
+func (f *floor) certificates(config Config) (*Certificates, error) {
+	switch {
+	case config.TLS.CertFile != "":
+		return FileCertificates(config.TLS.CertFile, config.TLS.KeyFile)
+	case config.TLS.SelfSigned:
+		hostname, err := os.Hostname()
+		if err != nil {
+			f.log.Warn("the certificate is made without this machine's name", "error", err)
+		}
+		return SelfSigned(f.data.Path("tls"), CertificateNames(config, hostname), time.Now, f.log)
+	}
+	return nil, nil
+}

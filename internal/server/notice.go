@@ -1,0 +1,71 @@
+package server
+
+import (
+	"bytes"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"strings"
+)
+
+// notice tells a person what they need once: the admin's password where this start
+// made it, how clients trust the certificate, and the first thing to try.
+func (s *Server) notice() error {
+	var text strings.Builder
+	scheme, host := "http", s.host()
+	if s.certs != nil {
+		scheme = "https"
+	}
+	_, _ = fmt.Fprintf(&text, "Larder %s listens on %s://%s, data in %s\n", s.options.Version, scheme, host, s.floor.data.Path())
+	if mirror := s.MirrorAddr(); mirror != nil {
+		_, _ = fmt.Fprintf(&text, "Docker's registry-mirrors may use %s://%s\n", scheme, mirror)
+	}
+	if s.floor.madePassword != "" {
+		_, _ = fmt.Fprintf(&text, "\nThe user admin was made. Its password is shown this once:\n\n  %s\n\n", s.floor.madePassword)
+	}
+	if s.config.TLS.SelfSigned {
+		text.WriteString("\nClients come to trust this server by:\n\n")
+		for _, line := range TrustLines(host, AuthorityFile(s.floor.data.Path("tls"))) {
+			text.WriteString("  " + line + "\n")
+		}
+		text.WriteString("\n")
+	}
+	for _, u := range s.config.Upstreams {
+		if u.Hub() {
+			_, _ = fmt.Fprintf(&text, "Try: docker pull %s/%s/library/nginx\n", host, u.Name)
+			break
+		}
+	}
+	if _, err := s.options.Notices.Write([]byte(text.String())); err != nil {
+		return fmt.Errorf("printing how to begin: %w", err)
+	}
+	return nil
+}
+
+// host is the HOST:PORT that image names begin with. docker takes plain HTTP for
+// granted at localhost, so that name stands for a loopback address.
+func (s *Server) host() string {
+	if s.config.PublicURL != nil {
+		return s.config.PublicURL.Host
+	}
+	host, port, err := net.SplitHostPort(s.Addr().String())
+	if err != nil {
+		return s.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// newErrorLog takes what net/http has to say about single connections, which is
+// for whoever looks closely.
+func newErrorLog(to *slog.Logger) *log.Logger { return log.New(connectionLog{to}, "", 0) }
+
+type connectionLog struct{ to *slog.Logger }
+
+func (c connectionLog) Write(line []byte) (int, error) {
+	c.to.Debug("connection", "problem", string(bytes.TrimSpace(line)))
+	return len(line), nil
+}

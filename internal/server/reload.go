@@ -1,0 +1,57 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// Reload puts a new configuration in force for the requests that arrive from now
+// on, and reads the certificates again. What only a restart can change stays as it
+// was and is named in the log. An error leaves the old configuration in force.
+func (s *Server) Reload(config Config) error {
+	next, err := s.newGeneration(context.Background(), config)
+	if err != nil {
+		return fmt.Errorf("reloading the configuration: %w", err)
+	}
+	s.mu.Lock()
+	last := s.current
+	s.current = next
+	s.mu.Unlock()
+	s.retired.Go(last.close)
+	if s.options.LogLevel != nil {
+		s.options.LogLevel.Set(config.Log.Level)
+	}
+	err = nil
+	if s.certs != nil {
+		err = s.certs.Reload()
+	}
+	if kept := needRestart(s.config, config); len(kept) > 0 {
+		s.log.Warn("some changes take effect at the next start only", "keys", kept)
+	}
+	s.log.Info("configuration reloaded", "upstreams", len(config.Upstreams))
+	return errors.Join(err)
+}
+
+// needRestart names the keys that differ and that a reload does not change.
+func needRestart(old, now Config) []string {
+	var keys []string
+	for _, key := range []struct {
+		name     string
+		old, now any
+	}{
+		{"listen", old.Listen, now.Listen},
+		{"mirror.listen", old.Mirror.Listen, now.Mirror.Listen},
+		{"metrics.listen", old.Metrics.Listen, now.Metrics.Listen},
+		{"data", old.Data, now.Data},
+		{"tls", old.TLS, now.TLS},
+		{"shutdownTimeout", old.ShutdownTimeout, now.ShutdownTimeout},
+		{"log.format", old.Log.Format, now.Log.Format},
+	} {
+		if !reflect.DeepEqual(key.old, key.now) {
+			keys = append(keys, key.name)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/telemetry"
+)
+
+// readyWithin is how long the readiness check may take.
+const readyWithin = time.Second
+
+func newMetrics() *prometheus.Registry {
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return metrics
+}
+
+// observed wraps a handler in the one middleware that feeds logs and metrics.
+func (s *Server) observed(clients *telemetry.ClientAddress, next http.Handler) http.Handler {
+	return telemetry.Middleware(s.log, s.requests, clients, next)
+}
+
+// routes lays out the main listener.
+func (s *Server) routes(config Config, registry, administration http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/api/", administration)
+	mux.HandleFunc("GET /healthz", s.live)
+	mux.HandleFunc("GET /readyz", s.ready)
+	if config.Metrics.Listen == "" {
+		mux.Handle("GET /metrics", s.forAdmins(s.metricsHandler()))
+	}
+	mux.HandleFunc("GET /{$}", front)
+	return beside(registry, mux)
+}
+
+// beside sends the registry its paths as they came: a ServeMux would clean and
+// redirect them.
+func beside(registry, others http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := r.URL.Path; path == "/token" || path == "/v2" || strings.HasPrefix(path, "/v2/") {
+			registry.ServeHTTP(w, r)
+			return
+		}
+		others.ServeHTTP(w, r)
+	})
+}
+
+func (s *Server) metricsHandler() http.Handler {
+	return promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{Registry: s.metrics})
+}
+
+// live tells that the process answers.
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") }
+
+// ready tells whether a pull would work: a small stored image is read back.
+// Upstreams never count, because what is held is served without them.
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
+	defer cancel()
+	if s.draining.Load() {
+		say(w, http.StatusServiceUnavailable, "shutting down\n")
+		return
+	}
+	if err := s.probe(ctx); err != nil {
+		telemetry.RecordOf(w).Cause = err
+		say(w, http.StatusServiceUnavailable, "a stored image could not be read back; the log says why\n")
+		return
+	}
+	say(w, http.StatusOK, "ok\n")
+}
+
+// probe gives up on storage that hangs, which no context can interrupt.
+func (s *Server) probe(ctx context.Context) error {
+	read := make(chan error, 1)
+	s.retired.Go(func() { read <- s.floor.held.Probe(ctx) })
+	select {
+	case err := <-read:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// forAdmins lets in who may administer the whole registry.
+func (s *Server) forAdmins(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		identity, _, err := s.floor.who.Basic(r.Context(), user, password)
+		switch {
+		case errors.Is(err, authn.ErrInvalidCredentials):
+			w.Header().Set("WWW-Authenticate", `Basic realm="larder"`)
+			say(w, http.StatusUnauthorized, "log in as a user who may administer this registry, or set metrics.listen to an address of its own\n")
+		case err != nil:
+			telemetry.RecordOf(w).Cause = err
+			say(w, http.StatusInternalServerError, "the login could not be checked; the log says why\n")
+		case !authz.New().Allowed(r.Context(), identity, authz.Administer, authz.Target{}):
+			say(w, http.StatusForbidden, identity.User+" may not read the metrics of this registry\n")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+// front greets whoever opens the address in a browser.
+func front(w http.ResponseWriter, _ *http.Request) {
+	say(w, http.StatusOK, "This is Larder, an image registry and Docker Hub cache.\n\n"+
+		"Pull Docker Hub's nginx through it: docker pull HOST/docker-hub/library/nginx\n"+
+		"The administration API is described at /api/openapi.json\n")
+}
+
+func say(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text)
+}

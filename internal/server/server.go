@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/larder-registry/larder/internal/telemetry"
+)
+
+// Limits of every listener.
+const (
+	headerTimeout = 10 * time.Second
+	// writeTimeout is for all but images, which move their own deadline along.
+	writeTimeout   = 2 * time.Minute
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 64 << 10
+)
+
+// Options is what a server gets from its program rather than from its configuration.
+type Options struct {
+	Version, Commit string
+	// AdminPassword is given to the user admin on the first start; empty: one is made.
+	AdminPassword string
+	Log           *slog.Logger
+	// LogLevel is set anew when the configuration is reloaded; nil: it stays.
+	LogLevel *slog.LevelVar
+	// Notices receives what a person has to read: the admin's first password, how to
+	// trust a certificate, where to begin.
+	Notices io.Writer
+	// Tuning shortens what tests would have to wait for.
+	Tuning Tuning
+}
+
+// Server is a running Larder.
+type Server struct {
+	config  Config // as started; what a reload may change lives in current
+	options Options
+	log     *slog.Logger
+
+	floor   *floor
+	retired sync.WaitGroup // generations that still answer their last requests
+	mu      sync.RWMutex
+	current *generation
+
+	listeners []*listener
+	certs     *Certificates
+	metrics   *prometheus.Registry
+	requests  *telemetry.Metrics
+	draining  atomic.Bool
+}
+
+// listener is one address and what answers on it.
+type listener struct {
+	net.Listener
+	name   string
+	server *http.Server
+}
+
+// New opens the data folder and the listeners. Run serves on them; when New fails,
+// everything it opened is closed again.
+func New(ctx context.Context, config Config, options Options) (_ *Server, err error) {
+	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics()}
+	s.requests = telemetry.NewMetrics(s.metrics)
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.floor, err = openFloor(ctx, config, options, s.metrics); err != nil {
+		return nil, err
+	}
+	if s.certs, err = s.floor.certificates(config); err != nil {
+		return nil, err
+	}
+	if s.current, err = s.newGeneration(ctx, config); err != nil {
+		return nil, err
+	}
+	if err := s.listen(ctx); err != nil {
+		return nil, err
+	}
+	return s, s.notice()
+}
+
+// Run serves until ctx ends, then lets the transfers under way finish within the
+// shutdown timeout and closes everything.
+func (s *Server) Run(ctx context.Context) error {
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	work.Go(func() { s.floor.maintain(background) })
+	failed := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		s.log.Info("listening", "listener", l.name, "address", l.Addr().String(), "tls", s.certs != nil)
+		work.Go(func() { failed <- l.serve() })
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+		s.log.Info("shutting down", "timeout", s.config.ShutdownTimeout.String())
+	case err = <-failed:
+	}
+	s.drain()
+	stopBackground()
+	work.Wait()
+	s.close()
+	return err
+}
+
+func (l *listener) serve() error {
+	err := l.server.Serve(l.Listener)
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serving the %s listener on %s: %w", l.name, l.Addr(), err)
+}
+
+// drain takes no new connections and waits for the requests under way; those that
+// last longer than the shutdown timeout are cut off.
+func (s *Server) drain() {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
+	defer cancel()
+	var work sync.WaitGroup
+	for _, l := range s.listeners {
+		work.Go(func() {
+			if err := l.server.Shutdown(ctx); err != nil {
+				s.log.Warn("transfers were cut off", "listener", l.name, "error", err)
+				_ = l.server.Close()
+			}
+		})
+	}
+	work.Wait()
+}
+
+// close ends what New opened, from top to bottom. It may be called on a server that
+// was opened in part only.
+func (s *Server) close() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	if s.current != nil {
+		s.current.close()
+	}
+	s.retired.Wait()
+	if s.floor != nil {
+		s.floor.close()
+	}
+}
+
+// Addr is the address of the main listener.
+func (s *Server) Addr() net.Addr { return s.addr("main") }
+
+// MirrorAddr is the address of the mirror listener, nil when it is off.
+func (s *Server) MirrorAddr() net.Addr { return s.addr("mirror") }
+
+func (s *Server) addr(name string) net.Addr {
+	for _, l := range s.listeners {
+		if l.name == name {
+			return l.Addr()
+		}
+	}
+	return nil
+}
