@@ -1,0 +1,80 @@
+# Larder. `make test` installs what the tests need and runs them all.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+# Two cores are the smallest machine that the suite is meant for, and the tests
+# with real clients start daemons: one thing after the other.
+.NOTPARALLEL:
+
+VERSION ?= $(patsubst v%,%,$(shell git describe --tags --match 'v*' 2>/dev/null || echo 0.1.0-dev))
+COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+FUZZTIME ?= 20s
+BENCHTIME ?= 1s
+
+# test/e2e is a module of its own because of what its clients depend on.
+MODULES := . $(patsubst %/go.mod,%,$(wildcard test/e2e/go.mod))
+
+GOLANGCI_LINT := go tool -modfile=$(CURDIR)/tools/go.mod golangci-lint
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: build
+build: ## the static program, bin/larder
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/larder ./cmd/larder
+
+.PHONY: test
+test: deps tools lint vet unit e2e ## install what the tests need, then lint, vet and run every test
+
+.PHONY: deps
+deps: ## install the clients that the tests drive, and a C compiler for -race (Debian, Ubuntu)
+	test/install-deps
+
+.PHONY: tools
+tools: ## build the linter, pinned in tools/go.mod; minutes at first, seconds later
+	@$(GOLANGCI_LINT) version
+
+.PHONY: lint
+lint: ## golangci-lint over both modules
+	@for module in $(MODULES); do (cd "$$module" && $(GOLANGCI_LINT) run --config '$(CURDIR)/.golangci.yml' ./...); done
+
+.PHONY: vet
+vet: ## go vet over both modules
+	@for module in $(MODULES); do (cd "$$module" && go vet ./...); done
+
+.PHONY: unit
+unit: ## the tests of each package, with the race detector
+	CGO_ENABLED=1 go test -race -timeout 15m ./...
+
+.PHONY: e2e
+e2e: build ## the built program with real clients: skopeo, podman, containerd, dockerd
+	cd test/e2e && go test -count=1 -timeout 15m ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz each parser for FUZZTIME (20s)
+	@grep -rlE '^func Fuzz' --include='*_test.go' cmd internal | xargs -r -n1 dirname | sort -u | while read -r package; do \
+		grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$package"/*_test.go | cut -d' ' -f2 | while read -r name; do \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "./$$package"; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## every Go benchmark, BENCHTIME (1s) each
+	go test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+.PHONY: cover
+cover: ## the tests' coverage of the module, coverage.html
+	go test -coverprofile coverage.out -coverpkg ./... ./...
+	go tool cover -html coverage.out -o coverage.html
+
+.PHONY: demo
+demo: ## Docker Hub simulated, 300 pulls, and what Larder saved; needs no network
+	go run ./cmd/larder demo
+
+.PHONY: clean
+clean: ## remove what the targets above made; keeps larder-data
+	rm -rf bin dist coverage.out coverage.html
