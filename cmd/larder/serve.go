@@ -45,6 +45,7 @@ func serve(cmd *cobra.Command, flags *server.Flags) error {
 
 	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	running, err := server.New(ctx, config, server.Options{
 		Version:       version,
 		Commit:        commit,

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -37,8 +36,6 @@ type floor struct {
 
 	cacheMetrics    *pullthrough.Metrics
 	upstreamMetrics *upstream.Metrics
-	// madePassword is the admin's password where this start made it.
-	madePassword string
 }
 
 func openFloor(ctx context.Context, config Config, options Options, to prometheus.Registerer) (_ *floor, err error) {
@@ -61,9 +58,6 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	f.who, err = authn.New(authn.Config{Users: f.db.Users, Tokens: f.db.Tokens, Keys: f.db.Keys, Issuer: "larder"})
 	if err != nil {
 		return nil, err
-	}
-	if f.madePassword, err = f.who.EnsureAdmin(ctx, options.AdminPassword); err != nil {
-		return nil, fmt.Errorf("making the user admin: %w", err)
 	}
 	f.cacheMetrics = pullthrough.NewMetrics(to)
 	f.upstreamMetrics = upstream.NewMetrics(to)

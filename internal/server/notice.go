@@ -11,18 +11,22 @@ import (
 
 // notice tells a person what they need once: the admin's password where this start
 // made it, how clients trust the certificate, and the first thing to try.
-func (s *Server) notice() error {
+func (s *Server) notice(madePassword string) error {
 	var text strings.Builder
-	scheme, host := "http", s.host()
+	scheme, host := "http", reachable(s.Addr().String())
 	if s.certs != nil {
 		scheme = "https"
 	}
 	_, _ = fmt.Fprintf(&text, "Larder %s listens on %s://%s, data in %s\n", s.options.Version, scheme, host, s.floor.data.Path())
+	if u := s.config.PublicURL; u != nil {
+		host = u.Host
+		_, _ = fmt.Fprintf(&text, "Clients reach it at %s\n", u)
+	}
 	if mirror := s.MirrorAddr(); mirror != nil {
 		_, _ = fmt.Fprintf(&text, "Docker's registry-mirrors may use %s://%s\n", scheme, mirror)
 	}
-	if s.floor.madePassword != "" {
-		_, _ = fmt.Fprintf(&text, "\nThe user admin was made. Its password is shown this once:\n\n  %s\n\n", s.floor.madePassword)
+	if madePassword != "" {
+		_, _ = fmt.Fprintf(&text, "\nThe user admin was made. Its password is shown this once:\n\n  %s\n\n", madePassword)
 	}
 	if s.config.TLS.SelfSigned {
 		text.WriteString("\nClients come to trust this server by:\n\n")
@@ -43,15 +47,12 @@ func (s *Server) notice() error {
 	return nil
 }
 
-// host is the HOST:PORT that image names begin with. docker takes plain HTTP for
-// granted at localhost, so that name stands for a loopback address.
-func (s *Server) host() string {
-	if s.config.PublicURL != nil {
-		return s.config.PublicURL.Host
-	}
-	host, port, err := net.SplitHostPort(s.Addr().String())
+// reachable is the HOST:PORT that image names on this machine begin with. docker takes
+// plain HTTP for granted at localhost, so that name stands for a loopback address.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return s.Addr().String()
+		return address
 	}
 	if ip := net.ParseIP(host); ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
 		host = "localhost"

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 )
@@ -15,6 +14,12 @@ func (s *Server) Reload(config Config) error {
 	if err != nil {
 		return fmt.Errorf("reloading the configuration: %w", err)
 	}
+	if s.certs != nil {
+		if err := s.certs.Reload(); err != nil {
+			next.close()
+			return fmt.Errorf("reloading the configuration: %w", err)
+		}
+	}
 	s.mu.Lock()
 	last := s.current
 	s.current = next
@@ -23,15 +28,11 @@ func (s *Server) Reload(config Config) error {
 	if s.options.LogLevel != nil {
 		s.options.LogLevel.Set(config.Log.Level)
 	}
-	err = nil
-	if s.certs != nil {
-		err = s.certs.Reload()
-	}
 	if kept := needRestart(s.config, config); len(kept) > 0 {
 		s.log.Warn("some changes take effect at the next start only", "keys", kept)
 	}
 	s.log.Info("configuration reloaded", "upstreams", len(config.Upstreams))
-	return errors.Join(err)
+	return nil
 }
 
 // needRestart names the keys that differ and that a reload does not change.

@@ -68,10 +68,6 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) { say(w, http.Stat
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
-	if s.draining.Load() {
-		say(w, http.StatusServiceUnavailable, "shutting down\n")
-		return
-	}
 	if err := s.probe(ctx); err != nil {
 		telemetry.RecordOf(w).Cause = err
 		say(w, http.StatusServiceUnavailable, "a stored image could not be read back; the log says why\n")

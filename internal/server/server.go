@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -56,7 +55,6 @@ type Server struct {
 	certs     *Certificates
 	metrics   *prometheus.Registry
 	requests  *telemetry.Metrics
-	draining  atomic.Bool
 }
 
 // listener is one address and what answers on it.
@@ -88,7 +86,13 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 	if err := s.listen(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.notice()
+	// Last, because a password that was made is shown once, and a start that fails
+	// does not show it.
+	madePassword, err := s.floor.who.EnsureAdmin(ctx, options.AdminPassword)
+	if err != nil {
+		return nil, fmt.Errorf("making the user admin: %w", err)
+	}
+	return s, s.notice(madePassword)
 }
 
 // Run serves until ctx ends, then lets the transfers under way finish within the
@@ -126,7 +130,6 @@ func (l *listener) serve() error {
 // drain takes no new connections and waits for the requests under way; those that
 // last longer than the shutdown timeout are cut off.
 func (s *Server) drain() {
-	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.ShutdownTimeout)
 	defer cancel()
 	var work sync.WaitGroup
