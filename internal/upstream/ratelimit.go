@@ -132,6 +132,9 @@ func (r *Registry) limited(a *account, counted bool, what string, header http.He
 	wait := parseRetryAfter(header.Get("Retry-After"), now)
 	failure := &Error{Status: http.StatusTooManyRequests, Upstream: r.config.Name}
 	text, ok := pullLimitText(body)
+	if !ok && len(body) == 0 && usedUp(header) {
+		text, ok, counted = "no pulls are left", true, true
+	}
 	if !ok {
 		if wait == 0 {
 			wait = defaultRest
@@ -160,6 +163,13 @@ func guessRest(header http.Header) time.Duration {
 		return defaultRest
 	}
 	return min(max(window/time.Duration(limit), defaultRest), maxGuessedRest)
+}
+
+// usedUp tells a used-up allowance from the abuse limiter's refusal by the headers
+// alone, since an answer to HEAD has no body: the abuse limiter sends none of these.
+func usedUp(header http.Header) bool {
+	remaining, _, ok := parseRateLimit(header.Get("Ratelimit-Remaining"))
+	return ok && remaining <= 0
 }
 
 // pullLimitText finds the text of a 429 that is about an allowance. Docker Hub's
