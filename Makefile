@@ -52,7 +52,7 @@ unit: ## the tests of each package, with the race detector
 
 .PHONY: e2e
 e2e: build ## the built program with real clients: skopeo, podman, containerd, dockerd
-	cd test/e2e && go test -count=1 -timeout 15m ./...
+	cd test/e2e && LARDER_BIN='$(CURDIR)/bin/larder' go test -count=1 -timeout 15m ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz each parser for FUZZTIME (20s)

@@ -49,7 +49,7 @@ func TestTheBaseAlwaysChallenges(t *testing.T) {
 	f := newFixture(t)
 	f.cache("docker-hub")
 	f.do(request{method: "GET", path: "/v2/", user: "-"}).expect(t, 401, oci.CodeUnauthorized).header(t, "WWW-Authenticate", f.challenge(""))
-	f.do(request{method: "GET", path: "/v2/", token: "nonsense"}).expect(t, 401, oci.CodeUnauthorized).header(t, "WWW-Authenticate", f.challenge(`,error="invalid_token"`))
+	f.do(request{method: "GET", path: "/v2/", token: "nonsense"}).expect(t, 401, oci.CodeUnauthorized).header(t, "WWW-Authenticate", f.challenge(`,error="invalid_token",error_description="the token is not valid here, or it was revoked"`))
 	f.do(request{method: "GET", path: "/v2/", user: "-", header: map[string]string{"Authorization": "Basic eA=="}}).expect(t, 401, oci.CodeUnauthorized)
 	f.do(request{method: "GET", path: "/v2/", user: "-", header: map[string]string{"Authorization": "Digest x"}}).expect(t, 401, oci.CodeUnauthorized)
 	f.do(request{method: "GET", path: "/v2/", user: "bob"}).expect(t, 200, "")
@@ -131,12 +131,12 @@ func TestATokenCapsWhatMayBeDone(t *testing.T) {
 	f.do(request{method: "GET", path: "/v2/demo/app/manifests/v1", token: pull}).expect(t, 200, "")
 	f.do(request{method: "GET", path: "/v2/docker-hub/nginx/manifests/v1", token: pull}).expect(t, 200, "")
 	f.do(request{method: "GET", path: "/v2/demo/other/manifests/v1", token: pull}).expect(t, 401, oci.CodeUnauthorized).
-		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/other:pull",error="insufficient_scope"`))
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/other:pull",error="insufficient_scope",error_description="the token does not cover repository:demo/other:pull: ask for one with that scope"`))
 	f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", token: pull}).expect(t, 401, oci.CodeUnauthorized).
-		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/app:pull,push",error="insufficient_scope"`))
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/app:pull,push",error="insufficient_scope",error_description="the token does not cover repository:demo/app:pull,push: ask for one with that scope"`))
 	f.do(request{method: "DELETE", path: "/v2/demo/app/manifests/v1", token: pull}).expect(t, 401, oci.CodeUnauthorized)
 	f.do(request{method: "GET", path: "/v2/_catalog", token: pull}).expect(t, 401, oci.CodeUnauthorized).
-		header(t, "WWW-Authenticate", f.challenge(`,scope="registry:catalog:*",error="insufficient_scope"`))
+		header(t, "WWW-Authenticate", f.challenge(`,scope="registry:catalog:*",error="insufficient_scope",error_description="the token does not cover registry:catalog:*: ask for one with that scope"`))
 }
 
 func TestATokenGrantsNothingBeyondTheRights(t *testing.T) {
@@ -155,7 +155,7 @@ func TestAMountNeedsTheRightAndTheScopeToReadTheSource(t *testing.T) {
 		return f.do(request{method: "POST", path: "/v2/demo/other/blobs/uploads/?mount=" + d + "&from=demo/app", token: token})
 	}
 	mount(f.issue("admin", scope("demo/other", "pull", "push"))).expect(t, 401, oci.CodeUnauthorized).
-		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/other:pull,push repository:demo/app:pull",error="insufficient_scope"`))
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/other:pull,push repository:demo/app:pull",error="insufficient_scope",error_description="the token does not cover repository:demo/other:pull,push repository:demo/app:pull: ask for one with that scope"`))
 	mount(f.issue("admin", scope("demo/other", "pull", "push"), scope("demo/app", "pull"))).expect(t, 201, "")
 
 	f.do(request{method: "POST", path: "/v2/demo/other/blobs/uploads/?mount=" + d + "&from=demo/app", user: "-"}).expect(t, 401, oci.CodeUnauthorized).

@@ -33,8 +33,9 @@ func repositoryScope(repo oci.Repository, actions ...string) string {
 }
 
 // challenge tells a client where to get a token and for what (RFC 6750, §3; Docker's
-// token specification).
-func (h *Handler) challenge(x *exchange) {
+// token specification). Docker shows the description of an insufficient scope, or words
+// of its own when there is none, and not the body's message.
+func (h *Handler) challenge(x *exchange, description string) {
 	scheme, host := h.Origin(x.r)
 	if x.r.URL.Path == tokenPath {
 		x.w.Header().Set("WWW-Authenticate", `Basic realm="`+quoted(host)+`"`)
@@ -49,9 +50,18 @@ func (h *Handler) challenge(x *exchange) {
 		if x.who.identity.User == "" {
 			reason = "invalid_token"
 		}
-		value += `,error="` + reason + `"`
+		value += `,error="` + reason + `",error_description="` + described(description) + `"`
 	}
 	x.w.Header().Set("WWW-Authenticate", value)
+}
+
+// described is text in the characters that a description may have (RFC 6750, §3).
+func described(text string) string {
+	words := strings.Fields(text)
+	for i, word := range words {
+		words[i] = quoted(word)
+	}
+	return strings.Join(words, " ")
 }
 
 // quoted keeps what a client sent as its Host from breaking out of a quoted string.

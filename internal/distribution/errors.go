@@ -48,7 +48,7 @@ func (h *Handler) fail(x *exchange, err error) {
 	}
 	status := statusOf(refusal)
 	if status == http.StatusUnauthorized {
-		h.challenge(x)
+		h.challenge(x, refusal.Message)
 	}
 	list := errorList{Errors: []errorEntry{{refusal.Code, refusal.Message, refusal.Detail}}}
 	if x.r.URL.Path == tokenPath {
