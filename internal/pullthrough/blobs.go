@@ -13,10 +13,6 @@ import (
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
-// blobReference marks a reference as a blob's digest where manifests and blobs
-// share a key.
-const blobReference = "blob "
-
 // maxJoins bounds how often an asker whose fill failed on another repository's
 // account begins again.
 const maxJoins = 3
@@ -34,7 +30,7 @@ func (c *Cache) StatBlob(ctx context.Context, caller oci.Caller, repo oci.Reposi
 	if held {
 		return found, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
 	}
-	if size, ok := c.Fills.sizeIn(repo, d); ok {
+	if size, ok := c.Fills.sizeShownTo(source{c, repo}, d); ok {
 		return oci.Descriptor{Digest: d, Size: size}, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", Collapsed: true}}, nil
 	}
 	found, err = c.confirmBlob(ctx, repo, d)
@@ -60,7 +56,7 @@ func (c *Cache) Blob(ctx context.Context, caller oci.Caller, repo oci.Repository
 		return blob, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
 	}
 	for range maxJoins {
-		blob, served, err := c.openUnlinked(ctx, repo, d)
+		blob, served, err := c.openUnlinked(ctx, caller, repo, d)
 		if !errors.Is(err, errOtherRepository) {
 			return blob, served, err
 		}
@@ -95,27 +91,32 @@ func (c *Cache) openHeld(ctx context.Context, caller oci.Caller, repo oci.Reposi
 var errOtherRepository = errors.New("the fill of another repository failed")
 
 // openUnlinked serves a blob that the repository does not link: a blob or a fill of
-// another repository once this one has shown it by HEAD, else a fill of its own.
-func (c *Cache) openUnlinked(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
-	fill, began, err := c.Fills.joinOrBegin(d, source{cache: c, repository: repo})
+// another source once this one has shown it by HEAD, else a fill of its own.
+func (c *Cache) openUnlinked(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
+	asked := question{upstream.Any, repo, blobReference + d.String()}
+	if err := asBlob(c.rememberedNotFound(asked)); err != nil {
+		return nil, c.missed(err), err
+	}
+	from := source{c, repo}
+	fill, began, err := c.Fills.joinOrBegin(d, from)
 	if err != nil {
 		return nil, c.missed(err), err
 	}
 	defer fill.release()
-	if !began && fill.source.repository != repo {
+	if !fill.shownTo(from) {
 		if _, err := c.confirmBlob(ctx, repo, d); err != nil {
 			return nil, c.missed(err), err
 		}
-		fill.link(repo)
+		fill.link(from)
 	}
 	if err := fill.begun(ctx); err != nil {
 		if errors.Is(err, errHeld) {
-			return c.openLinked(ctx, repo, d)
+			return c.openLinked(ctx, caller, repo, d)
 		}
-		if !began && fill.source.repository != repo && ctx.Err() == nil {
+		if fill.source != from && ctx.Err() == nil {
 			return nil, oci.Served{}, errOtherRepository
 		}
-		err = asBlob(c.refused(repo, blobReference+d.String(), err))
+		err = asBlob(c.refused(asked, err))
 		return nil, c.missed(err), err
 	}
 	status := oci.CacheStatus{Forward: "miss", Stored: began, Collapsed: !began}
@@ -124,18 +125,22 @@ func (c *Cache) openUnlinked(ctx context.Context, repo oci.Repository, d digest.
 
 // openLinked opens a blob that is held. When that is through another repository
 // only, this one has to show it first, and is then linked to it.
-func (c *Cache) openLinked(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
-	blob, linked, err := c.openHeld(ctx, oci.Caller{}, repo, d)
+func (c *Cache) openLinked(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
+	blob, linked, err := c.openHeld(ctx, caller, repo, d)
 	if err != nil {
 		return nil, c.missed(err), err
 	}
-	if linked {
+	if linked { // it came to be held, maybe by a credential's pull, after the caller was admitted
+		if err := c.admit(ctx, caller, repo, blobReference+d.String(), true); err != nil {
+			_ = blob.Close()
+			return nil, c.missed(err), asBlob(err)
+		}
 		return blob, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
 	}
 	if _, err := c.confirmBlob(ctx, repo, d); err != nil {
 		return nil, c.missed(err), err
 	}
-	blob, linked, err = c.openHeld(ctx, oci.Caller{}, repo, d)
+	blob, linked, err = c.openHeld(ctx, caller, repo, d)
 	if err == nil && !linked {
 		err = errOtherRepository // its bytes turned out to be damaged: a fill brings them
 	}
@@ -145,14 +150,14 @@ func (c *Cache) openLinked(ctx context.Context, repo oci.Repository, d digest.Di
 // confirmBlob HEADs a blob in its repository upstream, once for all who ask, and
 // links it there when it is held.
 func (c *Cache) confirmBlob(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Descriptor, error) {
-	key := string(repo) + " " + blobReference + d.String()
-	found, _, err := shared(ctx, c, "confirm "+key, c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
-		if err := c.rememberedNotFound(key); err != nil {
+	asked := question{upstream.Any, repo, blobReference + d.String()}
+	found, _, err := shared(ctx, c, "confirm "+string(repo)+"@"+d.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
+		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}
 		found, err := c.Upstream.StatBlob(ctx, upstream.Any, repo.Rest(), d)
 		if err != nil {
-			return oci.Descriptor{}, asBlob(c.refused(repo, blobReference+d.String(), err))
+			return oci.Descriptor{}, c.refused(asked, err)
 		}
 		c.noteAnonymousSuccess(ctx, repo)
 		if err := c.DB.Blobs.Link(ctx, string(repo), d); err != nil && !errors.Is(err, metadata.ErrNotFound) {

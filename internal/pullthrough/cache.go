@@ -16,7 +16,6 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/larder-registry/larder/internal/metadata"
-	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/upstream"
 )
@@ -72,6 +71,8 @@ func (l Limits) withDefaults() Limits {
 const (
 	// notFoundLife is how long an upstream's not-found is remembered.
 	notFoundLife = 10 * time.Second
+	// retrySoon is the advice to whoever comes when too much is under way.
+	retrySoon = 5 * time.Second
 	// visibilityLife is how long the answer to "may strangers see it" stands.
 	visibilityLife = time.Hour
 	maxTags        = 200_000
@@ -82,11 +83,11 @@ const (
 // Cache answers for one cache project. It is safe for concurrent use.
 type Cache struct {
 	Config
-	tags       *otter.Cache[tagKey, tagState]
-	notFound   *otter.Cache[string, error]
-	visibility *otter.Cache[oci.Repository, visibility]
-	flights    flights
-	checks     checks
+	tags     *tags
+	notFound *otter.Cache[question, notFound]
+	shown    *visibilities
+	flights  flights
+	checks   checks
 
 	life context.Context // of work that outlives its askers
 	stop context.CancelFunc
@@ -98,22 +99,28 @@ func New(c Config) *Cache {
 	c.Limits = c.Limits.withDefaults()
 	life, stop := context.WithCancel(context.Background())
 	return &Cache{
-		Config:     c,
-		tags:       otter.Must(&otter.Options[tagKey, tagState]{MaximumSize: maxTags}),
-		visibility: otter.Must(&otter.Options[oci.Repository, visibility]{MaximumSize: maxVisibility}),
-		notFound: otter.Must(&otter.Options[string, error]{
-			MaximumSize:      maxNotFound,
-			ExpiryCalculator: otter.ExpiryWriting[string, error](notFoundLife),
-		}),
-		flights: flights{running: map[string]*flight{}},
-		checks:  checks{running: map[tagKey]*check{}},
-		life:    life,
-		stop:    stop,
+		Config:   c,
+		tags:     newTags(),
+		notFound: otter.Must(&otter.Options[question, notFound]{MaximumSize: maxNotFound, Executor: inline}),
+		shown:    newVisibilities(),
+		flights:  flights{running: map[string]*flight{}},
+		checks:   checks{running: map[tagKey]*check{}},
+		life:     life,
+		stop:     stop,
 	}
 }
 
-// Close cancels checks and fetches that are under way and waits for them.
+// inline runs a cache's upkeep where it falls due: no goroutine is left that nobody
+// waits for.
+func inline(task func()) { task() }
+
+// Close cancels checks and fetches that are under way, waits for them, and lets no
+// other begin.
 func (c *Cache) Close() {
+	c.checks.mu.Lock()
+	c.flights.mu.Lock()
 	c.stop()
+	c.flights.mu.Unlock()
+	c.checks.mu.Unlock()
 	c.work.Wait()
 }

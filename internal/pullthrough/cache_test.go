@@ -44,6 +44,7 @@ var (
 // bench is a data folder with what several caches share.
 type bench struct {
 	t     *testing.T
+	dir   string
 	clock *clock
 	log   *safeBuffer
 	db    *metadata.DB
@@ -56,17 +57,24 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
+	return newBenchOn(t, func(files blob.Store) blob.Store { return files })
+}
+
+// newBenchOn is newBench with something between it and the files.
+func newBenchOn(t *testing.T, wrap func(blob.Store) blob.Store) *bench {
+	t.Helper()
 	dir := t.TempDir()
 	db, err := metadata.Open(t.Context(), filepath.Join(dir, "metadata.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = db.Close() })
-	blobs, err := blob.OpenFiles(dir)
+	files, err := blob.OpenFiles(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, clock: &clock{now: time.Now()}, log: &safeBuffer{}, db: db, to: prometheus.NewRegistry()}
+	blobs := wrap(files)
+	b := &bench{t: t, dir: dir, clock: &clock{now: time.Now()}, log: &safeBuffer{}, db: db, to: prometheus.NewRegistry()}
 	log := slog.New(slog.NewTextHandler(b.log, nil))
 	metrics := pullthrough.NewMetrics(b.to)
 	b.asked = upstream.NewMetrics(b.to)
@@ -93,7 +101,7 @@ func (b *bench) open(project, address string, change func(*pullthrough.Config), 
 	}
 	remote, err := upstream.New(upstream.Config{
 		Name: project, URL: u, Hub: true, Credentials: credentials, Now: b.clock.Now,
-		Timeouts: upstream.Timeouts{Dial: time.Second, Headers: time.Second, Stall: 500 * time.Millisecond, Request: 5 * time.Second},
+		Timeouts: upstream.Timeouts{Dial: time.Second, Headers: time.Second, Stall: 10 * time.Second, Request: 5 * time.Second},
 	}, b.asked, b.cache.Log)
 	if err != nil {
 		b.t.Fatal(err)

@@ -5,27 +5,59 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"time"
 
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
+// question is what was asked of an upstream. Strangers' questions are kept apart: what
+// they are not shown may well be there for a credential.
+type question struct {
+	as         upstream.Auth
+	repository oci.Repository
+	// reference is a tag, a manifest's digest, or words for something else, such as
+	// blobReference and a blob's digest.
+	reference string
+}
+
+const (
+	// blobReference begins a reference that is a blob's digest.
+	blobReference = "blob "
+	// tagsReference stands for the list of a repository's tags.
+	tagsReference = "its tags"
+)
+
+// notFound is an upstream's answer that something does not exist, and when it said so.
+type notFound struct {
+	refusal error
+	at      time.Time
+}
+
 // refused turns an upstream's refusal into what the client is told: an error of the
 // same class that names what was looked up where. A not-found is remembered.
-func (c *Cache) refused(repo oci.Repository, ref string, err error) error {
-	var failure *upstream.Error
-	if !errors.As(err, &failure) {
+func (c *Cache) refused(asked question, err error) error {
+	failure, ok := errors.AsType[*upstream.Error](err)
+	if !ok {
 		return err
 	}
-	refusal := c.describe(repo, ref, failure)
+	refusal := c.describe(asked, failure)
 	if failure.Kind == upstream.NotFound || failure.Kind == upstream.Denied {
-		c.notFound.Set(string(repo)+" "+ref, refusal)
+		c.notFound.Set(asked, notFound{refusal, c.Now()})
 	}
 	return refusal
 }
 
-func (c *Cache) describe(repo oci.Repository, ref string, failure *upstream.Error) error {
-	what := fmt.Sprintf("%s (%s)", repo.Rest(), ref)
+// rememberedNotFound is the upstream's recent not-found for the same question.
+func (c *Cache) rememberedNotFound(asked question) error {
+	if last, ok := c.notFound.GetIfPresent(asked); ok && within(c.Now(), last.at, notFoundLife) {
+		return last.refusal
+	}
+	return nil
+}
+
+func (c *Cache) describe(asked question, failure *upstream.Error) error {
+	what := fmt.Sprintf("%s (%s)", asked.repository.Rest(), asked.reference)
 	answer := func(code oci.Code, format string, args ...any) error {
 		return &oci.Error{Code: code, Message: fmt.Sprintf(format, args...), RetryAfter: failure.RetryAfter, Err: failure}
 	}
@@ -70,8 +102,8 @@ func (c *Cache) trouble(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return c.Title + " did not answer in time"
 	}
-	var failure *upstream.Error
-	if !errors.As(err, &failure) {
+	failure, ok := errors.AsType[*upstream.Error](err)
+	if !ok {
 		return "the check failed; the log says why"
 	}
 	switch failure.Kind {
@@ -91,19 +123,10 @@ func (c *Cache) trouble(err error) string {
 	return c.Title + " cannot be reached or is failing"
 }
 
-// rememberedNotFound is the upstream's recent not-found for the same question.
-func (c *Cache) rememberedNotFound(key string) error {
-	if err, ok := c.notFound.GetIfPresent(key); ok {
-		return err
-	}
-	return nil
-}
-
 // missed is the cache status of an answer that was not held and could not be had.
 func (c *Cache) missed(err error) oci.Served {
 	status := oci.CacheStatus{Forward: "miss"}
-	var failure *upstream.Error
-	if errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*upstream.Error](err); ok {
 		status.ForwardStatus = failure.Status
 	}
 	return oci.Served{Cache: &status}

@@ -11,18 +11,14 @@ import (
 // DeleteTag evicts a tag: the next pull asks the upstream anew.
 func (c *Cache) DeleteTag(ctx context.Context, repo oci.Repository, tag string) error {
 	err := c.Held.DeleteTag(ctx, repo, tag)
-	c.tags.Invalidate(tagKey{repo, tag})
+	c.tags.evict(tagKey{repo, tag})
 	return err
 }
 
 // DeleteManifest evicts a manifest and the tags that point to it.
 func (c *Cache) DeleteManifest(ctx context.Context, repo oci.Repository, d digest.Digest) error {
 	err := c.Held.DeleteManifest(ctx, repo, d)
-	for key, state := range c.tags.All() {
-		if key.repository == repo && state.Digest == d {
-			c.tags.Invalidate(key)
-		}
-	}
+	c.tags.evictManifest(repo, d)
 	return err
 }
 

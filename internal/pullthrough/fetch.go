@@ -16,8 +16,8 @@ import (
 // that it was asked for in. What is held already, through whichever repository, is
 // confirmed by HEAD only.
 func (c *Cache) fetch(ctx context.Context, repo oci.Repository, ref oci.Reference) (oci.Manifest, error) {
-	key := string(repo) + " " + ref.String()
-	if err := c.rememberedNotFound(key); err != nil {
+	asked := question{upstream.Any, repo, ref.String()}
+	if err := c.rememberedNotFound(asked); err != nil {
 		return oci.Manifest{}, err
 	}
 	var manifest oci.Manifest
@@ -28,7 +28,7 @@ func (c *Cache) fetch(ctx context.Context, repo oci.Repository, ref oci.Referenc
 		manifest, err = c.fetchByDigest(ctx, repo, ref.Digest)
 	}
 	if err != nil {
-		return oci.Manifest{}, c.refused(repo, ref.String(), err)
+		return oci.Manifest{}, c.refused(asked, err)
 	}
 	return manifest, nil
 }
@@ -42,7 +42,8 @@ func (c *Cache) fetchByTag(ctx context.Context, repo oci.Repository, tag string)
 	return manifest, c.keep(ctx, repo, manifest)
 }
 
-// transfer is a manifest that came over the wire, and the repository it came through.
+// transfer is a manifest, and the repository that it was asked for through; "" when it
+// was held already.
 type transfer struct {
 	manifest oci.Manifest
 	through  oci.Repository
@@ -58,7 +59,7 @@ func (c *Cache) fetchByDigest(ctx context.Context, repo oci.Repository, d digest
 	got, joined, err := shared(ctx, c, "manifest "+d.String(), c.Limits.Fetch, func(ctx context.Context) (transfer, error) {
 		return c.transferManifest(ctx, repo, d)
 	})
-	if err != nil && joined { // it may have failed for a reason of the other repository's
+	if err != nil && joined && got.through != repo { // it may have failed for a reason of the other repository's
 		got, err = c.transferManifest(ctx, repo, d)
 	}
 	if err != nil || got.through == repo {
@@ -85,7 +86,7 @@ func (c *Cache) transferManifest(ctx context.Context, repo oci.Repository, d dig
 	}
 	manifest, err := c.Upstream.Manifest(ctx, upstream.Any, repo.Rest(), d.String())
 	if err != nil {
-		return transfer{}, err
+		return transfer{through: repo}, err
 	}
 	c.noteAnonymousSuccess(ctx, repo)
 	return transfer{manifest: manifest, through: repo}, c.keep(ctx, repo, manifest)
@@ -108,7 +109,7 @@ func (c *Cache) keep(ctx context.Context, repo oci.Repository, manifest oci.Mani
 }
 
 // fetchPlatforms fetches from a new index the platforms whose manifests were pulled
-// from the old one.
+// from the old one, and of each as many.
 func (c *Cache) fetchPlatforms(ctx context.Context, repo oci.Repository, old digest.Digest, next oci.Manifest) error {
 	previous, _, err := c.Held.Manifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: old})
 	if err != nil {
@@ -122,15 +123,17 @@ func (c *Cache) fetchPlatforms(ctx context.Context, repo oci.Repository, old dig
 	if err != nil {
 		return nil
 	}
-	pulled := map[string]bool{}
+	pulled := map[string]int{}
 	for _, platform := range was.Manifests {
-		_, _, err := c.Held.StatManifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: platform.Digest})
-		pulled[platform.Key()] = pulled[platform.Key()] || err == nil
+		if _, _, err := c.Held.StatManifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: platform.Digest}); err == nil {
+			pulled[platform.Key()]++
+		}
 	}
 	for _, platform := range is.Manifests {
-		if !pulled[platform.Key()] {
+		if pulled[platform.Key()] == 0 {
 			continue
 		}
+		pulled[platform.Key()]--
 		if _, err := c.fetchByDigest(ctx, repo, platform.Digest); err != nil {
 			return err
 		}

@@ -4,28 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/metadata"
-	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
-const (
-	// maxBlobSize bounds what one upstream answer may put on the disk, in bytes.
-	maxBlobSize = 1 << 40
-	// maxFailures is how often in a row a transfer may break without a byte of progress.
-	maxFailures = 6
-	copyBuffer  = 256 << 10
-)
+// maxBlobSize bounds what one upstream answer may put on the disk, in bytes.
+const maxBlobSize = 1 << 40
 
 // fill is the one transfer of a blob from an upstream. One goroutine reads the
 // upstream and appends to a spool; readers follow the spool at their own pace, and
@@ -44,7 +35,7 @@ type fill struct {
 	written  int64 // bytes that are in the spool
 	verified bool
 	stored   bool     // the blob's row and links are in metadata
-	links    []string // repositories that have shown the blob
+	links    []source // what has shown the blob
 	err      error
 }
 
@@ -52,7 +43,7 @@ func newFill(f *Fills, d digest.Digest, from source) *fill {
 	fill := &fill{
 		fills: f, digest: d, source: from, size: -1,
 		began: make(chan struct{}), changed: make(chan struct{}),
-		links: []string{string(from.repository)},
+		links: []source{from},
 	}
 	fill.users.Store(1)
 	return fill
@@ -86,16 +77,23 @@ func (f *fill) begun(ctx context.Context) error {
 	}
 }
 
-// link makes the blob readable in a further repository once it is stored.
-func (f *fill) link(repo oci.Repository) {
+// shownTo tells whether the source has shown the blob, or is what the fill reads from.
+func (f *fill) shownTo(from source) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Contains(f.links, from)
+}
+
+// link makes the blob readable in the source's repository once it is stored.
+func (f *fill) link(from source) {
 	f.mu.Lock()
 	stored := f.stored
-	if !slices.Contains(f.links, string(repo)) {
-		f.links = append(f.links, string(repo))
+	if !slices.Contains(f.links, from) {
+		f.links = append(f.links, from)
 	}
 	f.mu.Unlock()
 	if stored {
-		f.linkNow(string(repo))
+		f.linkNow(string(from.repository))
 	}
 }
 
@@ -112,8 +110,10 @@ func (f *fill) run(ctx context.Context) {
 	if err != nil {
 		f.fills.remove(f.digest)
 		f.fail(err)
-		f.fills.metrics.ended(project, outcome(err))
-		f.report(err)
+		if !errors.Is(err, errHeld) {
+			f.fills.metrics.ended(project, outcome(err))
+			f.report(err)
+		}
 		return
 	}
 	f.update(func() { f.verified = true })
@@ -135,7 +135,7 @@ func outcome(err error) string {
 }
 
 func (f *fill) report(err error) {
-	if errors.Is(err, errHeld) || f.writtenBytes() == 0 && upstream.KindOf(err) != upstream.Invalid {
+	if f.writtenBytes() == 0 && upstream.KindOf(err) != upstream.Invalid {
 		return // the askers are told; nothing was begun
 	}
 	f.fills.log.Error("a blob transfer failed; every reader was cut off and nothing is kept",
@@ -195,8 +195,12 @@ func (f *fill) transfer(ctx context.Context) error {
 	if err := f.receive(ctx, body); err != nil {
 		return err
 	}
-	if err := f.spool.Verify(f.digest); err != nil {
-		return fmt.Errorf("%s sent a blob that is not what it claims to be: %w", f.source.cache.Title, err)
+	err = f.spool.Verify(f.digest)
+	if _, mismatch := errors.AsType[*blob.MismatchError](err); mismatch {
+		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "a blob that is not what it claims to be", Err: err}
+	}
+	if err != nil {
+		return fmt.Errorf("verifying the spool: %w", err)
 	}
 	return nil
 }
@@ -211,122 +215,6 @@ func (f *fill) open(ctx context.Context, size int64) error {
 	}
 	f.update(func() { f.spool, f.size = spool, size })
 	f.markBegun()
-	return nil
-}
-
-// receive appends the body to the spool, and resumes with a Range request when the
-// connection breaks, a bounded number of times without progress.
-func (f *fill) receive(ctx context.Context, body *upstream.Body) error {
-	buffer := make([]byte, copyBuffer)
-	for failures := 0; ; {
-		before := f.writtenBytes()
-		err := f.drain(body, buffer)
-		_ = body.Close()
-		if err == nil {
-			return nil
-		}
-		if !resumable(err) || ctx.Err() != nil {
-			return err
-		}
-		if f.writtenBytes() > before {
-			failures = 0
-		}
-		if body, failures, err = f.resume(ctx, failures, err); err != nil {
-			return err
-		}
-	}
-}
-
-// resume asks for the rest of the blob until the upstream gives it or has failed too
-// often in a row.
-func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream.Body, int, error) {
-	for {
-		failures++
-		if failures > maxFailures {
-			return nil, failures, fmt.Errorf("giving up after %d attempts to resume at byte %d: %w", maxFailures, f.writtenBytes(), cause)
-		}
-		pause := f.fills.backoff(failures)
-		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil {
-			return nil, failures, err
-		}
-		f.fills.metrics.resumed.WithLabelValues(f.source.cache.Project).Inc()
-		body, err := f.source.open(ctx, f.digest, f.writtenBytes())
-		if err == nil {
-			return body, failures, nil
-		}
-		if !resumable(err) {
-			return nil, failures, err
-		}
-		cause = err
-	}
-}
-
-// resumable tells breaks of a connection from answers that will not change.
-func resumable(err error) bool {
-	if errors.Is(err, errSpool) {
-		return false
-	}
-	switch upstream.KindOf(err) {
-	case upstream.NotFound, upstream.Denied, upstream.Invalid, upstream.CredentialRefused:
-		return false
-	}
-	return true
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// errSpool marks failures of our own disk, which no new connection mends.
-var errSpool = errors.New("writing the spool")
-
-// drain appends one response's bytes, leaving out those that are there already when
-// the upstream did not honor the Range.
-func (f *fill) drain(body *upstream.Body, buffer []byte) error {
-	at := f.writtenBytes()
-	if skip := at - body.Offset; skip > 0 {
-		if _, err := io.CopyN(io.Discard, body, skip); err != nil {
-			return fmt.Errorf("skipping %d bytes: %w", skip, err)
-		}
-	}
-	for {
-		n, err := body.Read(buffer)
-		if n > 0 {
-			if err := f.append(buffer[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF {
-			return f.whole()
-		}
-		if err != nil {
-			return fmt.Errorf("reading from %s: %w", f.source.cache.Title, err)
-		}
-	}
-}
-
-func (f *fill) append(p []byte) error {
-	if at := f.writtenBytes(); f.size >= 0 && at+int64(len(p)) > f.size || at+int64(len(p)) > maxBlobSize {
-		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "more bytes than it had announced"}
-	}
-	if _, err := f.spool.Write(p); err != nil {
-		return fmt.Errorf("%w: %w", errSpool, err)
-	}
-	f.update(func() { f.written += int64(len(p)) })
-	f.fills.metrics.fillBytes.WithLabelValues(f.source.cache.Project).Add(float64(len(p)))
-	return nil
-}
-
-// whole tells a body's end from a connection that ended early without an error.
-func (f *fill) whole() error {
-	if f.size >= 0 && f.writtenBytes() < f.size {
-		return fmt.Errorf("%s ended at byte %d of %d: %w", f.source.cache.Title, f.writtenBytes(), f.size, io.ErrUnexpectedEOF)
-	}
 	return nil
 }
 
@@ -354,5 +242,9 @@ func (f *fill) store(ctx context.Context) error {
 func (f *fill) linked() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.links)
+	repositories := make([]string, 0, len(f.links))
+	for _, from := range f.links {
+		repositories = append(repositories, string(from.repository))
+	}
+	return repositories
 }

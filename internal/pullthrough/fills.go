@@ -74,11 +74,15 @@ func doubling(failures int) time.Duration {
 // Close breaks off the fills under way, and with them their readers, and waits for
 // them to end.
 func (f *Fills) Close() {
+	f.mu.Lock()
 	f.stop(errClosed)
+	f.mu.Unlock()
 	f.work.Wait()
 }
 
-// source is where a fill reads from: a repository of one cache's upstream.
+// source is where a fill reads from: a repository of one cache's upstream. What it
+// shows depends on the cache too: after a reload another has the same repositories,
+// and maybe other credentials.
 type source struct {
 	cache      *Cache
 	repository oci.Repository
@@ -101,11 +105,14 @@ func (f *Fills) joinOrBegin(d digest.Digest, from source) (joined *fill, began b
 		running.hold()
 		return running, false, nil
 	}
-	if len(f.active) >= maxFills || f.life.Err() != nil {
+	if f.life.Err() != nil {
+		return nil, false, &oci.Error{Code: oci.CodeUnavailable, Message: fmt.Sprintf("blob %s is not in the cache, and the registry is shutting down: try again in a moment", d), RetryAfter: retrySoon}
+	}
+	if len(f.active) >= maxFills {
 		return nil, false, &oci.Error{
 			Code:       oci.CodeUnavailable,
 			Message:    fmt.Sprintf("blob %s is not in the cache, and %d transfers from upstream are under way already: try again in a moment", d, len(f.active)),
-			RetryAfter: 5 * time.Second,
+			RetryAfter: retrySoon,
 		}
 	}
 	begun := newFill(f, d, from)
@@ -120,9 +127,9 @@ func (f *Fills) joinOrBegin(d digest.Digest, from source) (joined *fill, began b
 	return begun, true, nil
 }
 
-// sizeIn is the size of a blob that is being transferred and that the repository has
+// sizeShownTo is the size of a blob that is being transferred and that the source has
 // shown already.
-func (f *Fills) sizeIn(repo oci.Repository, d digest.Digest) (size int64, ok bool) {
+func (f *Fills) sizeShownTo(from source, d digest.Digest) (size int64, ok bool) {
 	f.mu.Lock()
 	running, ok := f.active[d]
 	f.mu.Unlock()
@@ -131,7 +138,7 @@ func (f *Fills) sizeIn(repo oci.Repository, d digest.Digest) (size int64, ok boo
 	}
 	running.mu.Lock()
 	defer running.mu.Unlock()
-	return running.size, running.size >= 0 && slices.Contains(running.links, string(repo))
+	return running.size, running.size >= 0 && slices.Contains(running.links, from)
 }
 
 // remove ends a fill's being found. Its readers go on.

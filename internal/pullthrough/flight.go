@@ -4,7 +4,13 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
+
+// maxFlights bounds the questions to one upstream that are under way at once: they go
+// on when their askers have gone, and anybody can ask for any name.
+const maxFlights = 4096
 
 // flights holds the questions to an upstream that are under way, by what they ask.
 type flights struct {
@@ -21,16 +27,15 @@ type flight struct {
 
 // shared runs fn once for all who ask for the same key at the same time, in a
 // context that ends with the cache and not with an asker. Joined is true for those
-// who found it running.
+// who found it running. The error is UNAVAILABLE when too many are under way.
 func shared[T any](ctx context.Context, c *Cache, key string, limit time.Duration, fn func(context.Context) (T, error)) (value T, joined bool, err error) {
-	f, joined := c.flights.join(key)
-	if !joined {
-		c.work.Go(func() {
-			ctx, cancel := context.WithTimeout(c.life, limit)
-			defer cancel()
-			f.value, f.err = fn(ctx)
-			c.flights.end(key, f)
-		})
+	f, joined, err := c.join(key, func(f *flight) {
+		ctx, cancel := context.WithTimeout(c.life, limit)
+		defer cancel()
+		f.value, f.err = fn(ctx)
+	})
+	if err != nil {
+		return value, false, err
 	}
 	select {
 	case <-f.done:
@@ -41,22 +46,33 @@ func shared[T any](ctx context.Context, c *Cache, key string, limit time.Duratio
 	}
 }
 
-func (f *flights) join(key string) (_ *flight, joined bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if running, ok := f.running[key]; ok {
-		return running, true
+func (c *Cache) join(key string, fly func(*flight)) (_ *flight, joined bool, err error) {
+	c.flights.mu.Lock()
+	defer c.flights.mu.Unlock()
+	if running, ok := c.flights.running[key]; ok {
+		return running, true, nil
+	}
+	if len(c.flights.running) >= maxFlights || c.life.Err() != nil {
+		return nil, false, &oci.Error{
+			Code:       oci.CodeUnavailable,
+			Message:    "this registry has too many questions to " + c.Title + " under way, or is shutting down: try again in a moment",
+			RetryAfter: retrySoon,
+		}
 	}
 	begun := &flight{done: make(chan struct{})}
-	f.running[key] = begun
-	return begun, false
+	c.flights.running[key] = begun
+	c.work.Go(func() {
+		fly(begun)
+		c.land(key, begun)
+	})
+	return begun, false, nil
 }
 
-// end lets the next asker begin anew before those who waited are answered, so that
+// land lets the next asker begin anew before those who waited are answered, so that
 // none of them can find the old answer again.
-func (f *flights) end(key string, ended *flight) {
-	f.mu.Lock()
-	delete(f.running, key)
-	f.mu.Unlock()
+func (c *Cache) land(key string, ended *flight) {
+	c.flights.mu.Lock()
+	delete(c.flights.running, key)
+	c.flights.mu.Unlock()
 	close(ended.done)
 }

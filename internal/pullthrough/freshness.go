@@ -2,6 +2,7 @@ package pullthrough
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,6 +10,9 @@ import (
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
+
+// errPatience is the cause of a stale answer while the check itself still runs.
+var errPatience = errors.New("the check had not ended when its callers lost patience")
 
 // checks holds the freshness checks that are under way, one for each tag.
 type checks struct {
@@ -19,6 +23,7 @@ type checks struct {
 // check is one question to the upstream: does this tag still have the digest that
 // is held? All who ask meanwhile wait for the same answer.
 type check struct {
+	from  tagState      // what was known when it began, in trouble once a caller gave up
 	moved chan struct{} // closed once the upstream answered that the tag moved
 	done  chan struct{} // closed at the end; state and changed are set
 	state tagState
@@ -42,27 +47,41 @@ func (c *Cache) refresh(ctx context.Context, key tagKey, state tagState) (now ta
 			moved = nil
 			patience.Reset(c.Limits.MovePatience)
 		case <-patience.C:
-			return c.giveUp(running, key, state)
+			return c.giveUp(running, key)
 		case <-ctx.Done():
 			return state, false
 		}
 	}
 }
 
+// startCheck finds the check that is running, or the answer of one that has ended
+// since the caller read the tag's state, or begins one.
 func (c *Cache) startCheck(key tagKey, state tagState) *check {
 	c.checks.mu.Lock()
 	defer c.checks.mu.Unlock()
 	if running, ok := c.checks.running[key]; ok {
 		return running
 	}
-	started := &check{moved: make(chan struct{}), done: make(chan struct{})}
+	if last, ok := c.tags.get(key); ok && last.held {
+		state = last
+	}
+	started := &check{from: state, moved: make(chan struct{}), done: make(chan struct{})}
+	if !state.due(c.Now(), c.TagTTL) || c.life.Err() != nil {
+		started.state = state
+		close(started.done)
+		return started
+	}
 	c.checks.running[key] = started
 	c.work.Go(func() {
 		ctx, cancel := context.WithTimeout(c.life, c.Limits.Check)
 		defer cancel()
-		started.state, started.changed = c.runCheck(ctx, key, state, started.moved)
+		next, trouble, err := c.runCheck(ctx, key, state, started.moved)
 		c.checks.mu.Lock()
-		c.tags.Set(key, started.state)
+		if err != nil {
+			next = c.failed(key, started.from, trouble, err)
+		}
+		started.state, started.changed = next, next.Digest != state.Digest
+		c.tags.set(key, started.state)
 		delete(c.checks.running, key)
 		c.checks.mu.Unlock()
 		close(started.done)
@@ -72,31 +91,32 @@ func (c *Cache) startCheck(key tagKey, state tagState) *check {
 
 // giveUp counts a check that is still running as failed, so that later callers do
 // not wait for it in their turn; its answer will count when it comes.
-func (c *Cache) giveUp(running *check, key tagKey, state tagState) (tagState, bool) {
+func (c *Cache) giveUp(running *check, key tagKey) (tagState, bool) {
 	c.checks.mu.Lock()
 	defer c.checks.mu.Unlock()
 	if c.checks.running[key] != running {
 		return running.state, running.changed
 	}
-	state = c.failed(key, state, c.Title+" did not answer in time")
-	c.tags.Set(key, state)
-	return state, false
+	running.from = c.failed(key, running.from, c.Title+" did not answer in time", errPatience)
+	c.tags.set(key, running.from)
+	return running.from, false
 }
 
-func (c *Cache) runCheck(ctx context.Context, key tagKey, state tagState, moved chan<- struct{}) (tagState, bool) {
+// runCheck asks, and follows the tag when it moved. Trouble is the error for callers.
+func (c *Cache) runCheck(ctx context.Context, key tagKey, state tagState, moved chan<- struct{}) (next tagState, trouble string, err error) {
 	head, err := c.statUpstream(ctx, key.repository, key.tag)
 	if err != nil {
-		return c.failed(key, state, c.trouble(err)), false
+		return tagState{}, c.trouble(err), err
 	}
 	if head.Digest == state.Digest {
-		return c.confirmed(ctx, key, state), false
+		return c.confirmed(ctx, key, state), "", nil
 	}
 	close(moved)
-	next, err := c.move(ctx, key, state, head)
+	next, err = c.move(ctx, key, state, head)
 	if err != nil {
-		return c.failed(key, state, "the tag moved, but its new image could not be fetched: "+c.trouble(err)), false
+		return tagState{}, "the tag moved, but its new image could not be fetched: " + c.trouble(err), err
 	}
-	return next, true
+	return next, "", nil
 }
 
 // statUpstream HEADs a manifest, which Docker Hub does not count.
@@ -124,20 +144,18 @@ func (c *Cache) move(ctx context.Context, key tagKey, old tagState, head oci.Des
 	if manifest.Digest == old.Digest {
 		return c.confirmed(ctx, key, old), nil
 	}
-	if old.held {
-		if err := c.fetchPlatforms(ctx, key.repository, old.Digest, manifest); err != nil {
-			return tagState{}, fmt.Errorf("fetching the platforms of %s: %w", manifest.Digest, err)
-		}
+	if err := c.fetchPlatforms(ctx, key.repository, old.Digest, manifest); err != nil {
+		return tagState{}, fmt.Errorf("fetching the platforms of %s: %w", manifest.Digest, err)
 	}
-	return c.setTag(ctx, key, manifest)
+	return c.setTag(ctx, key, manifest, old.asOf)
 }
 
 // setTag points a tag to a manifest that is held.
-func (c *Cache) setTag(ctx context.Context, key tagKey, manifest oci.Manifest) (tagState, error) {
+func (c *Cache) setTag(ctx context.Context, key tagKey, manifest oci.Manifest, asOf uint64) (tagState, error) {
 	now := c.Now()
 	err := c.DB.Tags.Set(ctx, string(key.repository), key.tag, manifest.Digest, now, c.Project)
 	if err != nil {
 		return tagState{}, fmt.Errorf("moving tag %s: %w", key, err)
 	}
-	return tagState{Descriptor: manifest.Descriptor(), held: true, checkedAt: now, triedAt: now}, nil
+	return tagState{Descriptor: manifest.Descriptor(), held: true, checkedAt: now, triedAt: now, asOf: asOf}, nil
 }

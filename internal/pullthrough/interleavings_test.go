@@ -40,8 +40,10 @@ func TestACheckThatBeganFromAnOldStateNeverTakesATagBack(t *testing.T) {
 
 func TestAnEvictionDuringACheckIsNotUndone(t *testing.T) {
 	evictions := map[string]func(*pullthrough.Cache, oci.Manifest) error{
-		"of the tag":      func(c *pullthrough.Cache, _ oci.Manifest) error { return c.DeleteTag(t.Context(), nginx, "latest") },
-		"of its manifest": func(c *pullthrough.Cache, m oci.Manifest) error { return c.DeleteManifest(t.Context(), nginx, m.Digest) },
+		"of the tag": func(c *pullthrough.Cache, _ oci.Manifest) error { return c.DeleteTag(t.Context(), nginx, "latest") },
+		"of its manifest": func(c *pullthrough.Cache, m oci.Manifest) error {
+			return c.DeleteManifest(t.Context(), nginx, m.Digest)
+		},
 	}
 	for name, evict := range evictions {
 		for _, fails := range []bool{false, true} {
@@ -122,7 +124,7 @@ func TestAfterAFailedQuestionStrangersAreRefusedAtOnceWhereNothingIsKnown(t *tes
 
 func TestWhatStrangersDoNotFindIsStillFoundWithTheCredential(t *testing.T) {
 	b := newBench(t)
-	hidden := &plain{manifest: []byte(`{"schemaVersion":2}`), hides: true}
+	hidden := &plain{manifest: []byte(`{"schemaVersion":2}`), status: onlyFor("acme")}
 	cache := b.open("plain", hidden.start(t), nil, acme)
 	ref := oci.Reference{Tag: "1"}
 	if _, _, err := cache.Manifest(t.Context(), stranger, "plain/acme/app", ref); err == nil {
@@ -168,5 +170,31 @@ func TestReferrersThatACredentialPaidForAreNotForStrangersAfterItsRemoval(t *tes
 	index, _, _, err = after.Referrers(t.Context(), alice, app, image.Digest, "")
 	if err != nil || !strings.Contains(string(index), signature.String()) {
 		t.Errorf("alice got %s, %v", index, err)
+	}
+}
+
+func TestWhatComesToBeHeldAfterAStrangerWasAdmittedIsNotForTheStranger(t *testing.T) {
+	b, hub, before := docker(t, hubsim.Options{}, acme)
+	image := hub.AddImage("acme/app", "1", small(1))
+	layer := image.Manifests[0].Layers[0].Digest
+	hub.SetPrivate("acme/app", true)
+	// A pull with the credential, of before a reload, ends between the look at what is
+	// held and the fetch: the lists of what is allowed are asked right there.
+	var meanwhile func()
+	after := b.open("docker-hub", hub.URL(), func(c *pullthrough.Config) {
+		c.Allows = func(string) bool { meanwhile(); return true }
+	})
+	meanwhile = sync.OnceFunc(func() { b.pull(before, alice, app, image.Digest.String()) })
+	if _, _, err := after.Manifest(t.Context(), stranger, app, oci.Reference{Digest: image.Digest}); err == nil {
+		t.Error("a stranger got a private manifest")
+	}
+	meanwhile = sync.OnceFunc(func() {
+		if _, err := read(t.Context(), before, alice, app, layer); err != nil {
+			t.Error(err)
+		}
+		eventually(t, "the blob is stored", func() bool { _, err := b.db.Blobs.Get(t.Context(), string(app), layer); return err == nil })
+	})
+	if _, err := read(t.Context(), after, stranger, app, layer); err == nil {
+		t.Error("a stranger got a private blob")
 	}
 }

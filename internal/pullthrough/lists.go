@@ -15,20 +15,35 @@ import (
 
 // Tags lists the upstream's tags or, when it cannot be asked, those that are held.
 func (c *Cache) Tags(ctx context.Context, caller oci.Caller, repo oci.Repository, page oci.TagPage) (oci.TagList, oci.Served, error) {
-	held, _, heldErr := c.Held.Tags(ctx, caller, repo, page)
-	if err := c.admit(ctx, caller, repo, "", heldErr == nil && len(held.Tags) > 0); err != nil {
+	held, _, err := c.Held.Tags(ctx, caller, repo, page)
+	if err != nil && oci.CodeOf(err) != oci.CodeNameUnknown {
+		return oci.TagList{}, c.missed(err), err
+	}
+	if err := c.admit(ctx, caller, repo, tagsReference, len(held.Tags) > 0); err != nil {
 		return oci.TagList{}, c.missed(err), asName(err)
 	}
-	list, err := c.Upstream.Tags(ctx, upstream.Any, repo.Rest(), page)
-	if err == nil {
-		c.noteAnonymousSuccess(ctx, repo)
+	list, err := c.upstreamTags(ctx, repo, page)
+	switch {
+	case err == nil:
 		return list, passed(), nil
-	}
-	if heldErr != nil || len(held.Tags) == 0 {
-		err := asName(c.refused(repo, "its tags", err))
+	case len(held.Tags) == 0:
+		err = asName(err)
 		return oci.TagList{}, c.missed(err), err
 	}
 	return held, c.fromHeld(err), nil
+}
+
+func (c *Cache) upstreamTags(ctx context.Context, repo oci.Repository, page oci.TagPage) (oci.TagList, error) {
+	asked := question{upstream.Any, repo, tagsReference}
+	if err := c.rememberedNotFound(asked); err != nil {
+		return oci.TagList{}, err
+	}
+	list, err := c.Upstream.Tags(ctx, upstream.Any, repo.Rest(), page)
+	if err != nil {
+		return oci.TagList{}, c.refused(asked, err)
+	}
+	c.noteAnonymousSuccess(ctx, repo)
+	return list, nil
 }
 
 // Referrers lists what the upstream knows to refer to a digest: from its referrers
@@ -36,12 +51,8 @@ func (c *Cache) Tags(ctx context.Context, caller oci.Caller, repo oci.Repository
 // else what is held. filtered tells that only the artifact type asked for is listed.
 func (c *Cache) Referrers(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest, artifactType string) (index []byte, filtered bool, served oci.Served, err error) {
 	filtered = artifactType != ""
-	held, _, _, err := c.Held.Referrers(ctx, caller, repo, d, artifactType)
-	if err != nil {
-		return nil, false, c.missed(err), err
-	}
-	_, _, heldErr := c.Held.StatManifest(ctx, caller, repo, oci.Reference{Digest: d})
-	if err := c.admit(ctx, caller, repo, d.String(), heldErr == nil); err != nil {
+	_, _, err = c.Held.StatManifest(ctx, caller, repo, oci.Reference{Digest: d})
+	if err := c.admit(ctx, caller, repo, d.String(), err == nil); err != nil {
 		return nil, false, c.missed(err), asName(err)
 	}
 	listed, err := c.Upstream.Referrers(ctx, upstream.Any, repo.Rest(), d, artifactType)
@@ -49,22 +60,49 @@ func (c *Cache) Referrers(ctx context.Context, caller oci.Caller, repo oci.Repos
 	if kind := upstream.KindOf(err); kind == upstream.NotFound || kind == upstream.Denied {
 		listed, served, err = c.referrersByTag(ctx, caller, repo, d)
 	}
-	if err != nil {
-		return held, filtered, c.fromHeld(err), nil
+	if err == nil {
+		index, err = filterReferrers(listed, artifactType)
 	}
-	index, err = filterReferrers(listed, artifactType)
+	if err != nil {
+		index, served, err = c.heldReferrers(ctx, caller, repo, d, artifactType, err)
+	}
 	return index, filtered, served, err
 }
 
 // referrersByTag reads the index that clients keep under a tag made of the digest,
-// where the upstream has no referrers API. No such tag means no referrers.
+// where the upstream has no referrers API. No such tag means no referrers. The HEAD
+// comes first because most images have none, and a GET for nothing counts as a pull.
 func (c *Cache) referrersByTag(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) ([]byte, oci.Served, error) {
 	tag := oci.Reference{Tag: strings.Replace(d.String(), ":", "-", 1)}
-	if _, _, err := c.StatManifest(ctx, caller, repo, tag); oci.CodeOf(err) == oci.CodeManifestUnknown {
+	_, served, err := c.StatManifest(ctx, caller, repo, tag)
+	if oci.CodeOf(err) == oci.CodeManifestUnknown {
 		return []byte(`{}`), passed(), nil
+	}
+	if err != nil {
+		return nil, served, err
 	}
 	manifest, served, err := c.Manifest(ctx, caller, repo, tag)
 	return manifest.Content, served, err
+}
+
+// heldReferrers lists what is held when the upstream's list cannot be had. No list is
+// given where nothing is held: whoever looks for signatures would take it for "none".
+func (c *Cache) heldReferrers(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest, artifactType string, failure error) ([]byte, oci.Served, error) {
+	held, err := c.DB.Manifests.Referrers(ctx, string(repo), d, artifactType, 1)
+	if err == nil && len(held) == 0 {
+		err = asName(c.refused(question{upstream.Any, repo, "referrers of " + d.String()}, failure))
+	}
+	if err == nil { // a stranger may have been let through to the upstream, and no further
+		err = c.admit(ctx, caller, repo, d.String(), true)
+	}
+	var index []byte
+	if err == nil {
+		index, _, _, err = c.Held.Referrers(ctx, caller, repo, d, artifactType)
+	}
+	if err != nil {
+		return nil, c.missed(err), err
+	}
+	return index, c.fromHeld(failure), nil
 }
 
 // filterReferrers keeps the descriptors of one artifact type, "" for all, and only
@@ -96,6 +134,7 @@ func passed() oci.Served {
 // fromHeld describes a list of what is held, in place of the upstream's own.
 func (c *Cache) fromHeld(err error) oci.Served {
 	c.Metrics.stale(c.Project)
+	c.Log.Warn("listing what is held in place of the upstream's list", "upstream", c.Project, "error", err)
 	return oci.Served{
 		Cache:   &oci.CacheStatus{Hit: true, Detail: "stale-if-error"},
 		Warning: "only what is held here is listed: " + c.trouble(err),

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/upstream"
 )
 
 // StatManifest answers a HEAD. A tag never seen costs the upstream a HEAD and no
@@ -15,7 +16,7 @@ func (c *Cache) StatManifest(ctx context.Context, caller oci.Caller, repo oci.Re
 		if err != nil || known.Digest != "" {
 			return known.Descriptor, served, err
 		}
-		return c.statUnseenTag(ctx, repo, ref)
+		return c.statUnseenTag(ctx, repo, ref, known.asOf)
 	}
 	manifest, served, err := c.manifestByDigest(ctx, caller, repo, ref)
 	return manifest.Descriptor(), served, err
@@ -32,16 +33,21 @@ func (c *Cache) Manifest(ctx context.Context, caller oci.Caller, repo oci.Reposi
 		return oci.Manifest{}, served, err
 	case known.held:
 		manifest, _, err := c.Held.Manifest(ctx, caller, repo, oci.Reference{Digest: known.Digest})
-		return manifest, served, err
+		if oci.CodeOf(err) != oci.CodeManifestUnknown { // else it was evicted while it was checked
+			return manifest, served, err
+		}
 	case known.Digest != "":
-		return c.fetchSeenTag(ctx, repo, ref.Tag, known)
+		return c.fetchSeenTag(ctx, repo, ref, known)
 	}
-	return c.fetchUnseenTag(ctx, repo, ref)
+	return c.fetchUnseenTag(ctx, repo, ref, known.asOf)
 }
 
 // knownTag is the state of a tag that may be served now, brought up to date when it
-// was past its TTL. The zero state means that nothing usable is known.
+// was past its TTL. A state without a digest means that nothing usable is known.
 func (c *Cache) knownTag(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (tagState, oci.Served, error) {
+	if err := c.allowed(repo); err != nil {
+		return tagState{}, c.missed(err), err
+	}
 	key := tagKey{repo, ref.Tag}
 	state, known, err := c.tag(ctx, key)
 	if err != nil {
@@ -59,7 +65,7 @@ func (c *Cache) knownTag(ctx context.Context, caller oci.Caller, repo oci.Reposi
 		state, changed = c.refreshAsStranger(ctx, key, state)
 	}
 	if err := c.admit(ctx, caller, repo, ref.String(), known); err != nil || !known {
-		return tagState{}, c.missed(err), err
+		return tagState{asOf: state.asOf}, c.missed(err), err
 	}
 	if due && !asStranger {
 		state, changed = c.refresh(ctx, key, state)
@@ -70,7 +76,7 @@ func (c *Cache) knownTag(ctx context.Context, caller oci.Caller, repo oci.Reposi
 func (c *Cache) refreshAsStranger(ctx context.Context, key tagKey, state tagState) (tagState, bool) {
 	state, changed := c.refresh(ctx, key, state)
 	if state.trouble != "" {
-		c.noteAnonymousFailure(ctx, key.repository)
+		c.noteUnanswered(key.repository)
 	}
 	return state, changed
 }
@@ -90,7 +96,7 @@ func (c *Cache) servedTag(state tagState, asked, changed bool) oci.Served {
 }
 
 func (c *Cache) stale(state tagState) oci.Served {
-	age := c.Now().Sub(state.checkedAt)
+	age := max(0, c.Now().Sub(state.checkedAt)) // the clock may have been set back
 	ttl := c.TagTTL - age
 	c.Metrics.stale(c.Project)
 	return oci.Served{
@@ -101,19 +107,20 @@ func (c *Cache) stale(state tagState) oci.Served {
 }
 
 // statUnseenTag asks the upstream by HEAD and remembers the answer for the TTL.
-func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference) (oci.Descriptor, oci.Served, error) {
+func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf uint64) (oci.Descriptor, oci.Served, error) {
 	key := tagKey{repo, ref.Tag}
 	head, joined, err := shared(ctx, c, "head "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
-		if err := c.rememberedNotFound(string(repo) + " " + ref.Tag); err != nil {
+		asked := question{upstream.Any, repo, ref.Tag}
+		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}
 		head, err := c.statUpstream(ctx, repo, ref.Tag)
 		if err != nil {
-			return oci.Descriptor{}, c.refused(repo, ref.String(), err)
+			return oci.Descriptor{}, c.refused(asked, err)
 		}
 		if head.Digest != "" {
 			now := c.Now()
-			c.tags.Set(key, tagState{Descriptor: head, checkedAt: now, triedAt: now})
+			c.tags.set(key, tagState{Descriptor: head, checkedAt: now, triedAt: now, asOf: asOf})
 		}
 		return head, nil
 	})
@@ -121,45 +128,46 @@ func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.
 		return oci.Descriptor{}, c.missed(err), err
 	}
 	if head.Digest == "" {
-		manifest, served, err := c.fetchUnseenTag(ctx, repo, ref)
+		manifest, served, err := c.fetchUnseenTag(ctx, repo, ref, asOf)
 		return manifest.Descriptor(), served, err
 	}
 	return head, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", ForwardStatus: 200, Collapsed: joined}}, nil
 }
 
 // fetchUnseenTag is the only GET by tag that there is: for a tag never seen.
-func (c *Cache) fetchUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference) (oci.Manifest, oci.Served, error) {
-	key := tagKey{repo, ref.Tag}
-	manifest, joined, err := shared(ctx, c, "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
-		manifest, err := c.fetch(ctx, repo, ref)
-		if err != nil {
-			return oci.Manifest{}, err
-		}
-		return manifest, c.pointTag(ctx, key, manifest)
+func (c *Cache) fetchUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf uint64) (oci.Manifest, oci.Served, error) {
+	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, asOf, func(ctx context.Context) (oci.Manifest, error) {
+		return c.fetch(ctx, repo, ref)
 	})
-	return manifest, c.fetched(joined, err), err
 }
 
-// fetchSeenTag fetches the manifest of a tag that a HEAD has resolved already.
-func (c *Cache) fetchSeenTag(ctx context.Context, repo oci.Repository, tag string, state tagState) (oci.Manifest, oci.Served, error) {
-	key := tagKey{repo, tag}
-	manifest, joined, err := shared(ctx, c, "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+// fetchSeenTag fetches the manifest of a tag that a HEAD has resolved already. When
+// the upstream no longer has that digest, the tag has moved since.
+func (c *Cache) fetchSeenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, state tagState) (oci.Manifest, oci.Served, error) {
+	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, state.asOf, func(ctx context.Context) (oci.Manifest, error) {
 		manifest, err := c.fetch(ctx, repo, oci.Reference{Digest: state.Digest})
+		if upstream.KindOf(err) == upstream.NotFound {
+			return c.fetch(ctx, repo, ref)
+		}
+		return manifest, err
+	})
+}
+
+// fetchTag fetches a manifest, once for all who ask for the tag, and points the tag to it.
+func (c *Cache) fetchTag(ctx context.Context, key tagKey, asOf uint64, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
+	manifest, joined, err := shared(ctx, c, "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+		manifest, err := get(ctx)
 		if err != nil {
 			return oci.Manifest{}, err
 		}
-		return manifest, c.pointTag(ctx, key, manifest)
+		state, err := c.setTag(ctx, key, manifest, asOf)
+		if err != nil {
+			return oci.Manifest{}, err
+		}
+		c.tags.set(key, state)
+		return manifest, nil
 	})
 	return manifest, c.fetched(joined, err), err
-}
-
-func (c *Cache) pointTag(ctx context.Context, key tagKey, manifest oci.Manifest) error {
-	state, err := c.setTag(ctx, key, manifest)
-	if err != nil {
-		return err
-	}
-	c.tags.Set(key, state)
-	return nil
 }
 
 // manifestByDigest serves what is held; a digest is not asked for again.
@@ -179,7 +187,13 @@ func (c *Cache) manifestByDigest(ctx context.Context, caller oci.Caller, repo oc
 	manifest, joined, err := shared(ctx, c, key, c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
 		return c.fetch(ctx, repo, ref)
 	})
-	return manifest, c.fetched(joined, err), err
+	if err == nil { // it may have come to be held, by a credential's pull, after the caller was admitted
+		err = c.admit(ctx, caller, repo, ref.String(), true)
+	}
+	if err != nil {
+		return oci.Manifest{}, c.missed(err), err
+	}
+	return manifest, c.fetched(joined, nil), nil
 }
 
 // fetched describes an answer that had to be fetched, or the error in its place.

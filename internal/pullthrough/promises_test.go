@@ -3,6 +3,7 @@ package pullthrough_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,10 +18,19 @@ import (
 func TestANotFoundOfEveryKindIsRememberedForTenSeconds(t *testing.T) {
 	missing := digest.FromString("nobody has it")
 	for name, ask := range map[string]func(*pullthrough.Cache) error{
-		"a tag":      func(c *pullthrough.Cache) error { _, _, err := c.Manifest(t.Context(), alice, nginx, oci.Reference{Tag: "nope"}); return err },
-		"a manifest": func(c *pullthrough.Cache) error { _, _, err := c.Manifest(t.Context(), alice, nginx, oci.Reference{Digest: missing}); return err },
-		"a blob":     func(c *pullthrough.Cache) error { _, _, err := c.Blob(t.Context(), alice, nginx, missing); return err },
-		"a HEAD":     func(c *pullthrough.Cache) error { _, _, err := c.StatBlob(t.Context(), alice, nginx, missing); return err },
+		"a tag": func(c *pullthrough.Cache) error {
+			_, _, err := c.Manifest(t.Context(), alice, nginx, oci.Reference{Tag: "nope"})
+			return err
+		},
+		"a manifest": func(c *pullthrough.Cache) error {
+			_, _, err := c.Manifest(t.Context(), alice, nginx, oci.Reference{Digest: missing})
+			return err
+		},
+		"a blob": func(c *pullthrough.Cache) error { _, _, err := c.Blob(t.Context(), alice, nginx, missing); return err },
+		"a HEAD": func(c *pullthrough.Cache) error {
+			_, _, err := c.StatBlob(t.Context(), alice, nginx, missing)
+			return err
+		},
 		"tags": func(c *pullthrough.Cache) error {
 			_, _, err := c.Tags(t.Context(), alice, "docker-hub/library/none", oci.TagPage{Limit: 5})
 			return err
@@ -106,7 +116,7 @@ func TestAnUpstreamThatIsDownIsNotTakenForOneWithoutReferrers(t *testing.T) {
 
 func TestTheErrorForAMissingListOfTagsSaysWhatWasLookedUp(t *testing.T) {
 	b, _, _ := docker(t, hubsim.Options{})
-	hidden := &plain{manifest: []byte(`{}`), hides: true}
+	hidden := &plain{manifest: []byte(`{}`), status: onlyFor("acme")}
 	cache := b.open("plain", hidden.start(t), nil, acme)
 	_, _, err := cache.Tags(t.Context(), stranger, "plain/acme/app", oci.TagPage{Limit: 5})
 	if err == nil || !strings.Contains(err.Error(), "acme/app (its tags)") {
@@ -140,4 +150,62 @@ func TestOnlyAsManyPlatformsAreFetchedAsWerePulledFromTheOldIndex(t *testing.T) 
 	if gets != 2 {
 		t.Errorf("the move cost %d pulls, want those of the index and of one platform", gets)
 	}
+}
+
+func TestAManifestThatTheUpstreamRefusesIsAskedForOnceHoweverItIsNamed(t *testing.T) {
+	_, hub, cache := docker(t, hubsim.Options{})
+	image := hub.AddImage("library/nginx", "latest", small(1))
+	byTag, byDigest := oci.Reference{Tag: "latest"}, oci.Reference{Digest: image.Digest}
+	if _, _, err := cache.StatManifest(t.Context(), alice, nginx, byTag); err != nil {
+		t.Fatal(err)
+	}
+	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodGet, Path: hubsim.ManifestPath, Delay: 200 * time.Millisecond, Times: 1})
+	hub.Delete("library/nginx") // the request waits and then finds nothing
+	var work sync.WaitGroup
+	for _, ref := range []oci.Reference{byTag, byDigest} {
+		work.Go(func() {
+			if _, _, err := cache.Manifest(t.Context(), alice, nginx, ref); oci.CodeOf(err) != oci.CodeManifestUnknown {
+				t.Errorf("%s: %v", ref, err)
+			}
+		})
+	}
+	work.Wait()
+	if n := seen(hub, http.MethodGet, "/v2/library/nginx/manifests/"+image.Digest.String()); n != 1 {
+		t.Errorf("asked for %d times: %v", n, hub.Requests())
+	}
+}
+
+func TestTheLogTellsOnceOfACheckThatHangsAndThenFails(t *testing.T) {
+	b, hub, cache := docker(t, hubsim.Options{})
+	hub.AddImage("library/nginx", "latest", small(1))
+	b.pull(cache, alice, nginx, "latest")
+	b.clock.pass(2 * time.Minute)
+	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: 2 * patience, Times: 1})
+	hub.Delete("library/nginx") // the request waits and then finds nothing
+	if _, served := b.pull(cache, alice, nginx, "latest"); !strings.Contains(served.Warning, "did not answer in time") {
+		t.Fatalf("the first answer's warning is %q", served.Warning)
+	}
+	eventually(t, "the check ends", func() bool {
+		_, served := b.pull(cache, alice, nginx, "latest")
+		return strings.Contains(served.Warning, "no longer has it")
+	})
+	if told := strings.Count(b.log.String(), "serving a stale copy"); told != 1 {
+		t.Errorf("the log tells %d times:\n%s", told, b.log)
+	}
+}
+
+func TestACheckThatOutlivesItsCallersCountsWhenItsAnswerComes(t *testing.T) {
+	b, hub, cache := docker(t, hubsim.Options{})
+	hub.AddImage("library/nginx", "latest", small(1))
+	b.pull(cache, alice, nginx, "latest")
+	moved := hub.AddImage("library/nginx", "latest", small(2))
+	b.clock.pass(2 * time.Minute)
+	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: 2 * patience, Times: 1})
+	if _, served := b.pull(cache, alice, nginx, "latest"); served.Warning == "" {
+		t.Fatalf("the answer is described as %q", served.Cache)
+	}
+	eventually(t, "the tag has moved", func() bool {
+		got, served := b.pull(cache, alice, nginx, "latest")
+		return got.Digest == moved.Digest && served.Cache.Hit && served.Warning == ""
+	})
 }

@@ -48,8 +48,11 @@ func (r *reader) Read(p []byte) (int, error) {
 	}
 	n, err := r.fill.spool.ReadAt(p, r.offset)
 	r.offset += int64(n)
-	if n > 0 && errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
 		err = nil
+		if n == 0 { // the spool lost bytes that were written: no clean end
+			err = io.ErrUnexpectedEOF
+		}
 	}
 	return n, err
 }

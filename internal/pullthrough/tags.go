@@ -3,7 +3,11 @@ package pullthrough
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
@@ -29,35 +33,116 @@ type tagState struct {
 	triedAt time.Time
 	// trouble says why the last attempt failed, "" after a good one.
 	trouble string
+	// asOf is tags.evictions when the state, or what it was derived from, was read.
+	asOf uint64
 }
 
 // due tells whether the upstream is to be asked again.
 func (s tagState) due(now time.Time, ttl time.Duration) bool {
-	last := s.checkedAt
-	if s.triedAt.After(last) {
-		last = s.triedAt
-	}
-	return now.Sub(last) >= ttl
+	return !within(now, s.triedAt, ttl)
 }
 
-// tag finds what is known of a tag, in memory or else in metadata.
+// within tells whether less than life has gone by since then. A time to come, left by
+// a clock that was set back, does not count.
+func within(now, then time.Time, life time.Duration) bool {
+	age := now.Sub(then)
+	return age >= 0 && age < life
+}
+
+// tags keeps the states of tags in memory.
+type tags struct {
+	mu     sync.Mutex
+	states *otter.Cache[tagKey, tagState]
+	// evictions counts, so that what was found out before one does not come back
+	// after it.
+	evictions uint64
+}
+
+func newTags() *tags {
+	return &tags{states: otter.Must(&otter.Options[tagKey, tagState]{MaximumSize: maxTags, Executor: inline})}
+}
+
+// get also tells the number of evictions when nothing is known.
+func (t *tags) get(key tagKey) (state tagState, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	state, known = t.states.GetIfPresent(key)
+	state.asOf = t.evictions
+	return state, known
+}
+
+// set drops a state that an eviction has overtaken. What a HEAD has told does not
+// replace a manifest that was fetched meanwhile, which is as new or newer.
+func (t *tags) set(key tagKey, state tagState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if state.asOf != t.evictions {
+		return
+	}
+	if last, ok := t.states.GetIfPresent(key); ok && last.held && !state.held {
+		return
+	}
+	t.states.Set(key, state)
+}
+
+// evict is called after metadata has forgotten a tag.
+func (t *tags) evict(key tagKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.evictions++
+	t.states.Invalidate(key)
+}
+
+// evictManifest is called after metadata has forgotten a manifest and its tags.
+func (t *tags) evictManifest(repo oci.Repository, d digest.Digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.evictions++
+	for key, state := range t.states.All() {
+		if key.repository == repo && state.Digest == d {
+			t.states.Invalidate(key)
+		}
+	}
+}
+
+// forget drops one state, unless a newer one has taken its place.
+func (t *tags) forget(key tagKey, state tagState) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last, ok := t.states.GetIfPresent(key); ok && last.Digest == state.Digest {
+		t.states.Invalidate(key)
+	}
+}
+
+// tag finds what is known of a tag, in memory or else in metadata. The asOf of the
+// state holds also when nothing is known.
 func (c *Cache) tag(ctx context.Context, key tagKey) (state tagState, known bool, err error) {
-	if state, ok := c.tags.GetIfPresent(key); ok {
+	if state, known = c.tags.get(key); known && !state.held {
 		return state, true, nil
 	}
-	stored, err := c.DB.Tags.Get(ctx, string(key.repository), key.tag)
-	if errors.Is(err, metadata.ErrNotFound) {
-		return tagState{}, false, nil
+	d := state.Digest
+	if !known {
+		stored, err := c.DB.Tags.Get(ctx, string(key.repository), key.tag)
+		if errors.Is(err, metadata.ErrNotFound) {
+			return state, false, nil
+		}
+		if err != nil {
+			return state, false, err
+		}
+		d, state.checkedAt, state.triedAt = stored.Digest, stored.CheckedAt, stored.CheckedAt
+	}
+	descriptor, _, err := c.Held.StatManifest(ctx, oci.Caller{}, key.repository, oci.Reference{Digest: d})
+	if oci.CodeOf(err) == oci.CodeManifestUnknown { // it was evicted, and its tags with it
+		c.tags.forget(key, state)
+		return tagState{asOf: state.asOf}, false, nil
 	}
 	if err != nil {
-		return tagState{}, false, err
+		return state, false, err
 	}
-	descriptor, _, err := c.Held.StatManifest(ctx, oci.Caller{}, key.repository, oci.Reference{Digest: stored.Digest})
-	if err != nil {
-		return tagState{}, false, err
+	if !known {
+		state.Descriptor, state.held = descriptor, true
+		c.tags.set(key, state)
 	}
-	state = tagState{Descriptor: descriptor, held: true, checkedAt: stored.CheckedAt}
-	c.tags.Set(key, state)
 	return state, true, nil
 }
 
@@ -75,9 +160,9 @@ func (c *Cache) confirmed(ctx context.Context, key tagKey, state tagState) tagSt
 
 // failed is state after a check that came to nothing: nobody waits for another for
 // the TTL. The log hears of it once, until a check succeeds again.
-func (c *Cache) failed(key tagKey, state tagState, trouble string) tagState {
-	if state.trouble == "" {
-		c.Log.Warn("serving a stale copy", "tag", key.String(), "reason", trouble, "checked", state.checkedAt)
+func (c *Cache) failed(key tagKey, state tagState, trouble string, cause error) tagState {
+	if state.trouble == "" && c.life.Err() == nil {
+		c.Log.Warn("serving a stale copy", "tag", key.String(), "reason", trouble, "checked", state.checkedAt, "error", cause)
 	}
 	state.triedAt, state.trouble = c.Now(), trouble
 	return state

@@ -173,8 +173,9 @@ func TestNoClientEverSeesACompleteAnswerWithWrongBytes(t *testing.T) {
 				s := newStack(t, hubsim.Options{}, "")
 				image := s.hub.AddImage("library/nginx", "latest", big(1))
 				layer := image.Manifests[0].Layers[0].Digest
-				test.fault.Path = hubsim.BlobPath
-				restore := s.hub.Break(test.fault)
+				fault := test.fault
+				fault.Path = hubsim.BlobPath
+				restore := s.hub.Break(fault)
 				r := request{path: nginx + "blobs/" + layer.String(), header: map[string]string{}}
 				if byteRange != "" {
 					r.header["Range"] = byteRange
@@ -217,6 +218,7 @@ func TestABlobThatAnotherRepositoryShowsIsLinkedAndNotTransferredAgain(t *testin
 	s.hub.AddImage("library/copy", "latest", small(1))
 	layer := image.Manifests[0].Layers[0].Digest
 	s.get(nginx+"blobs/"+layer.String()).is(t, layer)
+	s.eventually("the blob is stored", func() bool { return s.head(nginx+"blobs/"+layer.String()).cache() == "larder; hit" })
 	s.get("/v2/docker-hub/library/copy/manifests/latest")
 	s.hub.ResetRequests()
 

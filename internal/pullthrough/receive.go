@@ -1,0 +1,135 @@
+package pullthrough
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+const (
+	// maxFailures is how often in a row a transfer may break without a byte of progress.
+	maxFailures = 6
+	// copyBuffer is how much is read from an upstream at a time, in bytes.
+	copyBuffer = 256 << 10
+)
+
+// receive appends the body to the spool, and resumes with a Range request when the
+// connection breaks, a bounded number of times without progress.
+func (f *fill) receive(ctx context.Context, body *upstream.Body) error {
+	buffer := make([]byte, copyBuffer)
+	for failures := 0; ; {
+		before := f.writtenBytes()
+		err := f.drain(body, buffer)
+		_ = body.Close()
+		if err == nil {
+			return nil
+		}
+		if !resumable(err) || ctx.Err() != nil {
+			return err
+		}
+		if f.writtenBytes() > before {
+			failures = 0
+		}
+		if body, failures, err = f.resume(ctx, failures, err); err != nil {
+			return err
+		}
+	}
+}
+
+// resume asks for the rest of the blob until the upstream gives it or has failed too
+// often in a row.
+func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream.Body, int, error) {
+	for {
+		failures++
+		if failures > maxFailures {
+			return nil, failures, fmt.Errorf("giving up after %d attempts to resume at byte %d: %w", maxFailures, f.writtenBytes(), cause)
+		}
+		pause := f.fills.backoff(failures)
+		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil {
+			return nil, failures, err
+		}
+		f.fills.metrics.resumed.WithLabelValues(f.source.cache.Project).Inc()
+		body, err := f.source.open(ctx, f.digest, f.writtenBytes())
+		if err == nil {
+			return body, failures, nil
+		}
+		if !resumable(err) {
+			return nil, failures, err
+		}
+		cause = err
+	}
+}
+
+// resumable tells breaks of a connection from answers that will not change.
+func resumable(err error) bool {
+	if errors.Is(err, errSpool) {
+		return false
+	}
+	switch upstream.KindOf(err) {
+	case upstream.NotFound, upstream.Denied, upstream.Invalid, upstream.CredentialRefused:
+		return false
+	}
+	return true
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// errSpool marks failures of our own disk, which no new connection mends.
+var errSpool = errors.New("writing the spool")
+
+// drain appends one response's bytes, leaving out those that are there already when
+// the upstream did not honor the Range.
+func (f *fill) drain(body *upstream.Body, buffer []byte) error {
+	at := f.writtenBytes()
+	if skip := at - body.Offset; skip > 0 {
+		if _, err := io.CopyN(io.Discard, body, skip); err != nil {
+			return fmt.Errorf("skipping %d bytes: %w", skip, err)
+		}
+	}
+	for {
+		n, err := body.Read(buffer)
+		if n > 0 {
+			if err := f.append(buffer[:n]); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return f.whole()
+		}
+		if err != nil {
+			return fmt.Errorf("reading from %s: %w", f.source.cache.Title, err)
+		}
+	}
+}
+
+func (f *fill) append(p []byte) error {
+	if at := f.writtenBytes(); f.size >= 0 && at+int64(len(p)) > f.size || at+int64(len(p)) > maxBlobSize {
+		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "more bytes than it had announced"}
+	}
+	if _, err := f.spool.Write(p); err != nil {
+		return fmt.Errorf("%w: %w", errSpool, err)
+	}
+	f.update(func() { f.written += int64(len(p)) })
+	f.fills.metrics.fillBytes.WithLabelValues(f.source.cache.Project).Add(float64(len(p)))
+	return nil
+}
+
+// whole tells a body's end from a connection that ended early without an error.
+func (f *fill) whole() error {
+	if f.size >= 0 && f.writtenBytes() < f.size {
+		return fmt.Errorf("%s ended at byte %d of %d: %w", f.source.cache.Title, f.writtenBytes(), f.size, io.ErrUnexpectedEOF)
+	}
+	return nil
+}
