@@ -43,7 +43,7 @@ type Config struct {
 // Limits bounds how long callers and checks wait. Zero fields get the defaults.
 type Limits struct {
 	// Patience is how long a caller waits for a freshness check while a copy is
-	// held (800 ms).
+	// held (600 ms).
 	Patience time.Duration
 	// MovePatience is how long it waits once the upstream has answered that the tag
 	// moved (5 s).
@@ -61,7 +61,7 @@ func (l Limits) withDefaults() Limits {
 			*d = fallback
 		}
 	}
-	fill(&l.Patience, 800*time.Millisecond)
+	fill(&l.Patience, 600*time.Millisecond)
 	fill(&l.MovePatience, 5*time.Second)
 	fill(&l.Check, 10*time.Second)
 	fill(&l.Fetch, 2*time.Minute)
@@ -92,6 +92,8 @@ type Cache struct {
 	life context.Context // of work that outlives its askers
 	stop context.CancelFunc
 	work sync.WaitGroup
+	// fills are those that read from this cache's upstream.
+	fills sync.WaitGroup
 }
 
 // New makes the cache of one project. Close ends it.
@@ -115,7 +117,8 @@ func New(c Config) *Cache {
 func inline(task func()) { task() }
 
 // Close cancels checks and fetches that are under way, waits for them, and lets no
-// other begin.
+// other begin. It also waits for the fills that read from its upstream, which go on
+// to their end unless Fills is closed first.
 func (c *Cache) Close() {
 	c.checks.mu.Lock()
 	c.flights.mu.Lock()
@@ -123,4 +126,5 @@ func (c *Cache) Close() {
 	c.flights.mu.Unlock()
 	c.checks.mu.Unlock()
 	c.work.Wait()
+	c.fills.Wait()
 }

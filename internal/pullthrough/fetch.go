@@ -105,7 +105,7 @@ func (c *Cache) keep(ctx context.Context, repo oci.Repository, manifest oci.Mani
 	if err := c.DB.Manifests.Put(ctx, put); err != nil {
 		return fmt.Errorf("keeping manifest %s of %s: %w", manifest.Digest, repo, err)
 	}
-	return nil
+	return c.settle(ctx, repo, manifest.Digest)
 }
 
 // fetchPlatforms fetches from a new index the platforms whose manifests were pulled

@@ -119,7 +119,9 @@ func (f *Fills) joinOrBegin(d digest.Digest, from source) (joined *fill, began b
 	begun.hold()
 	f.active[d] = begun
 	f.metrics.active.Inc()
+	from.cache.fills.Add(1)
 	f.work.Go(func() {
+		defer from.cache.fills.Done()
 		defer begun.release()
 		defer f.metrics.active.Dec()
 		begun.run(f.life)

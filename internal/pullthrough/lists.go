@@ -57,7 +57,7 @@ func (c *Cache) Referrers(ctx context.Context, caller oci.Caller, repo oci.Repos
 	}
 	listed, err := c.Upstream.Referrers(ctx, upstream.Any, repo.Rest(), d, artifactType)
 	served = passed()
-	if kind := upstream.KindOf(err); kind == upstream.NotFound || kind == upstream.Denied {
+	if kind := upstream.KindOf(err); kind == upstream.NotFound || kind == upstream.Denied || err != nil && c.holdsReferrersTag(ctx, repo, d) {
 		listed, served, err = c.referrersByTag(ctx, caller, repo, d)
 	}
 	if err == nil {
@@ -73,7 +73,7 @@ func (c *Cache) Referrers(ctx context.Context, caller oci.Caller, repo oci.Repos
 // where the upstream has no referrers API. No such tag means no referrers. The HEAD
 // comes first because most images have none, and a GET for nothing counts as a pull.
 func (c *Cache) referrersByTag(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) ([]byte, oci.Served, error) {
-	tag := oci.Reference{Tag: strings.Replace(d.String(), ":", "-", 1)}
+	tag := referrersTag(d)
 	_, served, err := c.StatManifest(ctx, caller, repo, tag)
 	if oci.CodeOf(err) == oci.CodeManifestUnknown {
 		return []byte(`{}`), passed(), nil
@@ -83,6 +83,15 @@ func (c *Cache) referrersByTag(ctx context.Context, caller oci.Caller, repo oci.
 	}
 	manifest, served, err := c.Manifest(ctx, caller, repo, tag)
 	return manifest.Content, served, err
+}
+
+func referrersTag(d digest.Digest) oci.Reference {
+	return oci.Reference{Tag: strings.Replace(d.String(), ":", "-", 1)}
+}
+
+func (c *Cache) holdsReferrersTag(ctx context.Context, repo oci.Repository, d digest.Digest) bool {
+	state, known, err := c.tag(ctx, tagKey{repo, referrersTag(d).Tag})
+	return err == nil && known && state.held
 }
 
 // heldReferrers lists what is held when the upstream's list cannot be had. No list is

@@ -11,15 +11,14 @@ import (
 // StatManifest answers a HEAD. A tag never seen costs the upstream a HEAD and no
 // pull: whoever only watches a tag does not spend the budget.
 func (c *Cache) StatManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Descriptor, oci.Served, error) {
-	if ref.ByTag() {
-		known, served, err := c.knownTag(ctx, caller, repo, ref)
-		if err != nil || known.Digest != "" {
-			return known.Descriptor, served, err
-		}
-		return c.statUnseenTag(ctx, repo, ref, known.asOf)
+	if !ref.ByTag() {
+		return c.statByDigest(ctx, caller, repo, ref)
 	}
-	manifest, served, err := c.manifestByDigest(ctx, caller, repo, ref)
-	return manifest.Descriptor(), served, err
+	known, served, err := c.knownTag(ctx, caller, repo, ref)
+	if err != nil || known.Digest != "" {
+		return known.Descriptor, served, err
+	}
+	return c.statUnseenTag(ctx, repo, ref, known.asOf)
 }
 
 // Manifest answers a GET.
@@ -108,28 +107,36 @@ func (c *Cache) stale(state tagState) oci.Served {
 
 // statUnseenTag asks the upstream by HEAD and remembers the answer for the TTL.
 func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf uint64) (oci.Descriptor, oci.Served, error) {
-	key := tagKey{repo, ref.Tag}
-	head, joined, err := shared(ctx, c, "head "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
-		asked := question{upstream.Any, repo, ref.Tag}
+	head, served, err := c.statUnseen(ctx, repo, ref, func(ctx context.Context, head oci.Descriptor) error {
+		return c.remember(ctx, tagKey{repo, ref.Tag}, head, asOf)
+	})
+	if err == nil && head.Digest == "" {
+		manifest, served, err := c.fetchUnseenTag(ctx, repo, ref, asOf)
+		return manifest.Descriptor(), served, err
+	}
+	return head, served, err
+}
+
+// statUnseen HEADs upstream, once for all who ask meanwhile. learn is told of an
+// answer that names a digest.
+func (c *Cache) statUnseen(ctx context.Context, repo oci.Repository, ref oci.Reference, learn func(context.Context, oci.Descriptor) error) (oci.Descriptor, oci.Served, error) {
+	asked := question{upstream.Any, repo, ref.String()}
+	key := "head " + string(repo) + " " + ref.String()
+	head, joined, err := shared(ctx, c, key, c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}
-		head, err := c.statUpstream(ctx, repo, ref.Tag)
+		head, err := c.statUpstream(ctx, repo, ref.String())
 		if err != nil {
 			return oci.Descriptor{}, c.refused(asked, err)
 		}
-		if head.Digest != "" {
-			now := c.Now()
-			c.tags.set(key, tagState{Descriptor: head, checkedAt: now, triedAt: now, asOf: asOf})
+		if head.Digest == "" {
+			return head, nil
 		}
-		return head, nil
+		return head, learn(ctx, head)
 	})
 	if err != nil {
 		return oci.Descriptor{}, c.missed(err), err
-	}
-	if head.Digest == "" {
-		manifest, served, err := c.fetchUnseenTag(ctx, repo, ref, asOf)
-		return manifest.Descriptor(), served, err
 	}
 	return head, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", ForwardStatus: 200, Collapsed: joined}}, nil
 }
@@ -170,14 +177,24 @@ func (c *Cache) fetchTag(ctx context.Context, key tagKey, asOf uint64, get func(
 	return manifest, c.fetched(joined, err), err
 }
 
+// statByDigest describes what is held, or asks upstream by HEAD, which costs no pull.
+func (c *Cache) statByDigest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Descriptor, oci.Served, error) {
+	manifest, held, err := c.heldManifest(ctx, caller, repo, ref)
+	if err != nil {
+		return oci.Descriptor{}, c.missed(err), err
+	}
+	if held {
+		return manifest.Descriptor(), oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
+	}
+	head, served, err := c.statUnseen(ctx, repo, ref, func(context.Context, oci.Descriptor) error { return nil })
+	head.Digest = ref.Digest // not every registry repeats it
+	return head, served, err
+}
+
 // manifestByDigest serves what is held; a digest is not asked for again.
 func (c *Cache) manifestByDigest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Manifest, oci.Served, error) {
-	manifest, _, err := c.Held.Manifest(ctx, caller, repo, ref)
-	held := err == nil
-	if err != nil && oci.CodeOf(err) != oci.CodeManifestUnknown {
-		return oci.Manifest{}, c.missed(err), err
-	}
-	if err := c.admit(ctx, caller, repo, ref.String(), held); err != nil {
+	manifest, held, err := c.heldManifest(ctx, caller, repo, ref)
+	if err != nil {
 		return oci.Manifest{}, c.missed(err), err
 	}
 	if held {
@@ -194,6 +211,19 @@ func (c *Cache) manifestByDigest(ctx context.Context, caller oci.Caller, repo oc
 		return oci.Manifest{}, c.missed(err), err
 	}
 	return manifest, c.fetched(joined, nil), nil
+}
+
+// heldManifest finds a manifest by digest in a repository that the caller may see.
+func (c *Cache) heldManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Manifest, bool, error) {
+	manifest, _, err := c.Held.Manifest(ctx, caller, repo, ref)
+	held := err == nil
+	if err != nil && oci.CodeOf(err) != oci.CodeManifestUnknown {
+		return oci.Manifest{}, false, err
+	}
+	if err := c.admit(ctx, caller, repo, ref.String(), held); err != nil {
+		return oci.Manifest{}, false, err
+	}
+	return manifest, held, nil
 }
 
 // fetched describes an answer that had to be fetched, or the error in its place.

@@ -3,6 +3,7 @@ package pullthrough
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -85,6 +86,20 @@ func (t *tags) set(key tagKey, state tagState) {
 	t.states.Set(key, state)
 }
 
+// awaiting lists the tags that a HEAD has resolved to a manifest which was not held.
+func (t *tags) awaiting(repo oci.Repository, d digest.Digest) map[tagKey]tagState {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found := map[tagKey]tagState{}
+	for key, state := range t.states.All() {
+		if key.repository == repo && state.Digest == d && !state.held {
+			state.asOf = t.evictions
+			found[key] = state
+		}
+	}
+	return found
+}
+
 // evict is called after metadata has forgotten a tag.
 func (t *tags) evict(key tagKey) {
 	t.mu.Lock()
@@ -144,6 +159,39 @@ func (c *Cache) tag(ctx context.Context, key tagKey) (state tagState, known bool
 		c.tags.set(key, state)
 	}
 	return state, true, nil
+}
+
+// remember keeps what a HEAD has told of a tag: in memory, and for good where its
+// manifest is held already.
+func (c *Cache) remember(ctx context.Context, key tagKey, head oci.Descriptor, asOf uint64) error {
+	now := c.Now()
+	c.tags.set(key, tagState{Descriptor: head, checkedAt: now, triedAt: now, asOf: asOf})
+	_, _, err := c.Held.StatManifest(ctx, oci.Caller{}, key.repository, oci.Reference{Digest: head.Digest})
+	if oci.CodeOf(err) == oci.CodeManifestUnknown {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.settle(ctx, key.repository, head.Digest)
+}
+
+// settle points the tags to a manifest that has come to be held by its digest:
+// containerd and docker HEAD a tag, go on by digest, and want the tag again when the
+// upstream is gone.
+func (c *Cache) settle(ctx context.Context, repo oci.Repository, d digest.Digest) error {
+	for key, state := range c.tags.awaiting(repo, d) {
+		err := c.DB.Tags.Set(ctx, string(repo), key.tag, d, state.checkedAt, c.Project)
+		if errors.Is(err, metadata.ErrNotFound) {
+			continue // evicted this very moment
+		}
+		if err != nil {
+			return fmt.Errorf("keeping tag %s: %w", key, err)
+		}
+		state.held = true
+		c.tags.set(key, state)
+	}
+	return nil
 }
 
 // confirmed is state after the upstream has said that it is still so.

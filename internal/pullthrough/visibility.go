@@ -110,6 +110,8 @@ func (c *Cache) questionVisibility(ctx context.Context, repo oci.Repository, ref
 	switch {
 	case err == nil:
 		return c.noteVisibility(ctx, repo, true), nil
+	case upstream.KindOf(err) == upstream.Denied && ref == tagsReference:
+		return last, nil // some registries show images to strangers, but no lists
 	case upstream.KindOf(err) == upstream.Denied && !c.gone(ctx, asked, last):
 		return c.noteVisibility(ctx, repo, false), nil
 	}

@@ -8,10 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/server"
 )
 
 // goharbor/harbor#23750: a login to Docker Hub on every request.
@@ -106,28 +103,4 @@ func (s *stack) loginsOf(account string) (statuses []int) {
 		}
 	}
 	return statuses
-}
-
-// reload puts the stack's present configuration file in force, as SIGHUP does.
-func (s *stack) reload() {
-	s.t.Helper()
-	flags := pflag.NewFlagSet("larder", pflag.ContinueOnError)
-	bound := server.BindFlags(flags)
-	args := append([]string{"--listen", "127.0.0.1:0", "--mirror-listen", "127.0.0.1:0", "--data", s.data, "--config", "larder.yaml"}, s.args...)
-	if err := flags.Parse(args); err != nil {
-		s.t.Fatal(err)
-	}
-	read := func(name string) ([]byte, error) {
-		if name == "larder.yaml" {
-			return []byte(s.file), nil
-		}
-		return server.ReadFile(name)
-	}
-	config, err := server.Load(bound, func(string) (string, bool) { return "", false }, read)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := s.larder.Reload(config); err != nil {
-		s.t.Fatal(err)
-	}
 }

@@ -92,11 +92,16 @@ func (f *floor) sweep(ctx context.Context) {
 	}
 }
 
-// close ends the transfers under way and closes the stores.
-func (f *floor) close() {
+// endFills breaks off the transfers under way; none begins after it.
+func (f *floor) endFills() {
 	if f.fills != nil {
 		f.fills.Close()
 	}
+}
+
+// close ends the transfers under way and closes the stores.
+func (f *floor) close() {
+	f.endFills()
 	if f.db != nil {
 		if err := f.db.Close(); err != nil {
 			f.log.Error("closing the metadata", "error", err)

@@ -76,10 +76,19 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	say(w, http.StatusOK, "ok\n")
 }
 
-// probe gives up on storage that hangs, which no context can interrupt.
+// probe gives up on storage that hangs, which no context can interrupt: the reading
+// goes on by itself, and until it ends no other is begun.
 func (s *Server) probe(ctx context.Context) error {
+	select {
+	case s.probing <- struct{}{}:
+	case <-ctx.Done():
+		return errors.New("the readiness check before this one still waits for storage")
+	}
 	read := make(chan error, 1)
-	s.retired.Go(func() { read <- s.floor.held.Probe(ctx) })
+	go func() {
+		read <- s.floor.held.Probe(ctx)
+		<-s.probing
+	}()
 	select {
 	case err := <-read:
 		return err

@@ -53,6 +53,7 @@ type Server struct {
 
 	listeners []*listener
 	certs     *Certificates
+	probing   chan struct{} // held by the one readiness check that reads from storage
 	metrics   *prometheus.Registry
 	requests  *telemetry.Metrics
 }
@@ -67,7 +68,7 @@ type listener struct {
 // New opens the data folder and the listeners. Run serves on them; when New fails,
 // everything it opened is closed again.
 func New(ctx context.Context, config Config, options Options) (_ *Server, err error) {
-	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics()}
+	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics(), probing: make(chan struct{}, 1)}
 	s.requests = telemetry.NewMetrics(s.metrics)
 	defer func() {
 		if err != nil {
@@ -150,13 +151,15 @@ func (s *Server) close() {
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
+	if s.floor == nil {
+		return
+	}
+	s.floor.endFills() // before the generations, which wait for those that read from their upstreams
 	if s.current != nil {
 		s.current.close()
 	}
 	s.retired.Wait()
-	if s.floor != nil {
-		s.floor.close()
-	}
+	s.floor.close()
 }
 
 // Addr is the address of the main listener.

@@ -91,26 +91,7 @@ func newStackWith(t *testing.T, options hubsim.Options, file func(*hubsim.Hub) s
 // start runs Larder on the stack's data folder.
 func (s *stack) start() {
 	s.t.Helper()
-	flags := pflag.NewFlagSet("larder", pflag.ContinueOnError)
-	bound := server.BindFlags(flags)
-	args := append([]string{"--listen", "127.0.0.1:0", "--mirror-listen", "127.0.0.1:0", "--data", s.data}, s.args...)
-	if s.file != "" {
-		args = append(args, "--config", "larder.yaml")
-	}
-	if err := flags.Parse(args); err != nil {
-		s.t.Fatal(err)
-	}
-	lookup := func(key string) (string, bool) { value, ok := s.env[key]; return value, ok }
-	read := func(name string) ([]byte, error) {
-		if name == "larder.yaml" {
-			return []byte(s.file), nil
-		}
-		return server.ReadFile(name)
-	}
-	config, err := server.Load(bound, lookup, read)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	config := s.load()
 	larder, err := server.New(s.t.Context(), config, server.Options{
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -137,6 +118,40 @@ func (s *stack) start() {
 			s.t.Errorf("Larder ended with: %v", err)
 		}
 	})
+}
+
+// load reads the stack's flags, environment and file, as `larder serve` would.
+func (s *stack) load() server.Config {
+	s.t.Helper()
+	flags := pflag.NewFlagSet("larder", pflag.ContinueOnError)
+	bound := server.BindFlags(flags)
+	args := append([]string{"--listen", "127.0.0.1:0", "--mirror-listen", "127.0.0.1:0", "--data", s.data}, s.args...)
+	if s.file != "" {
+		args = append(args, "--config", "larder.yaml")
+	}
+	if err := flags.Parse(args); err != nil {
+		s.t.Fatal(err)
+	}
+	lookup := func(key string) (string, bool) { value, ok := s.env[key]; return value, ok }
+	read := func(name string) ([]byte, error) {
+		if name == "larder.yaml" {
+			return []byte(s.file), nil
+		}
+		return server.ReadFile(name)
+	}
+	config, err := server.Load(bound, lookup, read)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return config
+}
+
+// reload reads them again and puts them in force, as SIGHUP does.
+func (s *stack) reload() {
+	s.t.Helper()
+	if err := s.larder.Reload(s.load()); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // restart stops Larder and starts it again on the same data.
