@@ -48,7 +48,8 @@ func places() map[string]place {
 		"internal/telemetry": {floor: 0},
 		"internal/ratelimit": {floor: 0},
 
-		"internal/hubsim": {beside: true, importers: []string{"cmd/larder"}},
+		"internal/hubsim":  {beside: true, importers: []string{"cmd/larder"}},
+		"internal/testkit": {beside: true},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 var errStore = errors.New("the disk is gone")
@@ -128,28 +129,10 @@ func (s keyStore) All(context.Context) (all []metadata.SigningKey, err error) {
 	return all, err
 }
 
-// clock is a time that only the test moves.
-type clock struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
-}
-
 const testPassword = "correct horse"
 
 // newServer is one server on store; several may share it. The user admin exists.
-func newServer(t *testing.T, store *memory, c *clock) *Authenticator {
+func newServer(t *testing.T, store *memory, c *testkit.Clock) *Authenticator {
 	t.Helper()
 	a, err := New(Config{Users: userStore{store}, Tokens: tokenStore{store}, Keys: keyStore{store}, Issuer: "larder", Now: c.Now})
 	if err != nil {
@@ -161,10 +144,10 @@ func newServer(t *testing.T, store *memory, c *clock) *Authenticator {
 	return a
 }
 
-func newTest(t *testing.T) (*Authenticator, *memory, *clock) {
+func newTest(t *testing.T) (*Authenticator, *memory, *testkit.Clock) {
 	t.Helper()
 	store := &memory{people: map[string]metadata.User{}}
-	c := &clock{at: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}
+	c := testkit.NewClock(time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC))
 	return newServer(t, store, c), store, c
 }
 

@@ -76,13 +76,13 @@ func TestAVerifiedPasswordIsNotComputedAgainForTenMinutes(t *testing.T) {
 	a, _, c := newTest(t)
 	login(t, a)
 	ctx := busy(t, a)
-	c.advance(passwordLife - time.Second)
+	c.Pass(passwordLife - time.Second)
 	if _, _, err := a.Basic(ctx, UserAdmin, testPassword); err != nil {
 		t.Errorf("a password verified before: %v", err)
 	}
 	_, _, err := a.Basic(ctx, UserAdmin, testPassword+"x")
 	wantError(t, err, context.Canceled)
-	c.advance(time.Second)
+	c.Pass(time.Second)
 	_, _, err = a.Basic(ctx, UserAdmin, testPassword)
 	wantError(t, err, context.Canceled)
 }
@@ -101,7 +101,7 @@ func TestADisabledUserIsRefused(t *testing.T) {
 	u := store.people[UserAdmin]
 	u.Disabled = true
 	store.people[UserAdmin] = u
-	c.advance(recentLife)
+	c.Pass(recentLife)
 	_, _, err := a.Basic(t.Context(), UserAdmin, testPassword)
 	wantError(t, err, ErrInvalidCredentials)
 }
@@ -117,7 +117,7 @@ func TestAFailingStoreIsNotAWrongPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.advance(recentLife)
+	c.Pass(recentLife)
 	store.fault = errStore
 
 	_, _, err = a.Basic(t.Context(), UserAdmin, testPassword)
@@ -148,7 +148,7 @@ func TestADamagedHashIsAFaultAndCostsNothing(t *testing.T) {
 			u := store.people[UserAdmin]
 			u.PasswordHash = tt.hash
 			store.people[UserAdmin] = u
-			c.advance(recentLife)
+			c.Pass(recentLife)
 			_, _, err := a.Basic(busy(t, a), UserAdmin, testPassword)
 			wantError(t, err, errHash)
 		})

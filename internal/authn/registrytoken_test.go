@@ -115,11 +115,11 @@ func TestARegistryTokenForNothingCoversNothing(t *testing.T) {
 func TestARegistryTokenExpires(t *testing.T) {
 	a, _, c := newTest(t)
 	seen, unseen := issue(t, a, nil, time.Minute), issue(t, a, nil, time.Minute)
-	c.advance(time.Minute - time.Second)
+	c.Pass(time.Minute - time.Second)
 	if _, _, err := a.Verify(t.Context(), seen); err != nil {
 		t.Errorf("just before: %v", err)
 	}
-	c.advance(time.Second)
+	c.Pass(time.Second)
 	refused(t, a, seen, ErrTokenExpired)
 	refused(t, a, unseen, ErrTokenExpired)
 }
@@ -181,7 +181,7 @@ func TestARegistryTokenDiesWithItsCredential(t *testing.T) {
 			if _, _, err := a.Verify(t.Context(), tokens[1-i]); err != nil {
 				t.Errorf("the token of the other credential: %v", err)
 			}
-			c.advance(recentLife)
+			c.Pass(recentLife)
 			refused(t, other, tokens[i], ErrTokenInvalid)
 		})
 	}
@@ -197,7 +197,7 @@ func TestARegistryTokenDiesWithItsUser(t *testing.T) {
 			if u.Disabled = true; name == "disabled" {
 				store.people[UserAdmin] = u
 			}
-			c.advance(recentLife)
+			c.Pass(recentLife)
 			refused(t, a, token, ErrTokenInvalid)
 		})
 	}
@@ -310,7 +310,7 @@ func TestTheNewestKeySignsAndOlderOnesStillVerify(t *testing.T) {
 	if err != nil || !strings.Contains(string(header), `"kid":"newer"`) {
 		t.Errorf("header = %s, %v", header, err)
 	}
-	c.advance(ringReload)
+	c.Pass(ringReload)
 	if _, _, err := a.Verify(t.Context(), fresh); err != nil {
 		t.Errorf("a server that has not seen the newer key: %v", err)
 	}
@@ -330,7 +330,7 @@ func TestUnknownKeyIDsReadTheKeysOnceASecond(t *testing.T) {
 	if store.reads != 1 {
 		t.Errorf("the keys were read %d times", store.reads)
 	}
-	c.advance(ringReload)
+	c.Pass(ringReload)
 	refused(t, a, forged, ErrTokenInvalid)
 	if store.reads != 2 {
 		t.Errorf("a second later the keys had been read %d times", store.reads)

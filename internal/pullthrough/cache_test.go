@@ -1,13 +1,11 @@
 package pullthrough_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"net/url"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/registry"
+	"github.com/larder-registry/larder/internal/testkit"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -45,8 +44,8 @@ var (
 type bench struct {
 	t     *testing.T
 	dir   string
-	clock *clock
-	log   *safeBuffer
+	clock *testkit.Clock
+	log   *testkit.Buffer
 	db    *metadata.DB
 	held  *registry.Registry
 	fills *pullthrough.Fills
@@ -74,7 +73,7 @@ func newBenchOn(t *testing.T, wrap func(blob.Store) blob.Store) *bench {
 		t.Fatal(err)
 	}
 	blobs := wrap(files)
-	b := &bench{t: t, dir: dir, clock: &clock{now: time.Now()}, log: &safeBuffer{}, db: db, to: prometheus.NewRegistry()}
+	b := &bench{t: t, dir: dir, clock: testkit.NewClock(time.Now()), log: &testkit.Buffer{}, db: db, to: prometheus.NewRegistry()}
 	log := slog.New(slog.NewTextHandler(b.log, nil))
 	metrics := pullthrough.NewMetrics(b.to)
 	b.asked = upstream.NewMetrics(b.to)
@@ -179,41 +178,6 @@ func seen(hub *hubsim.Hub, method, path string) (n int) {
 		}
 	}
 	return n
-}
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// safeBuffer is a log that can be read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // small is an image that tests can pull whole.

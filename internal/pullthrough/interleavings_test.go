@@ -19,7 +19,7 @@ func TestACheckThatBeganFromAnOldStateNeverTakesATagBack(t *testing.T) {
 	hub.AddImage("library/nginx", "latest", small(1))
 	b.pull(cache, stranger, nginx, "latest")
 	moved := hub.AddImage("library/nginx", "latest", small(2))
-	b.clock.pass(61 * time.Minute)
+	b.clock.Pass(61 * time.Minute)
 	hub.ResetRequests()
 
 	// The stranger has read the tag's state and waits for the answer whether
@@ -51,7 +51,7 @@ func TestAnEvictionDuringACheckIsNotUndone(t *testing.T) {
 				b, hub, cache := docker(t, hubsim.Options{})
 				image := hub.AddImage("library/nginx", "latest", small(1))
 				manifest, _ := b.pull(cache, alice, nginx, "latest")
-				b.clock.pass(2 * time.Minute)
+				b.clock.Pass(2 * time.Minute)
 				hub.ResetRequests()
 				hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: patience / 2, Times: 1})
 				var work sync.WaitGroup
@@ -94,7 +94,7 @@ func TestAfterAQuestionAboutStrangersThatHungNobodyWaitsForAnother(t *testing.T)
 	b, hub, cache := docker(t, hubsim.Options{}, acme)
 	image := hub.AddImage("library/nginx", "latest", small(1))
 	b.pull(cache, stranger, nginx, "latest")
-	b.clock.pass(61 * time.Minute)
+	b.clock.Pass(61 * time.Minute)
 	hub.Break(hubsim.Fault{Kind: hubsim.StalledBeforeHeaders, Path: hubsim.ManifestPath})
 	b.pull(cache, stranger, nginx, image.Digest.String())
 	began := time.Now()

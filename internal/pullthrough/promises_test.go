@@ -47,7 +47,7 @@ func TestANotFoundOfEveryKindIsRememberedForTenSeconds(t *testing.T) {
 			if again := ask(cache); oci.CodeOf(again) != oci.CodeOf(first) || len(hub.Requests()) > 0 {
 				t.Errorf("asked again within ten seconds: %v, %v", hub.Requests(), again)
 			}
-			b.clock.pass(11 * time.Second)
+			b.clock.Pass(11 * time.Second)
 			if _ = ask(cache); len(hub.Requests()) == 0 {
 				t.Error("not asked again after ten seconds")
 			}
@@ -60,7 +60,7 @@ func TestAnUpstreamWithoutDigestsInItsAnswersIsRevalidatedAllTheSame(t *testing.
 	mute := &plain{manifest: []byte(`{"schemaVersion":2}`), mute: true}
 	cache := b.open("plain", mute.start(t), nil)
 	b.pull(cache, alice, "plain/acme/app", "1")
-	b.clock.pass(2 * time.Minute)
+	b.clock.Pass(2 * time.Minute)
 	if _, served := b.pull(cache, alice, "plain/acme/app", "1"); served.Cache.Stored || served.Cache.Detail != "revalidated" {
 		t.Errorf("the answer is described as %q", served.Cache)
 	}
@@ -70,7 +70,7 @@ func TestTheLogTellsWhyACheckFailed(t *testing.T) {
 	b, hub, cache := docker(t, hubsim.Options{})
 	hub.AddImage("library/nginx", "latest", small(1))
 	b.pull(cache, alice, nginx, "latest")
-	b.clock.pass(2 * time.Minute)
+	b.clock.Pass(2 * time.Minute)
 	hub.Break(hubsim.Fault{Kind: hubsim.Status502, Path: hubsim.ManifestPath})
 	b.pull(cache, alice, nginx, "latest")
 	if !strings.Contains(b.log.String(), "502") {
@@ -83,7 +83,7 @@ func TestARepositoryThatIsDeniedIsNotAskedFor(t *testing.T) {
 	hub.AddImage("library/nginx", "latest", small(1))
 	b.pull(before, alice, nginx, "latest")
 	after := b.open("docker-hub", hub.URL(), func(c *pullthrough.Config) { c.Allows = func(string) bool { return false } })
-	b.clock.pass(2 * time.Minute)
+	b.clock.Pass(2 * time.Minute)
 	hub.ResetRequests()
 	_, _, err := after.Manifest(t.Context(), alice, nginx, oci.Reference{Tag: "latest"})
 	if oci.CodeOf(err) != oci.CodeDenied || len(hub.Requests()) > 0 {
@@ -138,7 +138,7 @@ func TestOnlyAsManyPlatformsAreFetchedAsWerePulledFromTheOldIndex(t *testing.T) 
 	}
 	hub.AddManifest("library/nginx", "latest", "application/vnd.oci.image.index.v1+json",
 		[]byte(`{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[`+strings.Join(entries, ",")+`]}`))
-	b.clock.pass(2 * time.Minute)
+	b.clock.Pass(2 * time.Minute)
 	hub.ResetRequests()
 	b.pull(cache, alice, nginx, "latest")
 	gets := 0
@@ -179,7 +179,7 @@ func TestTheLogTellsOnceOfACheckThatHangsAndThenFails(t *testing.T) {
 	b, hub, cache := docker(t, hubsim.Options{})
 	hub.AddImage("library/nginx", "latest", small(1))
 	b.pull(cache, alice, nginx, "latest")
-	b.clock.pass(2 * time.Minute)
+	b.clock.Pass(2 * time.Minute)
 	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: 2 * patience, Times: 1})
 	hub.Delete("library/nginx") // the request waits and then finds nothing
 	if _, served := b.pull(cache, alice, nginx, "latest"); !strings.Contains(served.Warning, "did not answer in time") {
@@ -199,7 +199,7 @@ func TestACheckThatOutlivesItsCallersCountsWhenItsAnswerComes(t *testing.T) {
 	hub.AddImage("library/nginx", "latest", small(1))
 	b.pull(cache, alice, nginx, "latest")
 	moved := hub.AddImage("library/nginx", "latest", small(2))
-	b.clock.pass(2 * time.Minute)
+	b.clock.Pass(2 * time.Minute)
 	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: 2 * patience, Times: 1})
 	if _, served := b.pull(cache, alice, nginx, "latest"); served.Warning == "" {
 		t.Fatalf("the answer is described as %q", served.Cache)

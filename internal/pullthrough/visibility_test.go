@@ -104,9 +104,9 @@ func TestAnAnswerAboutStrangersStandsForAnHour(t *testing.T) {
 	cache := b.open("plain", registry.start(t), nil, acme)
 	manifest, _ := b.pull(cache, stranger, "plain/acme/app", "1")
 	answer = http.StatusForbidden
-	b.clock.pass(59 * time.Minute)
+	b.clock.Pass(59 * time.Minute)
 	b.pull(cache, stranger, "plain/acme/app", manifest.Digest.String())
-	b.clock.pass(2 * time.Minute)
+	b.clock.Pass(2 * time.Minute)
 	_, _, err := cache.Manifest(t.Context(), stranger, "plain/acme/app", oci.Reference{Digest: manifest.Digest})
 	if oci.CodeOf(err) != oci.CodeUnauthorized {
 		t.Errorf("after an hour: %v", err)

@@ -35,7 +35,7 @@ func TestATokenIsAskedForOnceForEachRepository(t *testing.T) {
 		t.Errorf("%d clients who pulled from %d repositories cost %d tokens", clients, repositories, asked)
 	}
 	s.hub.ResetRequests()
-	s.clock.pass(2 * time.Minute)
+	s.clock.Pass(2 * time.Minute)
 	pull()
 	if asked := s.hub.Counters(); asked.TokenGETs != 0 || asked.ManifestHEADs != repositories {
 		t.Errorf("two minutes later the Hub saw %d token requests and %d HEADs, want 0 and %d", asked.TokenGETs, asked.ManifestHEADs, repositories)
@@ -86,7 +86,7 @@ func TestARefusalOfTheTokenServiceIsNeverA404(t *testing.T) {
 	s.hub.AddImage("library/redis", "latest", small(2))
 	s.pullAll(nginx, "latest", image)
 	s.hub.Break(hubsim.Fault{Kind: hubsim.AbuseLimit429, Path: hubsim.TokenPath})
-	s.clock.pass(30 * time.Minute)
+	s.clock.Pass(30 * time.Minute)
 
 	s.get(nginx+"manifests/latest").wants(t, 200, "larder; hit; ttl=-1740; detail=stale-if-error").is(t, image.Digest)
 	got := s.get("/v2/docker-hub/library/redis/manifests/latest")

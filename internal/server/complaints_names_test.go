@@ -196,7 +196,7 @@ func TestAnImageThatIsHeldIsServedForEverWhateverBecomesOfItUpstream(t *testing.
 			s.pullAll(nginx, "latest", image)
 			vanish(s.hub)
 			for range 2 {
-				s.clock.pass(365 * 24 * time.Hour)
+				s.clock.Pass(365 * 24 * time.Hour)
 				for platform := range image.Manifests {
 					if err := s.pullAsDocker(nginx, "latest", image, platform); err != nil {
 						t.Error(err)

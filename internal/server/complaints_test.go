@@ -32,7 +32,7 @@ func TestACachedLatestIsServedThroughADayOfRefusedFreshnessChecks(t *testing.T) 
 	s.hub.ResetRequests()
 
 	for hour := range 24 {
-		s.clock.pass(time.Hour)
+		s.clock.Pass(time.Hour)
 		got := s.get(nginx+"manifests/latest").is(t, image.Digest)
 		age := fmt.Sprint((hour + 1) * 3600)
 		if !strings.Contains(got.cache(), "detail=stale-if-error") || got.header.Get("Age") != age {
@@ -49,7 +49,7 @@ func TestACachedLatestIsServedThroughADayOfRefusedFreshnessChecks(t *testing.T) 
 		t.Errorf("the log tells %d times that a stale copy is served, want once", told)
 	}
 	restore()
-	s.clock.pass(24 * time.Hour)
+	s.clock.Pass(24 * time.Hour)
 	s.get(nginx+"manifests/latest").wants(t, 200, "larder; fwd=stale; fwd-status=200; detail=revalidated").is(t, image.Digest)
 }
 
@@ -60,7 +60,7 @@ func TestARefusedFreshnessCheckKeepsNoBlobFromComing(t *testing.T) {
 	layer := image.Manifests[0].Layers[0].Digest
 	s.get(nginx+"manifests/latest").is(t, image.Digest)
 	s.hub.Break(hubsim.Fault{Kind: hubsim.PullLimit429, Path: hubsim.ManifestPath})
-	s.clock.pass(61 * time.Second)
+	s.clock.Pass(61 * time.Second)
 
 	got := s.get(nginx+"manifests/latest").wants(t, 200, "larder; hit; ttl=-1; detail=stale-if-error").is(t, image.Digest)
 	if warning := got.header.Get("Warning"); !strings.Contains(warning, "pull rate limit is reached") {
@@ -185,7 +185,7 @@ func TestAWholePullOfAnUnchangedImagePastItsTTLCostsOneHEAD(t *testing.T) {
 	s.pullAll(nginx, "latest", image)
 	s.hub.ResetRequests()
 	for range 3 {
-		s.clock.pass(61 * time.Second)
+		s.clock.Pass(61 * time.Second)
 		for platform := range image.Manifests {
 			if err := s.pullAsDocker(nginx, "latest", image, platform); err != nil {
 				t.Fatal(err)
@@ -206,7 +206,7 @@ func TestTwoHundredFiftyPullsOfACachedTagLeaveTheAllowanceAlone(t *testing.T) {
 
 	const pulls, apart, ttl = 250, 10 * time.Second, time.Minute
 	for range pulls {
-		s.clock.pass(apart)
+		s.clock.Pass(apart)
 		if err := s.pullAsDocker(nginx, "latest", image, 0); err != nil {
 			t.Fatal(err)
 		}

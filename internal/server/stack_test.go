@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -21,6 +20,7 @@ import (
 	"github.com/larder-registry/larder/internal/hubsim"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/server"
+	"github.com/larder-registry/larder/internal/testkit"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -31,33 +31,15 @@ const adminPassword = "correct horse battery staple"
 type stack struct {
 	t      *testing.T
 	hub    *hubsim.Hub
-	clock  *clock
+	clock  *testkit.Clock
 	client *http.Client
 	larder *server.Server
 	stop   func()
 	data   string
-	log    *safeBuffer
+	log    *testkit.Buffer
 	args   []string
 	file   string
 	env    map[string]string
-}
-
-// clock is what Larder and the Hub take for the time.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // newStack starts both. Without a configuration file Larder is started as its
@@ -71,7 +53,7 @@ func newStack(t *testing.T, options hubsim.Options, file string) *stack {
 func newStackWith(t *testing.T, options hubsim.Options, file func(*hubsim.Hub) string) *stack {
 	t.Helper()
 	s := &stack{
-		t: t, clock: &clock{now: time.Now()}, data: t.TempDir(), log: &safeBuffer{}, env: map[string]string{},
+		t: t, clock: testkit.NewClock(time.Now()), data: t.TempDir(), log: &testkit.Buffer{}, env: map[string]string{},
 		client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
 	}
 	t.Cleanup(s.client.CloseIdleConnections)
@@ -290,24 +272,6 @@ var bothPlatforms = []v1.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "li
 // small is an image that tests can pull whole.
 func small(seed uint64) hubsim.Image {
 	return hubsim.Image{Seed: seed, LayerSizes: []int64{60_000}}
-}
-
-// safeBuffer is a log that can be read while it is written.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *safeBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *safeBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // writeFile makes a file for a configuration to name.

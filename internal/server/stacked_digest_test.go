@@ -16,7 +16,7 @@ func TestATagPulledByItsDigestIsServedWithoutTheHub(t *testing.T) {
 	s.head(nginx+"manifests/latest").wants(t, 200, "larder; fwd=miss; fwd-status=200")
 	s.get(nginx+"manifests/"+image.Digest.String()).wants(t, 200, "larder; fwd=miss; stored").is(t, image.Digest)
 	s.hub.Break(hubsim.Fault{Kind: hubsim.Down})
-	s.clock.pass(61 * time.Second)
+	s.clock.Pass(61 * time.Second)
 
 	s.head(nginx+"manifests/latest").wants(t, 200, "larder; hit; ttl=-1; detail=stale-if-error")
 	s.restart()
@@ -70,7 +70,7 @@ func TestATransferOutlivesAReloadOfTheConfiguration(t *testing.T) {
 		t.Fatalf("got %d", resp.StatusCode)
 	}
 	s.reload()
-	s.clock.pass(2 * time.Minute) // the token that the transfer began with has expired
+	s.clock.Pass(2 * time.Minute) // the token that the transfer began with has expired
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || layer.Algorithm().FromBytes(body) != layer {
 		t.Errorf("got %d bytes, %v", len(body), err)

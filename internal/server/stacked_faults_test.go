@@ -45,7 +45,7 @@ func TestWhateverTheHubDoesACachedTagIsServedWithinASecondMarkedStale(t *testing
 			s := newStack(t, hubsim.Options{TokenLife: time.Minute}, "")
 			image := s.hub.AddImage("library/nginx", "latest", small(1))
 			s.pullAll(nginx, "latest", image)
-			s.clock.pass(2 * time.Minute)
+			s.clock.Pass(2 * time.Minute)
 			s.inject(test.fault)
 
 			for _, method := range []string{http.MethodHead, http.MethodGet} {
@@ -100,7 +100,7 @@ func TestASlowHubDoesNotHoldBackACachedTag(t *testing.T) {
 	s := newStack(t, hubsim.Options{}, "")
 	image := s.hub.AddImage("library/nginx", "latest", small(1))
 	s.pullAll(nginx, "latest", image)
-	s.clock.pass(61 * time.Second)
+	s.clock.Pass(61 * time.Second)
 	s.hub.Break(hubsim.Fault{Kind: hubsim.Slow, Path: hubsim.ManifestPath, Delay: 700 * time.Millisecond})
 	began := time.Now()
 	s.get(nginx+"manifests/latest").wants(t, 200, "larder; hit; ttl=-1; detail=stale-if-error").is(t, image.Digest)
@@ -114,7 +114,7 @@ func TestAnExpiredCertificateOfTheHubIsAnErrorNobodyCanOverlook(t *testing.T) {
 	s := newHubTLSStack(t, hubsim.Options{TLS: true})
 	image := s.hub.AddImage("library/nginx", "latest", small(1))
 	s.pullAll(nginx, "latest", image)
-	s.clock.pass(61 * time.Second)
+	s.clock.Pass(61 * time.Second)
 	restore := s.hub.Break(hubsim.Fault{Kind: hubsim.BadCertificate})
 	defer restore()
 	s.get(nginx+"manifests/latest").wants(t, 200, "larder; hit; ttl=-1; detail=stale-if-error").is(t, image.Digest)

@@ -58,7 +58,7 @@ func TestAnotherRegistryIsMirroredUnderItsOwnProject(t *testing.T) {
 	s.hubSaw(names(image),
 		hello, "GET auth/token repository:acme/tool:pull 200",
 		"GET "+hubTool+"manifests/1 200", "GET "+hubTool+"blobs/LAYER-A1 200")
-	s.clock.pass(61 * time.Second)
+	s.clock.Pass(61 * time.Second)
 	s.get(tool+"manifests/1").wants(t, 200, "larder; fwd=stale; fwd-status=200; detail=revalidated").is(t, image.Digest)
 	s.hubSaw(names(image), "HEAD "+hubTool+"manifests/1 200")
 	if asked := docker.Requests(); len(asked) > 0 {
@@ -138,7 +138,7 @@ func TestEachUpstreamHasATagTTLOfItsOwn(t *testing.T) {
 	}{{9 * time.Minute, 0, 1}, {61 * time.Second, 1, 1}} {
 		s.hub.ResetRequests()
 		docker.ResetRequests()
-		s.clock.pass(step.after)
+		s.clock.Pass(step.after)
 		pull()
 		if got := s.hub.Counters().ManifestHEADs; got != step.quay {
 			t.Errorf("%s later quay saw %d HEADs, want %d", step.after, got, step.quay)

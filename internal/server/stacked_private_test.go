@@ -57,7 +57,7 @@ func TestWhatTheHubShowsToStrangersStaysOpenWhicheverCredentialPaid(t *testing.T
 	s.get(nginx+"manifests/"+image.Digest.String()).wants(t, 200, "larder; hit")
 	s.hubSaw(names(image))
 
-	s.clock.pass(61 * time.Minute)
+	s.clock.Pass(61 * time.Minute)
 	s.get(nginx+"manifests/"+image.Digest.String()).wants(t, 200, "larder; hit")
 	if tally := s.hub.Counters(); tally.Accounts[""].ManifestHEADs == 0 || tally.ManifestGETs != 0 {
 		t.Errorf("after an hour the question is asked again, by HEAD only: %+v", tally)
@@ -70,7 +70,7 @@ func TestARepositoryThatBecamePrivateIsClosedToStrangersWithinTheHour(t *testing
 	path := "/v2/docker-hub/acme/app/manifests/" + image.Digest.String()
 	s.get(path).is(t, image.Digest)
 	s.hub.SetPrivate("acme/app", true)
-	s.clock.pass(61 * time.Minute)
+	s.clock.Pass(61 * time.Minute)
 	if got := s.get(path); got.status != 401 {
 		t.Errorf("a stranger got %d", got.status)
 	}
@@ -84,7 +84,7 @@ func TestAnImageThatVanishedFromTheHubStaysOpenToStrangers(t *testing.T) {
 			image := s.hub.AddImage("library/nginx", "latest", small(1))
 			s.get(nginx+"manifests/latest").is(t, image.Digest)
 			s.hub.Delete("library/nginx")
-			s.clock.pass(3 * time.Hour)
+			s.clock.Pass(3 * time.Hour)
 			got := s.get(nginx+"manifests/latest").is(t, image.Digest)
 			if !strings.Contains(got.header.Get("Warning"), "no longer has it") {
 				t.Errorf("Warning %q", got.header.Get("Warning"))
@@ -100,7 +100,7 @@ func TestTheLastAnswerAboutStrangersStandsWhileTheHubIsGone(t *testing.T) {
 	path := nginx + "manifests/" + image.Digest.String()
 	s.get(path).is(t, image.Digest)
 	s.hub.Break(hubsim.Fault{Kind: hubsim.Down})
-	s.clock.pass(2 * time.Hour)
+	s.clock.Pass(2 * time.Hour)
 	s.get(path).wants(t, 200, "larder; hit").is(t, image.Digest)
 }
 

@@ -84,7 +84,7 @@ func TestPastItsTTLATagWithTheSameDigestCostsOneHEAD(t *testing.T) {
 	image := s.hub.AddImage("library/nginx", "latest", small(1))
 	s.pullAll(nginx, "latest", image)
 	s.hub.ResetRequests()
-	s.clock.pass(61 * time.Second)
+	s.clock.Pass(61 * time.Second)
 
 	s.get(nginx+"manifests/latest").wants(t, 200, "larder; fwd=stale; fwd-status=200; detail=revalidated").is(t, image.Digest)
 	s.get(nginx+"manifests/latest").wants(t, 200, "larder; hit")
@@ -97,7 +97,7 @@ func TestAMovedTagIsAnnouncedOnlyOnceItsManifestIsHeld(t *testing.T) {
 	s.pullAll(nginx, "latest", old)
 	s.hub.ResetRequests()
 	moved := s.hub.AddImage("library/nginx", "latest", small(2))
-	s.clock.pass(61 * time.Second)
+	s.clock.Pass(61 * time.Second)
 	restore := s.hub.Break(hubsim.Fault{Kind: hubsim.PullLimit429, Method: http.MethodGet, Path: hubsim.ManifestPath})
 
 	got := s.head(nginx+"manifests/latest").wants(t, 200, "larder; hit; ttl=-1; detail=stale-if-error")
@@ -114,7 +114,7 @@ func TestAMovedTagIsAnnouncedOnlyOnceItsManifestIsHeld(t *testing.T) {
 	)
 
 	restore()
-	s.clock.pass(6 * time.Hour)
+	s.clock.Pass(6 * time.Hour)
 	s.get(nginx+"manifests/latest").wants(t, 200, "larder; fwd=stale; fwd-status=200; stored").is(t, moved.Digest)
 	s.hubSaw(names(moved),
 		token, "HEAD "+hubNginx+"manifests/latest 200",
@@ -129,7 +129,7 @@ func TestThePlatformsPulledFromTheOldIndexComeWithTheNewOne(t *testing.T) {
 	s.get(nginx+"manifests/"+old.Manifests[1].Digest.String()).is(t, old.Manifests[1].Digest)
 	s.hub.ResetRequests()
 	moved := s.hub.AddImage("library/nginx", "latest", hubsim.Image{Seed: 2, LayerSizes: []int64{4096}, Platforms: bothPlatforms})
-	s.clock.pass(61 * time.Second)
+	s.clock.Pass(61 * time.Second)
 
 	s.head(nginx+"manifests/latest").wants(t, 200, "larder; fwd=stale; fwd-status=200; stored")
 	s.hubSaw(names(moved),
@@ -148,7 +148,7 @@ func TestADigestIsNotAskedForAgainWhileItIsHeld(t *testing.T) {
 
 	s.get(path).wants(t, 200, "larder; fwd=miss; stored").is(t, image.Digest)
 	s.hubSaw(names(image), hello, token, "GET "+hubNginx+"manifests/MANIFEST-A 200")
-	s.clock.pass(30 * time.Minute)
+	s.clock.Pass(30 * time.Minute)
 	s.hub.Delete("library/nginx")
 	s.get(path).wants(t, 200, "larder; hit").is(t, image.Digest)
 	s.hubSaw(names(image))

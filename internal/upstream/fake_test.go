@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -181,47 +181,19 @@ func (h *hub) onlyFor(user string) func(http.ResponseWriter, *http.Request, stri
 	}
 }
 
-// clock is a time that tests move.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // client is a Registry with what it logs and measures.
 type client struct {
 	*Registry
-	clock   *clock
-	log     *syncBuffer
+	clock   *testkit.Clock
+	log     *lines
 	metrics *prometheus.Registry
 }
 
-type syncBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
+// lines is a log that is read line by line.
+type lines struct{ testkit.Buffer }
 
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *syncBuffer) lines() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.FieldsFunc(b.buffer.String(), func(c rune) bool { return c == '\n' })
+func (l *lines) lines() []string {
+	return strings.FieldsFunc(l.String(), func(c rune) bool { return c == '\n' })
 }
 
 func dial(t *testing.T, at string, change ...func(*Config)) *client {
@@ -230,7 +202,7 @@ func dial(t *testing.T, at string, change ...func(*Config)) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{clock: &clock{now: time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)}, log: &syncBuffer{}, metrics: prometheus.NewRegistry()}
+	c := &client{clock: testkit.NewClock(time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)), log: &lines{}, metrics: prometheus.NewRegistry()}
 	config := Config{Name: "docker-hub", URL: u, Hub: true, Now: c.clock.Now}
 	for _, f := range change {
 		f(&config)

@@ -168,7 +168,7 @@ func TestAUsedUpPullLimitRestsThatCredentialAndTheNextIsUsed(t *testing.T) {
 	_, err := c.stat(t, Any)
 	good(t, err)
 	h.expect(t, "HEAD "+latest+" with alice-1")
-	c.clock.pass(90 * time.Second)
+	c.clock.Pass(90 * time.Second)
 	h.content = manifestFor
 	good(t, pull())
 	h.expect(t, "GET "+latest+" with alice-1")
@@ -183,7 +183,7 @@ func TestWhenEveryAllowanceIsUsedUpNothingIsAskedUntilTheFirstComesBack(t *testi
 		t.Errorf("the error is %+v, want the time in which the window frees one pull", e)
 	}
 	h.asked()
-	c.clock.pass(time.Minute)
+	c.clock.Pass(time.Minute)
 	_, err = c.Manifest(t.Context(), Any, nginx, "latest")
 	if e := failing(t, err, PullLimit); e.RetryAfter != 156*time.Second {
 		t.Errorf("the error says to wait %v", e.RetryAfter)
@@ -215,13 +215,13 @@ func TestAnAbuseLimitRestsTheWholeUpstream(t *testing.T) {
 				t.Errorf("the error says to wait %v", e.RetryAfter)
 			}
 			h.expect(t, tokenFor("alice"), "HEAD "+latest+" with alice-1")
-			c.clock.pass(20 * time.Second)
+			c.clock.Pass(20 * time.Second)
 			_, err = c.stat(t, Anonymous)
 			if e := failing(t, err, AbuseLimit); e.RetryAfter != 40*time.Second {
 				t.Errorf("the error says to wait %v", e.RetryAfter)
 			}
 			h.expect(t)
-			c.clock.pass(40 * time.Second)
+			c.clock.Pass(40 * time.Second)
 			h.content = manifestFor
 			_, err = c.stat(t, Any)
 			good(t, err)
