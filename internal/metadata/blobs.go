@@ -39,7 +39,7 @@ func newBlobs(ctx context.Context, s *store) (*Blobs, error) {
 
 // Get finds a blob that is stored and that the repository links. It is one query.
 func (bs *Blobs) Get(ctx context.Context, repository string, d digest.Digest) (Blob, error) {
-	b, err := scanBlob(bs.get.QueryRowContext(ctx, repository, d))
+	b, err := ask(ctx, bs.store, func() (Blob, error) { return scanBlob(bs.get.QueryRowContext(ctx, repository, d)) })
 	if err != nil {
 		return Blob{}, failed(err, "reading blob %s of %s", d, repository)
 	}
@@ -48,8 +48,8 @@ func (bs *Blobs) Get(ctx context.Context, repository string, d digest.Digest) (B
 
 // Held finds a blob that is stored, whether any repository links it or not.
 func (bs *Blobs) Held(ctx context.Context, d digest.Digest) (Blob, error) {
-	b, err := scanBlob(bs.store.readers.QueryRowContext(ctx, `
-		SELECT digest, storage_key, size FROM blobs WHERE digest = $1`, d))
+	b, err := one(ctx, bs.store, scanBlob, `
+		SELECT digest, storage_key, size FROM blobs WHERE digest = $1`, d)
 	if err != nil {
 		return Blob{}, failed(err, "reading blob %s", d)
 	}

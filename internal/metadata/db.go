@@ -51,7 +51,8 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 
 // Ping reads from the database.
 func (db *DB) Ping(ctx context.Context) error {
-	if _, err := db.store.yes(ctx, "SELECT EXISTS (SELECT 1 FROM repositories)"); err != nil {
+	// Not with patience: whoever pings wants to know how it is now.
+	if _, err := scanOne[bool](db.store.readers.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM repositories)")); err != nil {
 		return failed(err, "reading the metadata")
 	}
 	return nil

@@ -8,7 +8,13 @@
 // is readable in a repository only where that repository links it.
 //
 // Every statement is one text that SQLite and PostgreSQL both understand. What
-// they cannot say alike is in the type store and in the migrations.
+// they cannot say alike is in the type dialect and in the migrations.
+//
+// In SQLite there is one writer. In PostgreSQL transactions are serializable: those
+// that run at once leave what they would have left one after the other, and those
+// that cannot are run again, as is what loses its connection before its commit, for
+// ten seconds at most. An error other than those below leaves open whether a change
+// was made; it was made whole or not at all.
 //
 // Times are kept in microseconds and come back in UTC; the zero time stays the
 // zero time. Lists are ordered bytewise by name, hold at most limit entries, and

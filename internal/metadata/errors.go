@@ -29,3 +29,9 @@ func oneChanged(changed int64, err error) error {
 	}
 	return err
 }
+
+// newerSchema is why an older program leaves a newer database alone.
+func newerSchema(version, newest int64) error {
+	return fmt.Errorf("its schema has version %d, and this larder knows versions up to %d; nothing was changed: start the larder that wrote it or a newer one, or restore a backup made before version %d",
+		version, newest, newest+1)
+}

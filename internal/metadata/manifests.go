@@ -47,7 +47,9 @@ func newManifests(ctx context.Context, s *store) (*Manifests, error) {
 
 // Get finds a manifest that the repository links. It is one query.
 func (ms *Manifests) Get(ctx context.Context, repository string, d digest.Digest) (oci.Manifest, error) {
-	m, err := scanManifest(ms.get.QueryRowContext(ctx, repository, d))
+	m, err := ask(ctx, ms.store, func() (oci.Manifest, error) {
+		return scanManifest(ms.get.QueryRowContext(ctx, repository, d))
+	})
 	if err != nil {
 		return oci.Manifest{}, failed(err, "reading manifest %s of %s", d, repository)
 	}
@@ -56,12 +58,12 @@ func (ms *Manifests) Get(ctx context.Context, repository string, d digest.Digest
 
 // GetByTag finds the manifest that a tag names, and the tag. It is one query.
 func (ms *Manifests) GetByTag(ctx context.Context, repository, tag string) (oci.Manifest, Tag, error) {
-	var (
-		m oci.Manifest
-		t Tag
-	)
-	err := ms.getByTag.QueryRowContext(ctx, repository, tag).
-		Scan(&m.Digest, &m.MediaType, &m.Content, &t.Name, scanStamp{&t.UpdatedAt}, scanStamp{&t.CheckedAt})
+	var t Tag
+	m, err := ask(ctx, ms.store, func() (m oci.Manifest, err error) {
+		err = ms.getByTag.QueryRowContext(ctx, repository, tag).
+			Scan(&m.Digest, &m.MediaType, &m.Content, &t.Name, scanStamp{&t.UpdatedAt}, scanStamp{&t.CheckedAt})
+		return m, err
+	})
 	if err != nil {
 		return oci.Manifest{}, Tag{}, failed(err, "reading the manifest of tag %s of %s", tag, repository)
 	}
@@ -73,10 +75,10 @@ func (ms *Manifests) GetByTag(ctx context.Context, repository, tag string) (oci.
 // repository that is oldest: whoever makes it readable elsewhere and knows better
 // uses Put rather than Link.
 func (ms *Manifests) Held(ctx context.Context, d digest.Digest) (oci.Manifest, error) {
-	m, err := scanManifest(ms.store.readers.QueryRowContext(ctx, `
+	m, err := one(ctx, ms.store, scanManifest, `
 		SELECT l.digest, l.media_type, m.content
 		FROM manifest_links l JOIN manifests m ON m.digest = l.digest
-		WHERE l.digest = $1 ORDER BY l.repository_id LIMIT 1`, d))
+		WHERE l.digest = $1 ORDER BY l.repository_id LIMIT 1`, d)
 	if err != nil {
 		return oci.Manifest{}, failed(err, "reading manifest %s of any repository", d)
 	}

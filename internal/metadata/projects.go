@@ -70,8 +70,8 @@ func (ps *Projects) insert(ctx context.Context, p Project) (int64, error) {
 
 // Get finds a project by its name.
 func (ps *Projects) Get(ctx context.Context, name string) (Project, error) {
-	p, err := scanProject(ps.store.readers.QueryRowContext(ctx, `
-		SELECT name, kind, description, creator, created_at FROM projects WHERE name = $1`, name))
+	p, err := one(ctx, ps.store, scanProject, `
+		SELECT name, kind, description, creator, created_at FROM projects WHERE name = $1`, name)
 	if err != nil {
 		return Project{}, failed(err, "reading project %s", name)
 	}

@@ -44,7 +44,7 @@ func (rs *Repositories) Exists(ctx context.Context, name string) (bool, error) {
 
 // List tells at most limit repositories whose names sort after the one given.
 func (rs *Repositories) List(ctx context.Context, after string, limit int) ([]string, error) {
-	all, err := list(ctx, rs.store, scanName, `
+	all, err := list(ctx, rs.store, scanOne[string], `
 		SELECT name FROM repositories WHERE name > $1 ORDER BY name LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, failed(err, "listing repositories")
@@ -55,7 +55,7 @@ func (rs *Repositories) List(ctx context.Context, after string, limit int) ([]st
 // ListProject is List for the repositories of one project. Their names, before and
 // after, have the project in front.
 func (rs *Repositories) ListProject(ctx context.Context, project, after string, limit int) ([]string, error) {
-	all, err := list(ctx, rs.store, scanName, `
+	all, err := list(ctx, rs.store, scanOne[string], `
 		SELECT name FROM repositories WHERE project = $1 AND name > $2 ORDER BY name LIMIT $3`, project, after, limit)
 	if err != nil {
 		return nil, failed(err, "listing the repositories of project %s", project)
@@ -66,17 +66,22 @@ func (rs *Repositories) ListProject(ctx context.Context, project, after string, 
 // Visibility tells what SetVisibility was last told; the zero value when it was
 // told nothing, or when there is no such repository.
 func (rs *Repositories) Visibility(ctx context.Context, name string) (Visibility, error) {
+	v, err := one(ctx, rs.store, scanVisibility, `
+		SELECT public, visibility_checked_at FROM repositories WHERE name = $1`, name)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return Visibility{}, failed(err, "reading the visibility of %s", name)
+	}
+	return v, nil
+}
+
+func scanVisibility(r row) (Visibility, error) {
 	var (
 		v      Visibility
 		public sql.NullBool
 	)
-	err := rs.store.readers.QueryRowContext(ctx, `
-		SELECT public, visibility_checked_at FROM repositories WHERE name = $1`, name).Scan(&public, scanStamp{&v.CheckedAt})
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return Visibility{}, failed(err, "reading the visibility of %s", name)
-	}
+	err := r.Scan(&public, scanStamp{&v.CheckedAt})
 	v.Public, v.Known = public.Bool, public.Valid
-	return v, nil
+	return v, err
 }
 
 // SetVisibility remembers whether strangers may see a repository, and when that was

@@ -21,17 +21,20 @@ import (
 //go:embed migrations/sqlite/*.sql
 var sqliteFiles embed.FS
 
-const (
-	// busyTimeout bounds the wait for a lock that another program holds, such as a
-	// person's sqlite3 shell. Within this process nothing waits for a lock: there is
-	// one writer, and readers do not block it.
-	busyTimeout = 10 * time.Second
-	// logSizeLimit is what the write-ahead log is cut to after it has been larger,
-	// in bytes.
-	logSizeLimit = 64 << 20
-	// sqliteAmongJSON is SQLite's store.amongJSON.
-	sqliteAmongJSON = "IN (SELECT value FROM json_each($2))"
-)
+// logSizeLimit is what the write-ahead log is cut to after it has been larger, in
+// bytes.
+const logSizeLimit = 64 << 20
+
+// sqliteDialect has no transient errors: there is one writer, readers do not block
+// it, and SQLite itself waits for locks.
+func sqliteDialect() dialect {
+	never := func(error) bool { return false }
+	return dialect{
+		amongJSON: "IN (SELECT value FROM json_each($2))",
+		transient: never,
+		neverHeld: never,
+	}
+}
 
 // Open opens the SQLite database in a file, which is created if it is not there,
 // and brings its schema up to date. Before it changes the schema of a database that
@@ -80,7 +83,7 @@ func connectSQLite(path string) (*store, error) {
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"}, // in WAL mode, NORMAL would lose commits in a power failure
 		"_foreign_keys": {"on"},
-		"_busy_timeout": {milliseconds(busyTimeout)},
+		"_busy_timeout": {milliseconds(patience)},
 		"_dqs":          {"false"},
 		"_pragma":       {"journal_size_limit(" + strconv.Itoa(logSizeLimit) + ")"},
 	}))
@@ -92,7 +95,7 @@ func connectSQLite(path string) (*store, error) {
 	readers, err := sql.Open("sqlite", sqliteURI(path, url.Values{
 		"mode":          {"rw"}, // readers take part in the write-ahead log's locks
 		"_query_only":   {"on"},
-		"_busy_timeout": {milliseconds(busyTimeout)},
+		"_busy_timeout": {milliseconds(patience)},
 		"_dqs":          {"false"},
 	}))
 	if err != nil {
@@ -102,7 +105,7 @@ func connectSQLite(path string) (*store, error) {
 	most := max(4, 2*runtime.GOMAXPROCS(0))
 	readers.SetMaxOpenConns(most)
 	readers.SetMaxIdleConns(most)
-	return &store{readers: readers, writer: writer, amongJSON: sqliteAmongJSON, now: time.Now}, nil
+	return &store{dialect: sqliteDialect(), readers: readers, writer: writer, now: time.Now}, nil
 }
 
 func (s *store) close() error {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/fstest"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -71,22 +70,7 @@ func values[T any](t *testing.T, db *sql.DB, query string) []T {
 // migrations are the embedded ones and more.
 func migrations(t *testing.T, more map[string]string) fs.FS {
 	t.Helper()
-	all := fstest.MapFS{}
-	embedded, err := fs.Glob(sqliteFiles, "migrations/sqlite/*.sql")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range embedded {
-		text, err := fs.ReadFile(sqliteFiles, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[filepath.Base(name)] = &fstest.MapFile{Data: text}
-	}
-	for name, text := range more {
-		all[name] = &fstest.MapFile{Data: []byte(text)}
-	}
-	return all
+	return withMigrations(t, sqliteFiles, "migrations/sqlite", more)
 }
 
 // overwriteTable puts noise on the root page of a table.

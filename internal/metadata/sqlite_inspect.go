@@ -44,7 +44,7 @@ func inspectSQLite(ctx context.Context, path string) (int64, error) {
 	if err := checkMagic(path); err != nil {
 		return 0, err
 	}
-	options := url.Values{"mode": {"ro"}, "_query_only": {"on"}, "_busy_timeout": {milliseconds(busyTimeout)}}
+	options := url.Values{"mode": {"ro"}, "_query_only": {"on"}, "_busy_timeout": {milliseconds(patience)}}
 	if logSize == 0 {
 		// Without a log to read there is no need for locks, nor for the files that
 		// SQLite keeps them in.

@@ -22,8 +22,7 @@ func migrateSQLite(ctx context.Context, db *sql.DB, path string, version int64, 
 	sources := provider.ListSources()
 	newest := sources[len(sources)-1].Version
 	if version > newest {
-		return fmt.Errorf("its schema has version %d, and this larder knows versions up to %d; nothing was changed: start the larder that wrote it or a newer one, or restore a backup made before version %d (%s.before-VERSION)",
-			version, newest, newest+1, path)
+		return fmt.Errorf("%w (%s.before-VERSION)", newerSchema(version, newest), path)
 	}
 	if version == newest {
 		return nil

@@ -11,14 +11,7 @@ import (
 
 func TestHotReadsWalkIndexesOnly(t *testing.T) {
 	db, _ := opened(t)
-	for name, query := range map[string]string{
-		"a blob":            getBlob,
-		"a manifest":        getManifest,
-		"a manifest by tag": getManifestByTag,
-		"a list of tags": `
-			SELECT t.name FROM repositories r JOIN tags t ON t.repository_id = r.id
-			WHERE r.name = $1 AND t.name > $2 ORDER BY t.name LIMIT 10`,
-	} {
+	for name, query := range HotQueries() {
 		t.Run(name, func(t *testing.T) {
 			for _, step := range plan(t, db, query) {
 				if strings.HasPrefix(step, "SCAN") || strings.Contains(step, "TEMP B-TREE") {

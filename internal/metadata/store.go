@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,17 +14,37 @@ import (
 // store is the seam under the SQL that both databases share: how a transaction is
 // begun and ended, and the words that differ.
 type store struct {
+	dialect
 	readers *sql.DB
 	writer  *sql.DB
+	now     func() time.Time
+}
+
+// dialect is what the databases do not say alike.
+type dialect struct {
 	// amongJSON follows a column and asks whether it is one of the strings of the
 	// JSON array in parameter $2.
 	amongJSON string
-	now       func() time.Time
+	// isolation is what makes transactions that run at once leave what they would
+	// have left one after the other.
+	isolation sql.IsolationLevel
+	// transient tells whether an error means that nothing was changed and that
+	// another try may succeed.
+	transient func(error) bool
+	// neverHeld tells whether an error means that a parameter is no text that the
+	// database could hold.
+	neverHeld func(error) bool
 }
 
-// update runs fn in one transaction, which is durable once update returns nil.
+// update runs fn in one transaction, which is durable once update returns nil. What
+// collides with another transaction, or loses the database before it is committed,
+// is run again: fn changes nothing but the database.
 func (s *store) update(ctx context.Context, fn func(*sql.Tx) error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
+	return s.retry(ctx, func() error { return s.tryUpdate(ctx, fn) })
+}
+
+func (s *store) tryUpdate(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := s.writer.BeginTx(ctx, &sql.TxOptions{Isolation: s.isolation})
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
@@ -33,24 +54,26 @@ func (s *store) update(ctx context.Context, fn func(*sql.Tx) error) error {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("committing: %w", err)
+		return &commitError{err}
 	}
 	return nil
 }
 
 // change runs one statement as a transaction of its own and tells how many rows it
-// changed.
+// changed. The transaction is begun and committed in so many words, since a lost
+// connection leaves in doubt whether a statement by itself was run.
 func (s *store) change(ctx context.Context, query string, args ...any) (int64, error) {
-	return change(ctx, s.writer, query, args...)
+	var changed int64
+	err := s.update(ctx, func(tx *sql.Tx) error {
+		var err error
+		changed, err = change(ctx, tx, query, args...)
+		return err
+	})
+	return changed, err
 }
 
-// changer is a database or a transaction.
-type changer interface {
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
-func change(ctx context.Context, on changer, query string, args ...any) (int64, error) {
-	result, err := on.ExecContext(ctx, query, args...)
+func change(ctx context.Context, tx *sql.Tx, query string, args ...any) (int64, error) {
+	result, err := tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -62,8 +85,21 @@ type row interface {
 	Scan(dest ...any) error
 }
 
+// one runs a query that answers with one row and reads it with scan.
+func one[T any](ctx context.Context, s *store, scan func(row) (T, error), query string, args ...any) (T, error) {
+	return ask(ctx, s, func() (T, error) { return scan(s.readers.QueryRowContext(ctx, query, args...)) })
+}
+
 // list runs a query and reads each of its rows with scan.
 func list[T any](ctx context.Context, s *store, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	all, err := ask(ctx, s, func() ([]T, error) { return tryList(ctx, s, scan, query, args...) })
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return all, err
+}
+
+func tryList[T any](ctx context.Context, s *store, scan func(row) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := s.readers.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -82,21 +118,18 @@ func list[T any](ctx context.Context, s *store, scan func(row) (T, error), query
 
 // yes runs a query that answers yes or no.
 func (s *store) yes(ctx context.Context, query string, args ...any) (bool, error) {
-	var answer bool
-	err := s.readers.QueryRowContext(ctx, query, args...).Scan(&answer)
+	answer, err := one(ctx, s, scanOne[bool], query, args...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
 	return answer, err
 }
 
-func scanName(r row) (string, error) {
-	var name string
-	err := r.Scan(&name)
-	return name, err
-}
-
-func scanDigest(r row) (digest.Digest, error) {
-	var d digest.Digest
-	err := r.Scan(&d)
-	return d, err
+// scanOne reads a row of one column.
+func scanOne[T any](r row) (T, error) {
+	var value T
+	err := r.Scan(&value)
+	return value, err
 }
 
 // without returns those of asked that query does not find, each once and in the
@@ -110,7 +143,7 @@ func (s *store) without(ctx context.Context, query, repository string, asked []d
 	if err != nil {
 		return nil, fmt.Errorf("encoding the digests: %w", err)
 	}
-	found, err := list(ctx, s, scanDigest, query, repository, string(names))
+	found, err := list(ctx, s, scanOne[digest.Digest], query, repository, string(names))
 	if err != nil {
 		return nil, err
 	}

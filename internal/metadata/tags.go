@@ -34,12 +34,10 @@ type Tags struct{ store *store }
 
 // Get finds a tag.
 func (ts *Tags) Get(ctx context.Context, repository, name string) (Tag, error) {
-	t := Tag{Name: name}
-	err := ts.store.readers.QueryRowContext(ctx, `
-		SELECT t.digest, t.updated_at, t.checked_at
+	t, err := one(ctx, ts.store, scanTag, `
+		SELECT t.name, t.digest, t.updated_at, t.checked_at
 		FROM repositories r JOIN tags t ON t.repository_id = r.id
-		WHERE r.name = $1 AND t.name = $2`, repository, name).
-		Scan(&t.Digest, scanStamp{&t.UpdatedAt}, scanStamp{&t.CheckedAt})
+		WHERE r.name = $1 AND t.name = $2`, repository, name)
 	if err != nil {
 		return Tag{}, failed(err, "reading tag %s of %s", name, repository)
 	}
@@ -49,7 +47,7 @@ func (ts *Tags) Get(ctx context.Context, repository, name string) (Tag, error) {
 // List tells at most limit tags of a repository whose names sort after the one
 // given. A repository that does not exist has none.
 func (ts *Tags) List(ctx context.Context, repository, after string, limit int) ([]string, error) {
-	all, err := list(ctx, ts.store, scanName, `
+	all, err := list(ctx, ts.store, scanOne[string], `
 		SELECT t.name FROM repositories r JOIN tags t ON t.repository_id = r.id
 		WHERE r.name = $1 AND t.name > $2 ORDER BY t.name LIMIT $3`, repository, after, limit)
 	if err != nil {
@@ -110,6 +108,12 @@ func (ts *Tags) History(ctx context.Context, repository, name string, limit int)
 		return nil, failed(err, "reading the history of tag %s of %s", name, repository)
 	}
 	return all, nil
+}
+
+func scanTag(r row) (Tag, error) {
+	var t Tag
+	err := r.Scan(&t.Name, &t.Digest, scanStamp{&t.UpdatedAt}, scanStamp{&t.CheckedAt})
+	return t, err
 }
 
 func scanTagMove(r row) (TagMove, error) {

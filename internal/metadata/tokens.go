@@ -44,8 +44,8 @@ func (ts *Tokens) Create(ctx context.Context, t Token) error {
 
 // ByHash finds a token by its hash, expired or not.
 func (ts *Tokens) ByHash(ctx context.Context, hash []byte) (Token, error) {
-	t, err := scanToken(ts.store.readers.QueryRowContext(ctx, `
-		SELECT id, hash, user_name, description, created_at, expires_at FROM tokens WHERE hash = $1`, hash))
+	t, err := one(ctx, ts.store, scanToken, `
+		SELECT id, hash, user_name, description, created_at, expires_at FROM tokens WHERE hash = $1`, hash)
 	if err != nil {
 		return Token{}, failed(err, "reading a token by its hash")
 	}
@@ -54,8 +54,8 @@ func (ts *Tokens) ByHash(ctx context.Context, hash []byte) (Token, error) {
 
 // Get finds a token by its ID, expired or not.
 func (ts *Tokens) Get(ctx context.Context, id string) (Token, error) {
-	t, err := scanToken(ts.store.readers.QueryRowContext(ctx, `
-		SELECT id, hash, user_name, description, created_at, expires_at FROM tokens WHERE id = $1`, id))
+	t, err := one(ctx, ts.store, scanToken, `
+		SELECT id, hash, user_name, description, created_at, expires_at FROM tokens WHERE id = $1`, id)
 	if err != nil {
 		return Token{}, failed(err, "reading token %s", id)
 	}

@@ -37,8 +37,8 @@ func (us *Uploads) Create(ctx context.Context, u Upload) error {
 
 // Get finds an upload session of a repository.
 func (us *Uploads) Get(ctx context.Context, repository, id string) (Upload, error) {
-	u, err := scanUpload(us.store.readers.QueryRowContext(ctx, `
-		SELECT `+uploadColumns+` FROM uploads WHERE id = $2 AND repository = $1`, repository, id))
+	u, err := one(ctx, us.store, scanUpload, `
+		SELECT `+uploadColumns+` FROM uploads WHERE id = $2 AND repository = $1`, repository, id)
 	if err != nil {
 		return Upload{}, failed(err, "reading upload %s of %s", id, repository)
 	}

@@ -36,10 +36,8 @@ func (us *Users) Create(ctx context.Context, u User) error {
 
 // Get finds a user by name.
 func (us *Users) Get(ctx context.Context, name string) (User, error) {
-	u := User{Name: name}
-	err := us.store.readers.QueryRowContext(ctx, `
-		SELECT password_hash, generation, created_at, disabled FROM users WHERE name = $1`, name).
-		Scan(&u.PasswordHash, &u.Generation, scanStamp{&u.CreatedAt}, &u.Disabled)
+	u, err := one(ctx, us.store, scanUser, `
+		SELECT name, password_hash, generation, created_at, disabled FROM users WHERE name = $1`, name)
 	if err != nil {
 		return User{}, failed(err, "reading user %s", name)
 	}
@@ -58,9 +56,15 @@ func (us *Users) SetPassword(ctx context.Context, name, hash string) error {
 
 // Count tells how many users there are.
 func (us *Users) Count(ctx context.Context) (int, error) {
-	var n int
-	if err := us.store.readers.QueryRowContext(ctx, "SELECT count(*) FROM users").Scan(&n); err != nil {
+	n, err := one(ctx, us.store, scanOne[int], "SELECT count(*) FROM users")
+	if err != nil {
 		return 0, failed(err, "counting users")
 	}
 	return n, nil
+}
+
+func scanUser(r row) (User, error) {
+	var u User
+	err := r.Scan(&u.Name, &u.PasswordHash, &u.Generation, scanStamp{&u.CreatedAt}, &u.Disabled)
+	return u, err
 }

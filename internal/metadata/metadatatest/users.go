@@ -25,6 +25,15 @@ func users(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			alreadyThere(t, db.Users.Create(t.Context(), metadata.User{Name: "alice", PasswordHash: "mallory's"}))
 			same(t, alice, must[metadata.User](t)(db.Users.Get(t.Context(), "alice")))
 		},
+		"a name that is no text is nobody's": func(t *testing.T, db *metadata.DB) {
+			for _, name := range []string{"\xff", "ali\x00ce"} {
+				notFound(t, second(db.Users.Get(t.Context(), name)))
+				notFound(t, second(db.Manifests.Get(t.Context(), name, manifest("one").Digest)))
+				same(t, nil, must[[]string](t)(db.Tags.List(t.Context(), name, "", many)))
+				same(t, false, must[bool](t)(db.Repositories.Exists(t.Context(), name)))
+			}
+			ok(t, db.Ping(t.Context()))
+		},
 		"a new password is a new generation": func(t *testing.T, db *metadata.DB) {
 			ok(t, db.Users.Create(t.Context(), alice))
 			ok(t, db.Users.SetPassword(t.Context(), "alice", "second"))
