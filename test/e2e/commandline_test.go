@@ -1,0 +1,44 @@
+package e2e_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/larder-registry/larder/internal/hubsim"
+)
+
+func TestLarderDemoKeepsItsPromisesInHalfAMinute(t *testing.T) {
+	larder := newLarder(t)
+
+	began := time.Now()
+	printed := larder.run("demo")
+
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if kept := regexp.MustCompile(`(?m)^kept `).FindAllString(printed, -1); len(kept) != 3 {
+		t.Errorf("%d promises were kept, want 3\n%s", len(kept), printed)
+	}
+	wants(t, printed, "Try it: docker pull ")
+}
+
+func TestAnAccessTokenOfLarderLoginIsGoodForDocker(t *testing.T) {
+	s := newStack(t, hubsim.Options{})
+	s.hub.AddImage("library/nginx", "latest", hubImage(1))
+	larder := newLarder(t)
+	wants(t, larder.runWith(adminPassword, "login", "http://"+s.main, "-u", "admin", "--password-stdin"),
+		"Logged in to http://"+s.main+" as admin until ")
+	wants(t, larder.run("new-project", "demo"), `Now using project "demo" on server "http://`+s.main+`".`)
+	if who := larder.run("whoami"); who != "admin\n" {
+		t.Errorf("whoami printed %q", who)
+	}
+	token := strings.TrimSpace(larder.run("whoami", "-t"))
+
+	docker := s.newDocker(t)
+	docker.run("login", "-u", "unused", "-p", token, s.main)
+	docker.run("pull", "nginx")
+	docker.run("tag", "nginx", s.main+"/demo/nginx")
+	docker.run("push", s.main+"/demo/nginx")
+}
