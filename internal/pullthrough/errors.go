@@ -85,16 +85,13 @@ func (c *Cache) describe(asked question, failure *upstream.Error) error {
 // matter is the innermost cause of a failure in its own words. URLs stay out: those
 // of signed storage are secrets.
 func matter(failure *upstream.Error) string {
-	var cause error = failure
-	for next := cause; next != nil; next = errors.Unwrap(next) {
-		if _, isURL := next.(*url.Error); !isURL { //nolint:errorlint // every link of the chain is looked at
-			cause = next
+	matter := failure.Message
+	for cause := failure.Err; cause != nil; cause = errors.Unwrap(cause) {
+		if _, isURL := cause.(*url.Error); !isURL { //nolint:errorlint // every link of the chain is looked at
+			matter = cause.Error()
 		}
 	}
-	if cause == error(failure) {
-		return failure.Message
-	}
-	return fmt.Sprintf("%.300s", cause.Error())
+	return fmt.Sprintf("%.300s", matter)
 }
 
 // trouble says in a few words why a freshness check failed.

@@ -50,7 +50,7 @@ func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream
 			return nil, failures, fmt.Errorf("giving up after %d attempts to resume at byte %d: %w", maxFailures, f.writtenBytes(), cause)
 		}
 		pause := f.fills.backoff(failures)
-		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil {
+		if err := sleep(ctx, pause/2+rand.N(pause/2+1)); err != nil { //nolint:gosec // spreading retries needs no secrecy
 			return nil, failures, err
 		}
 		f.fills.metrics.resumed.WithLabelValues(f.source.cache.Project).Inc()
@@ -105,7 +105,7 @@ func (f *fill) drain(body *upstream.Body, buffer []byte) error {
 				return err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return f.whole()
 		}
 		if err != nil {
