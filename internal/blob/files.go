@@ -39,7 +39,7 @@ var _ Store = (*Files)(nil)
 
 // OpenFiles opens the store below dir, which is made when it is missing, and
 // removes the spools that a crash has left. Uploads stay, since they may be
-// resumed. One process at a time may have the folder open; the caller sees to
+// resumed; see RemoveStrayUploads. One process at a time may have the folder open; the caller sees to
 // it.
 func OpenFiles(dir string) (*Files, error) {
 	s, err := openFiles(dir, realDisk{})
@@ -70,25 +70,10 @@ func openFiles(dir string, d disk) (*Files, error) {
 			return nil, err
 		}
 	}
-	return s, s.removeStaleSpools()
-}
-
-// removeStaleSpools removes only what carries a name of ours: the folder may
-// hold what somebody else has put there.
-func (s *Files) removeStaleSpools() error {
-	entries, err := os.ReadDir(s.spool)
-	if err != nil {
-		return err
+	if _, err := removeStrays(s.spool, nil); err != nil {
+		return nil, fmt.Errorf("removing stale spools: %w", err)
 	}
-	for _, entry := range entries {
-		if !entry.Type().IsRegular() || !randomName(entry.Name()) {
-			continue
-		}
-		if err := remove(filepath.Join(s.spool, entry.Name())); err != nil {
-			return fmt.Errorf("removing a stale spool: %w", err)
-		}
-	}
-	return nil
+	return s, nil
 }
 
 // Create begins an upload in a new file.

@@ -32,6 +32,9 @@ func (u *fileUpload) Save(context.Context) ([]byte, error) {
 	}
 	state, err := u.save()
 	if err != nil {
+		if u.settled { // its bytes could not be kept
+			_ = u.file.Close()
+		}
 		return nil, fmt.Errorf("saving the upload %s: %w", u.file.Name(), err)
 	}
 	return state, nil

@@ -78,6 +78,9 @@ func internalError(err error) *oci.Error {
 	case errors.Is(err, authn.ErrTokenExpired), errors.Is(err, authn.ErrTokenInvalid), errors.Is(err, authn.ErrInvalidCredentials):
 		return &oci.Error{Code: oci.CodeUnauthorized, Message: err.Error(), Err: err}
 	}
+	if explained := storageError(err); explained != nil {
+		return explained
+	}
 	return &oci.Error{Code: oci.CodeUnknown, Message: "the registry failed while it answered this request: its log tells why", Err: err}
 }
 

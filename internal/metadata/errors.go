@@ -13,10 +13,13 @@ var ErrNotFound = errors.New("not found")
 var ErrExists = errors.New("already exists")
 
 // failed says what was being done when err came up. A query without a row is
-// ErrNotFound.
+// ErrNotFound; where SQLite's storage fails, a syscall.Errno in the chain says how.
 func failed(err error, doing string, args ...any) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
+	}
+	if cause := sqliteCause(err); cause != nil {
+		err = fmt.Errorf("%w: %w", cause, err)
 	}
 	return fmt.Errorf(doing+": %w", append(args, err)...)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -44,7 +45,12 @@ func (s *store) update(ctx context.Context, fn func(*sql.Tx) error) error {
 }
 
 func (s *store) tryUpdate(ctx context.Context, fn func(*sql.Tx) error) error {
-	tx, err := s.writer.BeginTx(ctx, &sql.TxOptions{Isolation: s.isolation})
+	conn, err := s.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: s.isolation})
 	if err != nil {
 		return fmt.Errorf("beginning a transaction: %w", err)
 	}
@@ -57,6 +63,22 @@ func (s *store) tryUpdate(ctx context.Context, fn func(*sql.Tx) error) error {
 		return &commitError{err}
 	}
 	return nil
+}
+
+// turn waits for a connection to write with, no longer than patience: where each
+// writer waits for a lock that another program holds, those behind it would wait for
+// the sum. The error has syscall.EBUSY in its chain.
+func (s *store) turn(ctx context.Context) (*sql.Conn, error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := s.writer.Conn(waiting)
+	if err != nil && waiting.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: other writers took %s", syscall.EBUSY, patience)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("waiting to write: %w", err)
+	}
+	return conn, nil
 }
 
 // change runs one statement as a transaction of its own and tells how many rows it

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -70,11 +71,47 @@ type manifestDocument struct {
 	MediaType     string            `json:"mediaType"`
 	ArtifactType  string            `json:"artifactType"`
 	Config        *v1.Descriptor    `json:"config"`
-	Layers        []v1.Descriptor   `json:"layers"`
-	Blobs         []v1.Descriptor   `json:"blobs"`
-	Manifests     []v1.Descriptor   `json:"manifests"`
+	Layers        descriptors       `json:"layers"`
+	Blobs         descriptors       `json:"blobs"`
+	Manifests     descriptors       `json:"manifests"`
 	Subject       *v1.Descriptor    `json:"subject"`
 	Annotations   map[string]string `json:"annotations"`
+}
+
+// descriptors is a list that is not read beyond maxReferences: an entry of two bytes
+// takes a hundred times as many in memory.
+type descriptors []v1.Descriptor
+
+// UnmarshalJSON implements json.Unmarshaler. The error is an *Error with
+// MANIFEST_INVALID when there are too many.
+func (d *descriptors) UnmarshalJSON(text []byte) error {
+	list := json.NewDecoder(bytes.NewReader(text))
+	switch first, err := list.Token(); {
+	case err != nil:
+		return err
+	case first == nil:
+		*d = nil
+		return nil
+	case first != json.Delim('['):
+		return fmt.Errorf("%v where a list of descriptors belongs", first)
+	}
+	all := descriptors{} // not nil: an empty list tells an index, too
+	for list.More() {
+		if len(all) == maxReferences {
+			return tooManyReferences()
+		}
+		var one v1.Descriptor
+		if err := list.Decode(&one); err != nil {
+			return err
+		}
+		all = append(all, one)
+	}
+	*d = all
+	return nil
+}
+
+func tooManyReferences() error {
+	return invalid(fmt.Sprintf("the manifest refers to too many items: the limit is %d", maxReferences), nil)
 }
 
 // ParseManifest reads a manifest that came with the given Content-Type, which may
@@ -82,15 +119,17 @@ type manifestDocument struct {
 // does not know are kept as they are and refer to nothing, except by subject.
 func ParseManifest(contentType string, content []byte) (Content, error) {
 	var doc manifestDocument
-	if err := json.Unmarshal(content, &doc); err != nil {
+	if err := json.Unmarshal(content, &doc); CodeOf(err) != "" {
+		return Content{}, err
+	} else if err != nil {
 		return Content{}, invalid("the manifest is not valid JSON", err)
 	}
 	mediaType, err := manifestMediaType(contentType, doc)
 	if err != nil {
 		return Content{}, err
 	}
-	if n := len(doc.Layers) + len(doc.Manifests) + len(doc.Blobs); n > maxReferences {
-		return Content{}, invalid(fmt.Sprintf("the manifest refers to %d items: the limit is %d", n, maxReferences), nil)
+	if len(doc.Layers)+len(doc.Manifests)+len(doc.Blobs) > maxReferences {
+		return Content{}, tooManyReferences()
 	}
 	c := Content{MediaType: mediaType, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations}
 	if c.Subject, err = optional("subject", doc.Subject); err != nil {

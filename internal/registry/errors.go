@@ -68,3 +68,13 @@ func stored(doing string, repo oci.Repository, err error) error {
 	}
 	return fmt.Errorf("%s in %s: %w", doing, repo, err)
 }
+
+// storageFailed tells a failure of the registry's own disk or database from one of the
+// client's.
+func storageFailed(err error) bool {
+	if err == nil {
+		return false
+	}
+	code := oci.CodeOf(err)
+	return code == "" || code == oci.CodeInsufficientSpace
+}

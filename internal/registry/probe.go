@@ -74,7 +74,7 @@ func (r *Registry) storeProbe(ctx context.Context, d digest.Digest, content []by
 	}
 	key, err := upload.Commit(ctx, d)
 	if err != nil {
-		return metadata.Blob{}, err
+		return metadata.Blob{}, errors.Join(err, upload.Cancel(ctx))
 	}
 	row := metadata.Blob{Digest: d, Key: key, Size: int64(len(content))}
 	return row, r.db.Blobs.Put(ctx, row)

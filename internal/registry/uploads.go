@@ -112,17 +112,26 @@ func (r *Registry) dropUpload(ctx context.Context, row metadata.Upload) error {
 	if err := json.Unmarshal(row.State, &state); err != nil {
 		return fmt.Errorf("reading the state of upload %s: %w", row.ID, err)
 	}
-	if len(state.Blob) > 0 {
-		upload, err := r.blobs.Resume(ctx, state.Blob)
-		if err == nil {
-			err = upload.Cancel(ctx)
-		}
-		if err != nil && !errors.Is(err, blob.ErrNotFound) {
-			return fmt.Errorf("dropping the bytes of upload %s: %w", row.ID, err)
-		}
+	if err := r.dropBytes(ctx, state); err != nil {
+		return fmt.Errorf("dropping the bytes of upload %s: %w", row.ID, err)
 	}
 	if err := r.db.Uploads.Delete(ctx, row.ID); err != nil {
 		return fmt.Errorf("dropping upload %s: %w", row.ID, err)
 	}
 	return nil
+}
+
+// dropBytes drops what storage keeps of an upload, if anything.
+func (r *Registry) dropBytes(ctx context.Context, state uploadState) error {
+	if len(state.Blob) == 0 {
+		return nil
+	}
+	upload, err := r.blobs.Resume(ctx, state.Blob)
+	if err == nil {
+		err = upload.Cancel(ctx)
+	}
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil
+	}
+	return err
 }

@@ -38,8 +38,8 @@ func (r *Registry) AppendUpload(ctx context.Context, repo oci.Repository, id str
 		return 0, err
 	}
 	broken := receive(upload, body, repo)
-	if err := s.save(ctx, upload); err != nil {
-		return 0, err
+	if err := s.settle(ctx, upload, broken); err != nil {
+		return 0, errors.Join(broken, err)
 	}
 	return s.row.Offset, broken
 }
@@ -58,13 +58,14 @@ func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id str
 		return err
 	}
 	if broken := receive(upload, body, repo); broken != nil {
-		return errors.Join(broken, s.save(ctx, upload))
+		return errors.Join(broken, s.settle(ctx, upload, broken))
 	}
 	err = r.commit(ctx, repo, upload, d)
-	if err == nil || oci.CodeOf(err) == oci.CodeDigestInvalid {
-		if dropped := r.db.Uploads.Delete(ctx, id); dropped != nil {
-			return errors.Join(err, fmt.Errorf("ending upload %s: %w", id, dropped))
-		}
+	if err != nil && oci.CodeOf(err) != oci.CodeDigestInvalid {
+		return errors.Join(err, s.settle(ctx, upload, err))
+	}
+	if dropped := r.db.Uploads.Delete(ctx, id); dropped != nil {
+		return errors.Join(err, fmt.Errorf("ending upload %s: %w", id, dropped))
 	}
 	return err
 }
@@ -79,7 +80,10 @@ func (r *Registry) PutBlob(ctx context.Context, repo oci.Repository, d digest.Di
 	if err := receive(upload, body, repo); err != nil {
 		return errors.Join(err, upload.Cancel(context.WithoutCancel(ctx)))
 	}
-	return r.commit(ctx, repo, upload, d)
+	if err := r.commit(ctx, repo, upload, d); err != nil {
+		return errors.Join(err, upload.Cancel(context.WithoutCancel(ctx)))
+	}
+	return nil
 }
 
 // commit verifies an upload, makes it durable, and links it.
@@ -158,12 +162,22 @@ func (s *session) resume(ctx context.Context, alg digest.Algorithm) (blob.Upload
 	return upload, nil
 }
 
-// save keeps what has arrived, also when the client has gone.
+// settle keeps what has arrived, also when the client has gone. Where storage failed
+// before any byte was acknowledged, all of them are dropped: they take the room that
+// may be what is missing, and no client counts on them.
+func (s *session) settle(ctx context.Context, upload blob.Upload, broken error) error {
+	if storageFailed(broken) && len(s.state.Blob) == 0 {
+		return upload.Cancel(context.WithoutCancel(ctx))
+	}
+	return s.save(ctx, upload)
+}
+
+// save makes what has arrived last.
 func (s *session) save(ctx context.Context, upload blob.Upload) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
 	defer cancel()
 	repo := oci.Repository(s.row.Repository)
-	size := upload.Size()
+	size, first := upload.Size(), len(s.state.Blob) == 0
 	var err error
 	if s.state.Blob, err = upload.Save(ctx); err != nil {
 		return stored("keeping upload "+s.row.ID, repo, err)
@@ -173,7 +187,11 @@ func (s *session) save(ctx context.Context, upload blob.Upload) error {
 		return fmt.Errorf("keeping upload %s: %w", s.row.ID, err)
 	}
 	if err := s.registry.db.Uploads.Save(ctx, s.row); err != nil {
-		return stored("keeping upload "+s.row.ID, repo, err)
+		err = stored("keeping upload "+s.row.ID, repo, err)
+		if first { // nothing leads to these bytes
+			return errors.Join(err, s.registry.dropBytes(ctx, s.state))
+		}
+		return err
 	}
 	return nil
 }

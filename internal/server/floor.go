@@ -55,6 +55,9 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 		return nil, err
 	}
 	f.held = registry.New(registry.Config{DB: f.db, Blobs: f.blobs, Log: f.log})
+	if err := f.removeStrays(ctx); err != nil {
+		return nil, err
+	}
 	f.who, err = authn.New(authn.Config{Users: f.db.Users, Tokens: f.db.Tokens, Keys: f.db.Keys, Issuer: "larder"})
 	if err != nil {
 		return nil, err
@@ -65,6 +68,15 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 		Blobs: f.blobs, DB: f.db, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
 	})
 	return f, nil
+}
+
+// removeStrays removes what the uploads left that a killed process had under way.
+func (f *floor) removeStrays(ctx context.Context) error {
+	removed, err := f.held.RemoveStrayUploads(ctx)
+	if removed > 0 {
+		f.log.Info("removed uploads that were under way when the registry was killed", "count", removed)
+	}
+	return err
 }
 
 // maintain removes leftovers until ctx ends.

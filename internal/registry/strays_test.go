@@ -1,0 +1,99 @@
+package registry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/registry"
+)
+
+func TestAStartRemovesWhatNoUploadLeadsTo(t *testing.T) {
+	h := newHouse(t)
+	id := h.start(digest.SHA256)
+	h.append(id, []byte("kept "))
+	h.start(digest.SHA256) // has no bytes yet
+	files, err := blob.OpenFiles(filepath.Join(h.dir, "storage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := files.Create(t.Context(), digest.SHA256); err != nil { // as by a request that a kill ends
+		t.Fatal(err)
+	}
+
+	h.restart()
+	if removed, err := h.RemoveStrayUploads(t.Context()); err != nil || removed != 1 {
+		t.Errorf("removed %d uploads, error %v, want 1", removed, err)
+	}
+	if left := h.leftovers(); left != 1 {
+		t.Errorf("%d files of uploads are left, want that of the saved one", left)
+	}
+	if err := h.FinishUpload(t.Context(), app, id, digest.FromString("kept bytes"), nil, bytes.NewReader([]byte("bytes"))); err != nil {
+		t.Error(err)
+	}
+}
+
+// fullStore has room for the first write of each upload and for no other.
+type fullStore struct{ blob.Store }
+
+func (s fullStore) Create(ctx context.Context, alg digest.Algorithm) (blob.Upload, error) {
+	upload, err := s.Store.Create(ctx, alg)
+	return &fullUpload{Upload: upload}, err
+}
+
+type fullUpload struct {
+	blob.Upload
+	written bool
+}
+
+func (u *fullUpload) Write(p []byte) (int, error) {
+	if u.written {
+		return 0, syscall.ENOSPC
+	}
+	u.written = true
+	return u.Upload.Write(p)
+}
+
+func TestAPushThatFillsTheDiskLeavesNothingThere(t *testing.T) {
+	h := newHouse(t)
+	files, err := blob.OpenFiles(filepath.Join(h.dir, "storage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: fullStore{files}, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	content := random(t, 1<<20)
+	d := digest.FromBytes(content)
+	body := func() io.Reader { return struct{ io.Reader }{bytes.NewReader(content)} }
+	tests := []struct {
+		name string
+		push func() error
+	}{
+		{"a blob in one request", func() error { return h.PutBlob(t.Context(), app, d, body()) }},
+		{"an upload in one request", func() error {
+			return h.FinishUpload(t.Context(), app, h.start(digest.SHA256), d, nil, body())
+		}},
+		{"the first chunk of an upload", func() error {
+			_, err := h.AppendUpload(t.Context(), app, h.start(digest.SHA256), nil, body())
+			return err
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.push(); oci.CodeOf(err) != oci.CodeInsufficientSpace || !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("error is %v, want INSUFFICIENT_STORAGE", err)
+			}
+			if left := h.leftovers(); left != 0 {
+				t.Errorf("%d files of uploads are left", left)
+			}
+		})
+	}
+}
