@@ -35,8 +35,9 @@ deps: ## install the clients that the tests drive, and a C compiler for -race (D
 	test/install-deps
 
 .PHONY: tools
-tools: ## build the linter, pinned in tools/go.mod; minutes at first, seconds later
+tools: ## build the linter and the S3 servers that tests drive; minutes at first, seconds later
 	@$(GOLANGCI_LINT) version
+	go test -count=1 -timeout 40m -run '^$$' ./internal/blob/s3
 
 .PHONY: lint
 lint: ## golangci-lint over both modules

@@ -139,16 +139,18 @@ func closeSpool(t *testing.T, spool blob.Spool) {
 
 func readAfterCommit(t *testing.T, open Open) {
 	store := open(t, t.TempDir())
-	p := content(7, 100_000)
-	spool := newSpool(t, store)
-	write(t, spool, p)
-	key, err := commitSpool(t, spool, digest.FromBytes(p))
-	if err != nil {
-		t.Fatalf("Commit: %v", err)
+	for _, size := range []int{0, 100_000, severalParts} {
+		p := content(7, size)
+		spool := newSpool(t, store)
+		write(t, spool, p)
+		key, err := commitSpool(t, spool, digest.FromBytes(p))
+		if err != nil {
+			t.Fatalf("Commit of %d bytes: %v", size, err)
+		}
+		wantSpool(t, spool, p)
+		closeSpool(t, spool)
+		wantBlob(t, store, key, p)
 	}
-	wantSpool(t, spool, p)
-	closeSpool(t, spool)
-	wantBlob(t, store, key, p)
 }
 
 func readAfterSecondCommit(t *testing.T, open Open) {
@@ -168,16 +170,18 @@ func readAfterSecondCommit(t *testing.T, open Open) {
 
 func readAfterCancel(t *testing.T, open Open) {
 	store := open(t, t.TempDir())
-	p := content(9, 100_000)
-	spool := newSpool(t, store)
-	write(t, spool, p)
-	for range 2 {
-		if err := spool.Cancel(t.Context()); err != nil {
-			t.Fatalf("Cancel: %v", err)
+	for _, size := range []int{100_000, severalParts} {
+		p := content(9, size)
+		spool := newSpool(t, store)
+		write(t, spool, p)
+		for range 2 {
+			if err := spool.Cancel(t.Context()); err != nil {
+				t.Fatalf("Cancel after %d bytes: %v", size, err)
+			}
 		}
+		wantSpool(t, spool, p)
+		closeSpool(t, spool)
 	}
-	wantSpool(t, spool, p)
-	closeSpool(t, spool)
 	wantNoBlobs(t, store)
 }
 
@@ -216,7 +220,7 @@ func verifiedByOther(t *testing.T, open Open) {
 func onlyClosed(t *testing.T, open Open) {
 	store := open(t, t.TempDir())
 	spool := newSpool(t, store)
-	write(t, spool, content(10, 1000))
+	write(t, spool, content(10, severalParts))
 	closeSpool(t, spool)
 	wantNoBlobs(t, store)
 }

@@ -17,7 +17,12 @@ import (
 // with the same folder opens what the first has kept, as after a restart.
 type Open func(t *testing.T, dir string) blob.Store
 
-// Run runs the suite.
+// severalParts is a size in bytes that a driver which cuts blobs into parts of
+// 5 MiB, the smallest that S3 knows, keeps in three.
+const severalParts = 11<<20 + 5
+
+// Run runs the suite. A driver that keeps blobs in parts is opened with parts of
+// 5 MiB.
 func Run(t *testing.T, open Open) {
 	t.Run("uploads", func(t *testing.T) { uploads(t, open) })
 	t.Run("resumed uploads", func(t *testing.T) { resumedUploads(t, open) })

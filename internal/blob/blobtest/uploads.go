@@ -26,13 +26,15 @@ func uploads(t *testing.T, open Open) {
 
 	t.Run("a canceled upload leaves nothing, and its context may be done", func(t *testing.T) {
 		store := open(t, t.TempDir())
-		upload := create(t, store, digest.SHA256)
-		write(t, upload, content(1, 1000))
 		done, cancel := context.WithCancel(t.Context())
 		cancel()
-		for range 2 {
-			if err := upload.Cancel(done); err != nil {
-				t.Errorf("Cancel: %v", err)
+		for _, size := range []int{0, 1000, severalParts} {
+			upload := create(t, store, digest.SHA256)
+			write(t, upload, content(1, size))
+			for range 2 {
+				if err := upload.Cancel(done); err != nil {
+					t.Errorf("Cancel after %d bytes: %v", size, err)
+				}
 			}
 		}
 		wantNoBlobs(t, store)
@@ -68,6 +70,8 @@ func committed(t *testing.T, open Open) {
 		{"sha512 asked for at the end of a sha256 upload", digest.SHA256, digest.SHA512, 100_000},
 		{"sha256 asked for at the end of a sha512 upload", digest.SHA512, digest.SHA256, 100_000},
 		{"sha512 asked for at the end of an empty sha256 upload", digest.SHA256, digest.SHA512, 0},
+		{"a blob of several parts", digest.SHA256, digest.SHA256, severalParts},
+		{"sha512 asked for at the end of a sha256 upload of several parts", digest.SHA256, digest.SHA512, severalParts},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -134,13 +138,15 @@ func concurrentCommits(t *testing.T, open Open) {
 func mismatchedUpload(t *testing.T, open Open) {
 	store := open(t, t.TempDir())
 	for _, alg := range []digest.Algorithm{digest.SHA256, digest.SHA512} {
-		upload := create(t, store, digest.SHA256)
-		write(t, upload, []byte("what came"))
-		want := alg.FromString("what was promised")
-		_, err := upload.Commit(t.Context(), want)
-		wantMismatch(t, err, want, alg.FromString("what came"))
-		if err := upload.Cancel(t.Context()); err != nil {
-			t.Errorf("Cancel after a mismatch: %v", err)
+		for _, p := range [][]byte{[]byte("what came"), content(20, severalParts)} {
+			upload := create(t, store, digest.SHA256)
+			write(t, upload, p)
+			want := alg.FromString("what was promised")
+			_, err := upload.Commit(t.Context(), want)
+			wantMismatch(t, err, want, alg.FromBytes(p))
+			if err := upload.Cancel(t.Context()); err != nil {
+				t.Errorf("Cancel after a mismatch: %v", err)
+			}
 		}
 	}
 	wantNoBlobs(t, store)

@@ -1,0 +1,63 @@
+package s3
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"io"
+
+	// The hash that go-digest looks up by name.
+	_ "crypto/sha512"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// supported refuses algorithms other than those registered by OCI Image 1.1,
+// §Digests.
+func supported(alg digest.Algorithm) error {
+	if alg != digest.SHA256 && alg != digest.SHA512 {
+		return fmt.Errorf("digest algorithm %.40q is not one of sha256 and sha512", alg)
+	}
+	return nil
+}
+
+// check refuses what is no digest or one of another algorithm.
+func check(d digest.Digest) error {
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("digest %.160q: %w", d, err)
+	}
+	return supported(d.Algorithm())
+}
+
+// digestOf reads exactly size bytes.
+func digestOf(ctx context.Context, alg digest.Algorithm, r io.Reader, size int64) (digest.Digest, error) {
+	h := alg.Hash()
+	n, err := io.Copy(h, &contextReader{ctx, r})
+	if err == nil && n != size {
+		err = fmt.Errorf("%d of %d bytes: %w", n, size, io.ErrUnexpectedEOF)
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the bytes again for their %s digest: %w", alg, err)
+	}
+	return digest.NewDigest(alg, h), nil
+}
+
+// newSum makes the hash by which S3 checks each body.
+func newSum() hash.Hash { return sha256.New() }
+
+func hexOf(sum hash.Hash) string { return hex.EncodeToString(sum.Sum(nil)) }
+
+// contextReader ends a long reading when the context is done.
+type contextReader struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r *contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
+}

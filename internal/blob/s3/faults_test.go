@@ -1,0 +1,136 @@
+package s3_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/blob/s3"
+)
+
+func TestEveryRequestMayFailOnce(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		fault fault
+		left  []string // in S3 at the end
+	}{
+		{"500", answer(http.StatusInternalServerError, "InternalError"), nil},
+		{"503 slow down", answer(http.StatusServiceUnavailable, "SlowDown"), nil},
+		{"the request is cut", cutRequest, nil},
+		{"the answer is cut", cutAnswer, []string{"parts"}},
+		// S3 has begun two multipart uploads, and only the second is known.
+		{"the answer is lost", loseAnswer, []string{"parts"}},
+		{"nothing is answered", silence, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := config(t.TempDir())
+			c.Stall = 300 * time.Millisecond
+			throughProxy(t, &c).fail(firstTries(tt.fault))
+			live(t, open(t, c))
+			wantObjects(t, c, tt.left...)
+		})
+	}
+}
+
+// live keeps a blob of several parts over a restart, reads and deletes it.
+func live(t *testing.T, store *s3.Store) {
+	t.Helper()
+	p := content(2*partSize + 1000)
+	u := resume(t, store, save(t, upload(t, store, p[:partSize+1000])))
+	if _, err := u.Write(p[partSize+1000:]); err != nil {
+		t.Fatalf("Write: %v", err)
+	}
+	key, err := u.Commit(t.Context(), digest.FromBytes(p))
+	if err != nil {
+		t.Fatalf("Commit: %v", err)
+	}
+	wantBlob(t, store, key, p)
+	var met []string
+	err = store.Walk(t.Context(), func(e blob.Entry) error {
+		met = append(met, e.Key)
+		return nil
+	})
+	if diff := cmp.Diff([]string{key}, met); err != nil || diff != "" {
+		t.Errorf("Walk: %v (-want +got):\n%s", err, diff)
+	}
+	if err := store.Delete(t.Context(), key); err != nil {
+		t.Errorf("Delete: %v", err)
+	}
+	if _, err := store.Stat(t.Context(), key); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("Stat after Delete: error is %v, want ErrNotFound", err)
+	}
+}
+
+// calls are all that reach S3, each with what it needs.
+func calls(t *testing.T, store *s3.Store) map[string]func(context.Context) error {
+	t.Helper()
+	p := content(partSize + 1000)
+	key := put(t, store, p)
+	state := save(t, upload(t, store, p))
+	opened, err := store.Open(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = opened.Close() })
+	saved, committed := resume(t, store, state), resume(t, store, state)
+	return map[string]func(context.Context) error{
+		"Save": func(ctx context.Context) error { _, err := saved.Save(ctx); return err },
+		"Commit": func(ctx context.Context) error {
+			_, err := committed.Commit(ctx, digest.FromBytes(p))
+			return err
+		},
+		"Resume": func(ctx context.Context) error { _, err := store.Resume(ctx, state); return err },
+		"Stat":   func(ctx context.Context) error { _, err := store.Stat(ctx, key); return err },
+		"Open":   func(ctx context.Context) error { _, err := store.Open(ctx, key); return err },
+		"Delete": func(ctx context.Context) error { return store.Delete(ctx, key) },
+		"Walk":   func(ctx context.Context) error { return store.Walk(ctx, func(blob.Entry) error { return nil }) },
+	}
+}
+
+// each makes all the calls at once.
+func each(t *testing.T, calls map[string]func(context.Context) error, check func(name string, call func(context.Context) error)) {
+	t.Helper()
+	var running sync.WaitGroup
+	for name, call := range calls {
+		running.Go(func() { check(name, call) })
+	}
+	running.Wait()
+}
+
+func TestS3ThatStaysDownIsAnErrorAndNotAMissingBlob(t *testing.T) {
+	t.Parallel()
+	c := config(t.TempDir())
+	p := throughProxy(t, &c)
+	all := calls(t, open(t, c))
+	p.fail(always(answer(http.StatusServiceUnavailable, "SlowDown")))
+	each(t, all, func(name string, call func(context.Context) error) {
+		if err := call(t.Context()); err == nil || errors.Is(err, blob.ErrNotFound) {
+			t.Errorf("%s: error is %v, want that of S3", name, err)
+		}
+	})
+}
+
+func TestAContextEndsEveryCall(t *testing.T) {
+	t.Parallel()
+	c := config(t.TempDir())
+	p := throughProxy(t, &c)
+	all := calls(t, open(t, c))
+	p.fail(always(silence))
+	each(t, all, func(name string, call func(context.Context) error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := call(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: error is %v, want that of the context", name, err)
+		}
+	})
+}

@@ -1,0 +1,167 @@
+package s3_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/blob"
+)
+
+func TestAPartThatIsDamagedOnItsWayIsRefused(t *testing.T) {
+	t.Parallel()
+	c := config(t.TempDir())
+	p := throughProxy(t, &c)
+	store := open(t, c)
+	p.fail(func(r *http.Request) fault {
+		if r.Method == http.MethodPut {
+			return flipByte
+		}
+		return nil
+	})
+	for _, size := range []int{1000, 2*partSize + 1} {
+		u, err := store.Create(t.Context(), digest.SHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := content(size)
+		_, err = u.Write(data)
+		if key, committed := u.Commit(t.Context(), digest.FromBytes(data)); committed == nil {
+			t.Errorf("%d damaged bytes are kept under %s (Write: %v)", size, key, err)
+		}
+		if err := u.Cancel(t.Context()); err != nil {
+			t.Errorf("Cancel: %v", err)
+		}
+	}
+	wantObjects(t, c)
+}
+
+// flipByte changes what is sent.
+func flipByte(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	body[len(body)/2] ^= 1
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	next.ServeHTTP(w, r)
+}
+
+func TestAnUploadWhoseRequestHasEndedIsSaved(t *testing.T) {
+	t.Parallel()
+	c := config(t.TempDir())
+	p := throughProxy(t, &c)
+	store := open(t, c)
+	p.fail(func(r *http.Request) fault {
+		if r.URL.Query().Has("partNumber") {
+			return silence
+		}
+		return nil
+	})
+	data := content(partSize + 1000)
+	request, end := context.WithCancel(t.Context())
+	u, err := store.Create(request, digest.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	p.fail(nil)
+	state := save(t, u)
+	if got := resume(t, store, state).Size(); got != int64(len(data)) {
+		t.Errorf("%d bytes were saved, want %d", got, len(data))
+	}
+	key, err := resume(t, store, state).Commit(t.Context(), digest.FromBytes(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBlob(t, store, key, data)
+}
+
+func TestASpoolsWriterDoesNotWaitForS3(t *testing.T) {
+	t.Parallel()
+	c := config(t.TempDir())
+	p := throughProxy(t, &c)
+	store := open(t, c)
+	p.fail(always(silence))
+	spooling, end := context.WithCancel(t.Context())
+	spool, err := store.Spool(spooling, digest.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := content(3*partSize + 1)
+	if _, err := spool.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(io.NewSectionReader(spool, 0, int64(len(data)))); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("the spool reads as %d bytes, %v", len(got), err)
+	}
+	end() // the transfer is over, and nothing of it has reached S3
+	p.fail(nil)
+	key, err := spool.Commit(t.Context(), digest.FromBytes(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := spool.Close(); err != nil {
+		t.Error(err)
+	}
+	wantBlob(t, store, key, data)
+}
+
+func TestACommitThatFailedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	again := map[string]func(*testing.T, blob.Store, blob.Upload) blob.Upload{
+		"at once":      func(_ *testing.T, _ blob.Store, u blob.Upload) blob.Upload { return u },
+		"after a save": func(t *testing.T, s blob.Store, u blob.Upload) blob.Upload { return resume(t, s, save(t, u)) },
+		"after more came": func(t *testing.T, s blob.Store, u blob.Upload) blob.Upload {
+			u = resume(t, s, save(t, u))
+			if _, err := u.Write(content(partSize)); err != nil {
+				t.Fatal(err)
+			}
+			return u
+		},
+	}
+	for name, retry := range again {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, size := range []int{1000, partSize + 1000} {
+				commitFailsOnce(t, size, retry)
+			}
+		})
+	}
+}
+
+// commitFailsOnce has the last request of a commit refused, retries, and expects
+// the blob and nothing else.
+func commitFailsOnce(t *testing.T, size int, retry func(*testing.T, blob.Store, blob.Upload) blob.Upload) {
+	t.Helper()
+	c := config(t.TempDir())
+	p := throughProxy(t, &c)
+	store := open(t, c)
+	data := content(size)
+	u := upload(t, store, data)
+	p.fail(func(r *http.Request) fault {
+		if r.Method == http.MethodPost && r.URL.Query().Has("uploadId") || r.Method == http.MethodPut && r.URL.RawQuery == "" {
+			return answer(http.StatusForbidden, "AccessDenied")
+		}
+		return nil
+	})
+	if _, err := u.Commit(t.Context(), digest.FromBytes(data)); err == nil {
+		t.Fatal("Commit succeeds though S3 refuses")
+	}
+	p.fail(nil)
+	u = retry(t, store, u)
+	data = append(data, content(partSize)[:u.Size()-int64(size)]...)
+	key, err := u.Commit(t.Context(), digest.FromBytes(data))
+	if err != nil {
+		t.Fatalf("Commit: %v", err)
+	}
+	wantBlob(t, store, key, data)
+	wantObjects(t, c, "blobs")
+}
