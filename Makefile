@@ -28,7 +28,7 @@ build: ## the static program, bin/larder
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/larder ./cmd/larder
 
 .PHONY: test
-test: deps tools lint vet unit e2e ## install what the tests need, then lint, vet and run every test
+test: deps tools lint vet unit chaos e2e ## install what the tests need, then lint, vet and run every test
 
 .PHONY: deps
 deps: ## install the clients that the tests drive, and a C compiler for -race (Debian, Ubuntu)
@@ -49,7 +49,11 @@ vet: ## go vet over both modules
 
 .PHONY: unit
 unit: ## the tests of each package, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m ./...
+	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /test/chaos)
+
+.PHONY: chaos
+chaos: ## kill -9, full disks and hostile clients, by itself because it takes the whole machine
+	go test -count=1 -timeout 15m ./test/chaos
 
 .PHONY: e2e
 e2e: build ## the built program with real clients: skopeo, podman, containerd, dockerd
