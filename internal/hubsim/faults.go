@@ -53,6 +53,8 @@ const (
 	PullLimit429
 	// AbuseLimit429 is the plain answer of the limit on all requests.
 	AbuseLimit429
+	// Page200 answers with a page for people and 200, as captive portals do.
+	Page200
 )
 
 func (k FaultKind) onContent() bool {

@@ -69,6 +69,7 @@ func TestAFaultAnswersInPlaceOfTheRegistry(t *testing.T) {
 		{"an error of the server", Status500, 500, "<h1>500 Internal Server Error</h1>", "Content-Type: text/html"},
 		{"a bad gateway", Status502, 502, "<h1>502 Bad Gateway</h1>", "Content-Type: text/html"},
 		{"a service that is not available", Status503, 503, "<h1>503 Service Unavailable</h1>", "Content-Type: text/html"},
+		{"a captive portal", Page200, 200, "<h1>200 OK</h1>", "Content-Type: text/html"},
 		{"a refused token", Unauthorized401, 401, `"UNAUTHORIZED"`, "Content-Type: application/json"},
 		{"a refusal", Forbidden403, 403, `"DENIED"`, "Content-Type: application/json"},
 		{"nothing there", NotFound404, 404, `"MANIFEST_UNKNOWN"`, "Content-Type: application/json"},

@@ -25,6 +25,8 @@ func (h *Hub) answerFault(w http.ResponseWriter, r *http.Request, t target, c ca
 	switch f.Kind {
 	case Down:
 		panic(http.ErrAbortHandler)
+	case Page200:
+		writePage(w, http.StatusOK)
 	case Status500:
 		writePage(w, http.StatusInternalServerError)
 	case Status502:

@@ -160,10 +160,23 @@ func (c *Cache) confirmBlob(ctx context.Context, repo oci.Repository, d digest.D
 			return oci.Descriptor{}, c.refused(asked, err)
 		}
 		c.noteAnonymousSuccess(ctx, repo)
-		if err := c.DB.Blobs.Link(ctx, string(repo), d); err != nil && !errors.Is(err, metadata.ErrNotFound) {
-			return oci.Descriptor{}, fmt.Errorf("linking blob %s to %s: %w", d, repo, err)
-		}
-		return found, nil
+		return found, c.linkHeld(ctx, repo, found)
 	})
 	return found, asBlob(err)
+}
+
+// linkHeld makes a blob that is held readable in a repository that has shown it, which
+// is to say: the same digest with the same size.
+func (c *Cache) linkHeld(ctx context.Context, repo oci.Repository, shown oci.Descriptor) error {
+	held, err := c.DB.Blobs.Held(ctx, shown.Digest)
+	if errors.Is(err, metadata.ErrNotFound) || err == nil && shown.Size >= 0 && shown.Size != held.Size {
+		return nil
+	}
+	if err == nil {
+		err = c.DB.Blobs.Link(ctx, string(repo), shown.Digest)
+	}
+	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+		return fmt.Errorf("linking blob %s to %s: %w", shown.Digest, repo, err)
+	}
+	return nil
 }

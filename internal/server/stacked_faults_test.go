@@ -28,6 +28,7 @@ var faults = []struct {
 	{"stalled before the headers", hubsim.Fault{Kind: hubsim.StalledBeforeHeaders, Path: hubsim.ManifestPath}, 504, "UPSTREAM_TIMEOUT"},
 	{"pull limit reached", hubsim.Fault{Kind: hubsim.PullLimit429, Path: hubsim.ManifestPath}, 429, "TOOMANYREQUESTS"},
 	{"abuse limit reached", hubsim.Fault{Kind: hubsim.AbuseLimit429, Path: hubsim.ManifestPath}, 429, "TOOMANYREQUESTS"},
+	{"a captive portal", hubsim.Fault{Kind: hubsim.Page200, Path: hubsim.ManifestPath}, 502, "UPSTREAM_INVALID"},
 	{"repository gone", hubsim.Fault{}, 404, "MANIFEST_UNKNOWN"},
 }
 

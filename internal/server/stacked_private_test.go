@@ -104,6 +104,32 @@ func TestTheLastAnswerAboutStrangersStandsWhileTheHubIsGone(t *testing.T) {
 	s.get(path).wants(t, 200, "larder; hit").is(t, image.Digest)
 }
 
+func TestACaptivePortalOpensNothingToStrangers(t *testing.T) {
+	s := newStack(t, hubsim.Options{Accounts: accounts, TokensOnRegistry: true}, withCredential(t, "acme", "acme-secret"))
+	image := s.hub.AddImage("acme/app", "1", small(1))
+	s.hub.SetPrivate("acme/app", true)
+	const app = "/v2/docker-hub/acme/app/"
+	layer := "blobs/" + image.Manifests[0].Layers[0].Digest.String()
+	s.send(request{path: app + "manifests/1", admin: true}).is(t, image.Digest)
+	s.send(request{path: app + layer, admin: true}).wants(t, 200, "larder; fwd=miss; stored")
+	s.hub.Break(hubsim.Fault{Kind: hubsim.Page200, Service: hubsim.Registry})
+	s.clock.Pass(2 * time.Hour)
+
+	for _, path := range []string{
+		app + "manifests/1", app + "manifests/" + image.Digest.String(), app + layer,
+		nginx + "manifests/" + image.Digest.String(), nginx + layer,
+	} {
+		if got := s.get(path); got.status < 400 {
+			t.Errorf("a stranger got %d for %s", got.status, path)
+		}
+	}
+	got := s.send(request{path: nginx + layer, admin: true})
+	if got.status < 400 {
+		t.Errorf("a blob was opened through a repository that never showed it: %d", got.status)
+	}
+	s.send(request{path: app + "manifests/1", admin: true}).is(t, image.Digest)
+}
+
 func TestAPrivateRepositoryThatNoCredentialMayReadIsNotFound(t *testing.T) {
 	s := newStack(t, hubsim.Options{Accounts: accounts, TokensOnRegistry: true}, withCredential(t, "bob", "bob-secret"))
 	s.hub.AddImage("acme/app", "1", small(1))

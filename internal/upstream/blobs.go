@@ -21,6 +21,9 @@ func (r *Registry) StatBlob(ctx context.Context, auth Auth, repo string, d diges
 		return oci.Descriptor{}, err
 	}
 	discard(got.Response)
+	if page(got.Header) {
+		return oci.Descriptor{}, r.invalid(got, fmt.Sprintf("looking for blob %s of %s: the upstream answered with a page (%s)", d, repo, excerpt(got.Header.Get("Content-Type"))))
+	}
 	return oci.Descriptor{MediaType: mediaType(got.Header), Digest: d, Size: got.ContentLength}, nil
 }
 

@@ -80,6 +80,20 @@ func TestAManifestThatCannotBeTrustedIsInvalid(t *testing.T) {
 	}
 }
 
+func TestAPageIsNoManifestAndNoBlob(t *testing.T) {
+	w := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte("<html>please log in to this network</html>"))
+	})
+	c := dial(t, w.URL)
+	_, err := c.stat(t, Any)
+	failing(t, err, Invalid)
+	_, err = c.Manifest(t.Context(), Any, nginx, "latest")
+	failing(t, err, Invalid)
+	_, err = c.StatBlob(t.Context(), Any, nginx, digest.FromString("layer"))
+	failing(t, err, Invalid)
+}
+
 func TestAnUpstreamNeedNotNameTheDigest(t *testing.T) {
 	w := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(manifestText)) })
 	c := dial(t, w.URL)

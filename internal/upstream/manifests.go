@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
@@ -39,6 +40,9 @@ func (r *Registry) StatManifest(ctx context.Context, auth Auth, repo, ref string
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
+	if page(got.Header) {
+		return oci.Descriptor{}, r.invalid(got, fmt.Sprintf("reading manifest %s of %s: the upstream answered with a page (%s)", ref, repo, excerpt(got.Header.Get("Content-Type"))))
+	}
 	if said == "" {
 		said = digestOf(ref)
 	}
@@ -64,6 +68,9 @@ func (r *Registry) Manifest(ctx context.Context, auth Auth, repo, ref string) (o
 	content, err := r.readAll(got, oci.MaxManifestSize, what)
 	if err != nil {
 		return oci.Manifest{}, err
+	}
+	if !isManifest(content) {
+		return oci.Manifest{}, r.invalid(got, fmt.Sprintf("%s: the upstream answered with %s, which is no manifest", what, excerpt(got.Header.Get("Content-Type"))))
 	}
 	algorithm := digest.SHA256
 	if asked := digestOf(ref); asked != "" {
@@ -115,6 +122,22 @@ func (r *Registry) saidDigest(got *answer, ref string) (digest.Digest, error) {
 
 func (r *Registry) invalid(got *answer, message string) error {
 	return &Error{Kind: Invalid, Status: got.StatusCode, Upstream: r.config.Name, Message: message}
+}
+
+// page tells the answer of a captive portal, a proxy or a web interface, which all say
+// 200 as well, from a registry's own.
+func page(header http.Header) bool {
+	is := mediaType(header)
+	return header.Get("Docker-Content-Digest") == "" && (is == "text/html" || is == "application/xhtml+xml")
+}
+
+// isManifest tells whether it can be one: a JSON object that says what it is.
+func isManifest(content []byte) bool {
+	var said struct {
+		SchemaVersion int    `json:"schemaVersion"`
+		MediaType     string `json:"mediaType"`
+	}
+	return json.Unmarshal(content, &said) == nil && (said.SchemaVersion != 0 || said.MediaType != "")
 }
 
 // digestOf is the digest that a reference is, or "" for a tag.
