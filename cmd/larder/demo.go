@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/url"
@@ -69,13 +70,14 @@ func runDemo(ctx context.Context, out io.Writer, stay bool) (err error) {
 	acts, err := d.play(bounded)
 	d.progress.wait()
 	if err != nil {
-		return err
+		return fmt.Errorf("the demonstration was stopped before its end: %w", err)
 	}
 	if err := d.report(out, acts); err != nil {
 		return err
 	}
 	if stay {
-		_, _ = fmt.Fprintf(out, "\nBoth servers stay up until Ctrl-C, and the simulated Docker Hub is back.\n")
+		_, _ = fmt.Fprintf(out, "\nBoth servers stay up until Ctrl-C, and the simulated Docker Hub is back.\n"+
+			"To push: docker login %s -u admin -p %s\n", d.address(), d.password)
 		<-ctx.Done()
 	}
 	return judge(acts)
@@ -89,11 +91,12 @@ type demo struct {
 	stop     context.CancelFunc
 	ended    chan error
 	data     string
+	password string // of admin, for whoever wants to push
 	progress *progress
 }
 
 func startDemo(ctx context.Context) (_ *demo, err error) {
-	d := &demo{ended: make(chan error, 1), stop: func() {}}
+	d := &demo{ended: make(chan error, 1), stop: func() {}, password: rand.Text()}
 	defer func() {
 		if err != nil {
 			d.ended <- nil
@@ -113,7 +116,7 @@ func startDemo(ctx context.Context) (_ *demo, err error) {
 	}
 	log, flush := telemetry.NewLogger(io.Discard, config.Log.Level, "text")
 	flush()
-	d.larder, err = server.New(ctx, config, server.Options{Version: version, Log: log, Notices: io.Discard})
+	d.larder, err = server.New(ctx, config, server.Options{Version: version, AdminPassword: d.password, Log: log, Notices: io.Discard})
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,8 @@ func (s *Server) notice(madePassword string) error {
 		host = u.Host
 		_, _ = fmt.Fprintf(&text, "Clients reach it at %s\n", u)
 	}
-	if mirror := s.MirrorAddr(); mirror != nil {
+	mirror := s.mirrorHost()
+	if mirror != "" {
 		_, _ = fmt.Fprintf(&text, "Docker's registry-mirrors may use %s://%s\n", scheme, mirror)
 	}
 	if madePassword != "" {
@@ -30,7 +31,7 @@ func (s *Server) notice(madePassword string) error {
 	}
 	if s.config.TLS.SelfSigned {
 		text.WriteString("\nClients come to trust this server by:\n\n")
-		for _, line := range TrustLines(host, AuthorityFile(s.floor.data.Path("tls"))) {
+		for _, line := range s.trustLines(host, mirror) {
 			text.WriteString("  " + line + "\n")
 		}
 		text.WriteString("\n")
@@ -45,6 +46,36 @@ func (s *Server) notice(madePassword string) error {
 		return fmt.Errorf("printing how to begin: %w", err)
 	}
 	return nil
+}
+
+// trustLines are those of the main listener, and docker's for the mirror listener.
+func (s *Server) trustLines(host, mirror string) []string {
+	authority := AuthorityFile(s.floor.data.Path("tls"))
+	lines := TrustLines(host, authority)
+	if mirror != "" {
+		lines = append(lines, "# docker, for the mirror listener", dockerTrust(mirror, authority))
+	}
+	return lines
+}
+
+// mirrorHost is the HOST:PORT of the mirror listener as other machines know it, ""
+// when there is none.
+func (s *Server) mirrorHost() string {
+	address := s.MirrorAddr()
+	if address == nil {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(address.String())
+	if err != nil {
+		return address.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+		return address.String()
+	}
+	if s.config.PublicURL != nil {
+		return net.JoinHostPort(s.config.PublicURL.Hostname(), port)
+	}
+	return reachable(address.String())
 }
 
 // reachable is the HOST:PORT that image names on this machine begin with. docker takes

@@ -19,7 +19,7 @@ func TrustLines(host, caPath string) []string {
 	}
 	return []string{
 		"# docker",
-		"sudo install -D -m 0644 " + ca + " " + quote("/etc/docker/certs.d/"+host+"/ca.crt"),
+		dockerTrust(host, caPath),
 		"# podman, skopeo, buildah",
 		"sudo install -D -m 0644 " + ca + " " + quote("/etc/containers/certs.d/"+host+"/ca.crt"),
 		"# containerd",
@@ -29,6 +29,11 @@ func TrustLines(host, caPath string) []string {
 		"# everything on a Debian or Ubuntu machine",
 		"sudo install -m 0644 " + ca + " /usr/local/share/ca-certificates/larder.crt && sudo update-ca-certificates",
 	}
+}
+
+// dockerTrust is the command for docker, which keeps an authority for each HOST:PORT.
+func dockerTrust(host, caPath string) string {
+	return "sudo install -D -m 0644 " + quote(caPath) + " " + quote("/etc/docker/certs.d/"+host+"/ca.crt")
 }
 
 var shellSafe = regexp.MustCompile(`^[a-zA-Z0-9_./:@%+=,-]+$`)
