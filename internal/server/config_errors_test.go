@@ -85,6 +85,8 @@ unknown key "upstreams[0].tagsTTLs" (larder.yaml line 4): did you mean upstreams
 		// Upstreams.
 		{"an upstream without a name", withFile("upstreams:\n  - url: https://quay.io"), `an upstream (larder.yaml line 2) has no name: write name: and the project through which its images are pulled, for example docker-hub`},
 		{"an upstream without a URL", withFile("upstreams: [{name: quay}]"), `upstream quay (larder.yaml line 1) has no url: write url: https://HOST`},
+		{"authorities that are not there", hubWith("ca: /etc/nowhere.pem"), `upstreams[0].ca "/etc/nowhere.pem" (larder.yaml line 3) cannot be read: write the path of a PEM file with certificates: open /etc/nowhere.pem: file does not exist`},
+		{"authorities that are none", hubWith("ca: larder.yaml"), `upstreams[0].ca "larder.yaml" (larder.yaml line 3) holds no certificate: write the path of a PEM file with those that are to be trusted beside the system's`},
 		{"a name of two segments", onCommandLine("--upstream", "a/b=https://quay.io"), `upstream name "a/b" (flag --upstream) must not hold a slash: it becomes the project through which images are pulled, for example docker-hub`},
 		{"a name outside the grammar", onCommandLine("--upstream", "Quay=https://quay.io"), `upstream name "Quay" (flag --upstream) ` + badName},
 		{"an empty name", onCommandLine("--upstream", "=https://quay.io"), `upstream name "" (flag --upstream) ` + badName},

@@ -194,6 +194,11 @@ upstreams:
 func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 	given := withFile(wholeFile)
 	given.files["/run/secrets/hub"] = "s3cret\r\n"
+	authority, err := newAuthority(time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	given.files["/etc/ssl/corp.pem"] = string(authority.certificate)
 	got, err := given.load(t)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,9 @@
 package server
 
-import "fmt"
+import (
+	"crypto/x509"
+	"fmt"
+)
 
 // upstreams replaces the default list, also by an empty one.
 func (r *fileReader) upstreams(e entry) {
@@ -25,7 +28,7 @@ func (r *fileReader) upstream(e entry) Upstream {
 		"allow":       func(e entry) { u.Allow = list(&r.yamlFile, e, parsePattern) },
 		"deny":        func(e entry) { u.Deny = list(&r.yamlFile, e, parsePattern) },
 		"realms":      func(e entry) { u.Realms = list(&r.yamlFile, e, parseHost) },
-		"ca":          func(e entry) { r.path(e, &u.CA) },
+		"ca":          func(e entry) { r.authorities(e, &u.CA) },
 	})
 	return u
 }
@@ -52,6 +55,23 @@ func (r *fileReader) upstreamURL(e entry, u *Upstream) {
 		return
 	}
 	u.URL = parsed
+}
+
+// authorities is the path of a file with certificates, looked at now because later
+// nobody knows any more where in the configuration it stood.
+func (r *fileReader) authorities(e entry, to *string) {
+	g, ok := r.text(e)
+	if !ok {
+		return
+	}
+	text, err := r.loader.readFile(g.text)
+	switch {
+	case err != nil:
+		r.fail(g.errorf("cannot be read: write the path of a PEM file with certificates: %w", err))
+	case !x509.NewCertPool().AppendCertsFromPEM(text):
+		r.fail(g.errorf("holds no certificate: write the path of a PEM file with those that are to be trusted beside the system's"))
+	}
+	*to = g.text
 }
 
 func (r *fileReader) credentials(e entry) []Credential {
