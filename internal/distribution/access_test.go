@@ -94,8 +94,8 @@ func TestWhatIsMissingAndWhatIsForbiddenAnswerTheSame(t *testing.T) {
 func TestAPushThatIsRefusedSaysWhatToDo(t *testing.T) {
 	f := newFixture(t)
 	got := f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
-	want := "project demo does not exist or you may not push to it; its owner can run larder policy add-role-to-user registry-editor bob -n demo"
-	if !bytes.Contains(got.body, []byte(want)) {
+	want := "project demo does not exist or you may not push to it; its owner can run larder new-project demo"
+	if !bytes.Contains(got.body, []byte(want+`"`)) {
 		t.Errorf("got %s", got.body)
 	}
 	f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "-"}).expect(t, 401, oci.CodeUnauthorized).

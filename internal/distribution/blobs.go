@@ -26,12 +26,16 @@ func (h *Handler) getBlob(ctx context.Context, x *exchange) error {
 	}
 	defer func() { _ = blob.Close() }()
 	describeContent(x.w.Header(), mediaTypeBlob, x.route.digest)
-	if s, ok := blob.(stored); ok {
+	s, isStored := blob.(stored)
+	if !isStored && strings.Contains(x.r.Header.Get("Range"), ",") {
+		x.r.Header.Del("Range") // several ranges of what is still coming in: the whole is sent (RFC 9110, §14.2)
+	}
+	if err := checkRange(x, blob.Size()); err != nil {
+		return err
+	}
+	if isStored {
 		h.sendStored(x, s.Stored())
 		return nil
-	}
-	if strings.Contains(x.r.Header.Get("Range"), ",") {
-		x.r.Header.Del("Range") // several ranges of what is still coming in: the whole is sent (RFC 9110, §14.2)
 	}
 	return h.sendFollowed(ctx, x, blob)
 }

@@ -134,12 +134,11 @@ func (h *Handler) serve(ctx context.Context, x *exchange) (err error) {
 	if err := h.admits(x.r); err != nil {
 		return err
 	}
-	if x.route, err = parseRoute(x.r.Method, x.r.URL.EscapedPath()); err != nil {
-		return err
-	}
-	recordRoute(x)
-	todo, err := h.action(x)
+	todo, err := h.find(x)
 	if err != nil {
+		if x.route.name != "" {
+			_, _ = h.resolve(ctx, x) // so that a cache project's refusals are marked as its answers too
+		}
 		return err
 	}
 	if x.route.name != "" {
@@ -156,14 +155,28 @@ func (h *Handler) serve(ctx context.Context, x *exchange) (err error) {
 	return todo.run(ctx, x)
 }
 
-// action finds what is to be done. The error is an *oci.Error with UNSUPPORTED.
+// find reads the path and finds what is to be done. With an error the route's name is
+// set when the path has one.
+func (h *Handler) find(x *exchange) (todo action, err error) {
+	if x.route, err = parseRoute(x.r.Method, x.r.URL.EscapedPath()); err != nil {
+		return action{}, err
+	}
+	recordRoute(x)
+	return h.action(x)
+}
+
+// action finds what a method does. The error is an *oci.Error with UNSUPPORTED.
 func (h *Handler) action(x *exchange) (action, error) {
 	methods := h.actions[x.route.endpoint]
 	if todo, ok := methods[x.r.Method]; ok {
 		return todo, nil
 	}
-	x.w.Header().Set("Allow", allowed(methods))
-	return action{}, &oci.Error{Code: oci.CodeUnsupported, Message: "method " + x.r.Method + " is not supported here"}
+	refusal := &oci.Error{Code: oci.CodeUnsupported, Message: "method " + x.r.Method + " is not supported here"}
+	if h.mirror != nil {
+		refusal.Message = "this listener serves pulls of Docker Hub's images only: use the main listener"
+	}
+	x.w.Header().Set("Allow", allowed(methods)) // empty where no method is allowed (RFC 9110, §10.2.1)
+	return action{}, refusal
 }
 
 // base answers whether this is a registry, and whether the credentials are good (OCI

@@ -92,7 +92,7 @@ func (h *Handler) sendFollowed(ctx context.Context, x *exchange, blob oci.Blob) 
 		serveContent(held, x.r, source)
 		err = source.err()
 	}
-	if err == nil && (held.holding || size < 0) { // else there is no body: not modified, or no such range
+	if err == nil && (held.holding || size < 0) { // else there is no body: a condition of the request decided so
 		err = blob.Verified(ctx)
 	}
 	if err == nil {

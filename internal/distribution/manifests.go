@@ -22,6 +22,9 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 		return err
 	}
 	describeContent(x.w.Header(), m.MediaType, m.Digest)
+	if err := checkRange(x, int64(len(m.Content))); err != nil {
+		return err
+	}
 	serveContent(x.w, x.r, bytes.NewReader(m.Content))
 	return nil
 }
@@ -85,7 +88,7 @@ func checkTags(tags []string) error {
 }
 
 // readManifest reads a body that may not be larger than a manifest. The error is
-// TOO_LARGE, or MANIFEST_INVALID when the body breaks off.
+// TOO_LARGE, or MANIFEST_INVALID when the body is empty or breaks off.
 func readManifest(r *http.Request) ([]byte, error) {
 	tooLarge := &oci.Error{Code: oci.CodeTooLarge, Message: fmt.Sprintf("the manifest has more than %d bytes, the limit", oci.MaxManifestSize)}
 	if r.ContentLength > oci.MaxManifestSize {
@@ -97,6 +100,9 @@ func readManifest(r *http.Request) ([]byte, error) {
 	}
 	if len(content) > oci.MaxManifestSize {
 		return nil, tooLarge
+	}
+	if len(content) == 0 {
+		return nil, &oci.Error{Code: oci.CodeManifestInvalid, Message: "the request has no body: send the manifest"}
 	}
 	return content, nil
 }

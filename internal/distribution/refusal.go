@@ -13,7 +13,7 @@ import (
 // refuse gives what does not exist and what the caller may not see one answer, so that
 // nobody can probe for names. Whoever sees the repository is told what is missing.
 func (h *Handler) refuse(ctx context.Context, x *exchange, need string) error {
-	repo, user := x.target.Repository, x.who.identity.User
+	repo := x.target.Repository
 	if x.who.identity.Anonymous() {
 		return loginNeeded("log in to this registry to %s %s", need, repo)
 	}
@@ -24,8 +24,8 @@ func (h *Handler) refuse(ctx context.Context, x *exchange, need string) error {
 	case sees:
 		return denied("you may not %s %s: that needs the right to %s in project %s", need, repo, right(need), repo.Project())
 	case need == authn.ActionPush:
-		return denied("project %s does not exist or you may not push to it; its owner can run larder policy add-role-to-user registry-editor %s -n %s",
-			repo.Project(), user, repo.Project())
+		return denied("project %s does not exist or you may not push to it; its owner can run larder new-project %s",
+			repo.Project(), repo.Project())
 	}
 	return &oci.Error{Code: oci.CodeNameUnknown, Message: fmt.Sprintf("repository %s does not exist or you may not %s it", repo, need)}
 }

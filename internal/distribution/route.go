@@ -43,7 +43,8 @@ type route struct {
 }
 
 // parseRoute reads an escaped path (url.URL.EscapedPath) from its end, since a
-// repository's name may hold any word. The error is an *oci.Error.
+// repository's name may hold any word. The error is an *oci.Error; with one, the route
+// has the name when that much of the path is good, and nothing else.
 func parseRoute(method, escaped string) (route, error) {
 	if len(escaped) > maxPath {
 		return route{}, &oci.Error{Code: oci.CodeNameInvalid, Message: "the path is too long"}
@@ -67,7 +68,7 @@ func parseRoute(method, escaped string) (route, error) {
 		return route{}, nameErr
 	}
 	if err != nil {
-		return route{}, err
+		return route{name: name}, err
 	}
 	rt.name = name
 	return rt, nil
@@ -122,6 +123,9 @@ func unescape(path string) ([]string, error) {
 // to be created.
 func parseReference(method, s string) (oci.Reference, error) {
 	ref, err := oci.ParseReference(s)
+	if s == "" {
+		err = &oci.Error{Code: oci.CodeTagInvalid, Message: "the path ends without a tag or a digest"}
+	}
 	if method != http.MethodPut && oci.CodeOf(err) == oci.CodeTagInvalid {
 		return ref, &oci.Error{Code: oci.CodeManifestUnknown, Message: err.Error()}
 	}

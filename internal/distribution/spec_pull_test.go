@@ -80,7 +80,7 @@ func pullRequirements() []requirement {
 			if got := ask(map[string]string{"Range": "bytes=0-0,9-9"}).expect(t, 206, ""); !strings.HasPrefix(got.Header.Get("Content-Type"), "multipart/byteranges") {
 				t.Errorf("several ranges came as %s", got.Header.Get("Content-Type"))
 			}
-			ask(map[string]string{"Range": "bytes=10-"}).expect(t, 416, "")
+			ask(map[string]string{"Range": "bytes=10-"}).expect(t, 416, oci.CodeRangeInvalid).header(t, "Content-Range", "bytes */10")
 			ask(map[string]string{"Range": "bytes=2-4", "If-Range": `"another"`}).expect(t, 200, "")
 		}},
 		{"Pulling blobs", "conditional requests follow RFC 9110", func(t *testing.T, f *fixture) {

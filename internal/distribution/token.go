@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+	"unicode/utf8"
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/metadata"
@@ -199,8 +200,12 @@ func scopes(granted []authn.Access) string {
 	return text
 }
 
-// clip keeps what a client sent from filling a description.
+// clip keeps what a client sent from filling a description. It cuts between characters.
 func clip(s string) string {
 	const most = 128
-	return s[:min(len(s), most)]
+	end := min(len(s), most)
+	for end < len(s) && end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
 }

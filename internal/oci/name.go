@@ -27,7 +27,7 @@ func ParseRepository(s string) (Repository, error) {
 	if !strings.Contains(s, "/") {
 		return "", &Error{
 			Code:    CodeNameInvalid,
-			Message: fmt.Sprintf("repository %q has no project: write PROJECT/%s, for example demo/%s, or docker-hub/library/%s for Docker Hub's %s", s, s, s, s, s),
+			Message: fmt.Sprintf("repository %[1]q has no project: write PROJECT/%[1]s, for example demo/%[1]s; Docker Hub's %[1]s is docker-hub/library/%[1]s; if %[1]s is a project, add a repository, as in %[1]s/app", s),
 		}
 	}
 	return Repository(s), nil

@@ -21,7 +21,7 @@ type Reference struct {
 }
 
 // ParseReference reads the last path segment of a manifest's URL. The error is an
-// *Error with DIGEST_INVALID or MANIFEST_INVALID.
+// *Error with DIGEST_INVALID or TAG_INVALID.
 func ParseReference(s string) (Reference, error) {
 	if strings.Contains(s, ":") {
 		d, err := ParseDigest(s)
@@ -74,5 +74,5 @@ func clip(s string) string {
 	if len(s) <= most {
 		return s
 	}
-	return s[:most] + "..."
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
