@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/registry"
@@ -42,13 +43,13 @@ type Config struct {
 
 // Limits bounds how long callers and checks wait. Zero fields get the defaults.
 type Limits struct {
-	// Patience is how long a caller waits for a freshness check while a copy is
-	// held (600 ms).
+	// Patience is how long a caller waits for a freshness check or a list while
+	// something is held that can be served instead (600 ms).
 	Patience time.Duration
 	// MovePatience is how long it waits once the upstream has answered that the tag
-	// moved (5 s).
+	// moved, or has been found to be slow with its lists (5 s).
 	MovePatience time.Duration
-	// Check is the deadline of the freshness check itself, which goes on for the
+	// Check is the deadline of such a check or list itself, which goes on for the
 	// next caller when this one has lost patience (10 s).
 	Check time.Duration
 	// Fetch is the deadline for fetching manifests and lists (2 min).
@@ -86,6 +87,7 @@ type Cache struct {
 	tags     *tags
 	notFound *otter.Cache[question, notFound]
 	shown    *visibilities
+	lists    *otter.Cache[digest.Digest, lastList]
 	flights  flights
 	checks   checks
 
@@ -105,6 +107,7 @@ func New(c Config) *Cache {
 		tags:     newTags(),
 		notFound: otter.Must(&otter.Options[question, notFound]{MaximumSize: maxNotFound, Executor: inline}),
 		shown:    newVisibilities(),
+		lists:    otter.Must(&otter.Options[digest.Digest, lastList]{MaximumSize: maxLists, Executor: inline}),
 		flights:  flights{running: map[string]*flight{}},
 		checks:   checks{running: map[tagKey]*check{}},
 		life:     life,

@@ -77,9 +77,9 @@ func (c *Cache) describe(asked question, failure *upstream.Error) error {
 	case upstream.Timeout:
 		return answer(oci.CodeUpstreamTimeout, "%s did not answer in time for %s, and it is not in the cache: try again, or see the registry's log", c.Title, what)
 	case upstream.Invalid:
-		return answer(oci.CodeUpstreamInvalid, "%s answered for %s with something that cannot be used: %s", c.Title, what, failure.Message)
+		return answer(oci.CodeUpstreamInvalid, "%s answered for %s with something that cannot be used: %s", c.Title, what, came(failure))
 	}
-	return answer(oci.CodeUpstreamDown, "%s cannot be reached or is failing, and %s is not in the cache: try again later. The matter: %s", c.Title, what, matter(failure))
+	return answer(oci.CodeUpstreamDown, "%s cannot be reached or is failing, and %s is not in the cache: %s. Try again later", c.Title, what, matter(failure))
 }
 
 // matter is the innermost cause of a failure in its own words. URLs stay out: those
@@ -92,6 +92,15 @@ func matter(failure *upstream.Error) string {
 		}
 	}
 	return fmt.Sprintf("%.300s", matter)
+}
+
+// came says what an upstream answered that cannot be used. Where a cause tells, the
+// message tells only what was being read.
+func came(failure *upstream.Error) string {
+	if failure.Err == nil {
+		return failure.Message
+	}
+	return failure.Message + ": " + matter(failure)
 }
 
 // trouble says in a few words why a freshness check failed.

@@ -20,6 +20,7 @@ type flights struct {
 
 // flight is one question and, once done is closed, its answer.
 type flight struct {
+	began time.Time
 	done  chan struct{}
 	value any
 	err   error
@@ -29,20 +30,30 @@ type flight struct {
 // context that ends with the cache and not with an asker. Joined is true for those
 // who found it running. The error is UNAVAILABLE when too many are under way.
 func shared[T any](ctx context.Context, c *Cache, key string, limit time.Duration, fn func(context.Context) (T, error)) (value T, joined bool, err error) {
-	f, joined, err := c.join(key, func(f *flight) {
+	f, joined, err := begin(c, key, limit, fn)
+	if err != nil {
+		return value, false, err
+	}
+	value, err = await[T](ctx, f)
+	return value, joined, err
+}
+
+// begin is shared without the wait.
+func begin[T any](c *Cache, key string, limit time.Duration, fn func(context.Context) (T, error)) (f *flight, joined bool, err error) {
+	return c.join(key, func(f *flight) {
 		ctx, cancel := context.WithTimeout(c.life, limit)
 		defer cancel()
 		f.value, f.err = fn(ctx)
 	})
-	if err != nil {
-		return value, false, err
-	}
+}
+
+func await[T any](ctx context.Context, f *flight) (value T, err error) {
 	select {
 	case <-f.done:
 		value, _ = f.value.(T)
-		return value, joined, f.err
+		return value, f.err
 	case <-ctx.Done():
-		return value, joined, context.Cause(ctx)
+		return value, context.Cause(ctx)
 	}
 }
 
@@ -59,7 +70,7 @@ func (c *Cache) join(key string, fly func(*flight)) (_ *flight, joined bool, err
 			RetryAfter: retrySoon,
 		}
 	}
-	begun := &flight{done: make(chan struct{})}
+	begun := &flight{began: time.Now(), done: make(chan struct{})}
 	c.flights.running[key] = begun
 	c.work.Go(func() {
 		fly(begun)

@@ -3,6 +3,7 @@ package pullthrough
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -13,8 +14,12 @@ import (
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
-// Tags lists the upstream's tags or, when it cannot be asked, those that are held.
+// Tags lists the upstream's tags or, when it cannot be asked or does not answer soon,
+// those that are held.
 func (c *Cache) Tags(ctx context.Context, caller oci.Caller, repo oci.Repository, page oci.TagPage) (oci.TagList, oci.Served, error) {
+	if page.Limit == 0 {
+		return c.noTags(ctx, caller, repo)
+	}
 	held, _, err := c.Held.Tags(ctx, caller, repo, page)
 	if err != nil && oci.CodeOf(err) != oci.CodeNameUnknown {
 		return oci.TagList{}, c.missed(err), err
@@ -22,28 +27,38 @@ func (c *Cache) Tags(ctx context.Context, caller oci.Caller, repo oci.Repository
 	if err := c.admit(ctx, caller, repo, tagsReference, len(held.Tags) > 0); err != nil {
 		return oci.TagList{}, c.missed(err), asName(err)
 	}
-	list, err := c.upstreamTags(ctx, repo, page)
+	tags, joined, err := c.upstreamTags(ctx, repo, page, len(held.Tags) > 0)
 	switch {
 	case err == nil:
-		return list, passed(), nil
-	case len(held.Tags) == 0:
+		return tags, passed(joined), nil
+	case len(held.Tags) == 0 || ctx.Err() != nil:
 		err = asName(err)
 		return oci.TagList{}, c.missed(err), err
 	}
 	return held, c.fromHeld(err), nil
 }
 
-func (c *Cache) upstreamTags(ctx context.Context, repo oci.Repository, page oci.TagPage) (oci.TagList, error) {
+// noTags answers a request for no tags at all (`n=0`: OCI Distribution 1.1, §Listing
+// Tags): an empty list, unless even one tag could not be listed.
+func (c *Cache) noTags(ctx context.Context, caller oci.Caller, repo oci.Repository) (oci.TagList, oci.Served, error) {
+	_, served, err := c.Tags(ctx, caller, repo, oci.TagPage{Limit: 1})
+	return oci.TagList{}, served, err
+}
+
+func (c *Cache) upstreamTags(ctx context.Context, repo oci.Repository, page oci.TagPage, held bool) (_ oci.TagList, joined bool, err error) {
 	asked := question{upstream.Any, repo, tagsReference}
-	if err := c.rememberedNotFound(asked); err != nil {
-		return oci.TagList{}, err
-	}
-	list, err := c.Upstream.Tags(ctx, upstream.Any, repo.Rest(), page)
-	if err != nil {
-		return oci.TagList{}, c.refused(asked, err)
-	}
-	c.noteAnonymousSuccess(ctx, repo)
-	return list, nil
+	what := fmt.Sprintf("tags %s %d %s", repo, page.Limit, page.Last)
+	return list(ctx, c, what, held, func(ctx context.Context) (oci.TagList, error) {
+		if err := c.rememberedNotFound(asked); err != nil {
+			return oci.TagList{}, err
+		}
+		tags, err := c.Upstream.Tags(ctx, upstream.Any, repo.Rest(), page)
+		if err != nil {
+			return oci.TagList{}, c.refused(asked, err)
+		}
+		c.noteAnonymousSuccess(ctx, repo)
+		return tags, nil
+	})
 }
 
 // Referrers lists what the upstream knows to refer to a digest: from its referrers
@@ -55,11 +70,7 @@ func (c *Cache) Referrers(ctx context.Context, caller oci.Caller, repo oci.Repos
 	if err := c.admit(ctx, caller, repo, d.String(), err == nil); err != nil {
 		return nil, false, c.missed(err), asName(err)
 	}
-	listed, err := c.Upstream.Referrers(ctx, upstream.Any, repo.Rest(), d, artifactType)
-	served = passed()
-	if kind := upstream.KindOf(err); kind == upstream.NotFound || kind == upstream.Denied || err != nil && c.holdsReferrersTag(ctx, repo, d) {
-		listed, served, err = c.referrersByTag(ctx, caller, repo, d)
-	}
+	listed, served, err := c.upstreamReferrers(ctx, caller, repo, d, artifactType)
 	if err == nil {
 		index, err = filterReferrers(listed, artifactType)
 	}
@@ -69,6 +80,22 @@ func (c *Cache) Referrers(ctx context.Context, caller oci.Caller, repo oci.Repos
 	return index, filtered, served, err
 }
 
+func (c *Cache) upstreamReferrers(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest, artifactType string) ([]byte, oci.Served, error) {
+	byTag := c.holdsReferrersTag(ctx, repo, d)
+	held, err := c.holdsReferrers(ctx, repo, d, artifactType)
+	if err != nil {
+		return nil, oci.Served{}, err
+	}
+	what := fmt.Sprintf("referrers %s %s %s", repo, d, artifactType)
+	listed, joined, err := list(ctx, c, what, held || byTag, func(ctx context.Context) ([]byte, error) {
+		return c.Upstream.Referrers(ctx, upstream.Any, repo.Rest(), d, artifactType)
+	})
+	if kind := upstream.KindOf(err); kind == upstream.NotFound || kind == upstream.Denied || err != nil && byTag {
+		return c.referrersByTag(ctx, caller, repo, d)
+	}
+	return listed, passed(joined), err
+}
+
 // referrersByTag reads the index that clients keep under a tag made of the digest,
 // where the upstream has no referrers API. No such tag means no referrers. The HEAD
 // comes first because most images have none, and a GET for nothing counts as a pull.
@@ -76,7 +103,7 @@ func (c *Cache) referrersByTag(ctx context.Context, caller oci.Caller, repo oci.
 	tag := referrersTag(d)
 	_, served, err := c.StatManifest(ctx, caller, repo, tag)
 	if oci.CodeOf(err) == oci.CodeManifestUnknown {
-		return []byte(`{}`), passed(), nil
+		return []byte(`{}`), c.missed(err), nil
 	}
 	if err != nil {
 		return nil, served, err
@@ -94,11 +121,16 @@ func (c *Cache) holdsReferrersTag(ctx context.Context, repo oci.Repository, d di
 	return err == nil && known && state.held
 }
 
+func (c *Cache) holdsReferrers(ctx context.Context, repo oci.Repository, d digest.Digest, artifactType string) (bool, error) {
+	held, err := c.DB.Manifests.Referrers(ctx, string(repo), d, artifactType, 1)
+	return len(held) > 0, err
+}
+
 // heldReferrers lists what is held when the upstream's list cannot be had. No list is
 // given where nothing is held: whoever looks for signatures would take it for "none".
 func (c *Cache) heldReferrers(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest, artifactType string, failure error) ([]byte, oci.Served, error) {
-	held, err := c.DB.Manifests.Referrers(ctx, string(repo), d, artifactType, 1)
-	if err == nil && len(held) == 0 {
+	held, err := c.holdsReferrers(ctx, repo, d, artifactType)
+	if err == nil && !held {
 		err = asName(c.refused(question{upstream.Any, repo, "referrers of " + d.String()}, failure))
 	}
 	if err == nil { // a stranger may have been let through to the upstream, and no further
@@ -136,14 +168,16 @@ func filterReferrers(content []byte, artifactType string) ([]byte, error) {
 }
 
 // passed describes a list that came from the upstream and is not kept.
-func passed() oci.Served {
-	return oci.Served{Cache: &oci.CacheStatus{Forward: "miss", ForwardStatus: 200}}
+func passed(joined bool) oci.Served {
+	return oci.Served{Cache: &oci.CacheStatus{Forward: "miss", ForwardStatus: 200, Collapsed: joined}}
 }
 
 // fromHeld describes a list of what is held, in place of the upstream's own.
 func (c *Cache) fromHeld(err error) oci.Served {
 	c.Metrics.stale(c.Project)
-	c.Log.Warn("listing what is held in place of the upstream's list", "upstream", c.Project, "error", err)
+	if _, told := errors.AsType[earlier](err); !told {
+		c.Log.Warn("listing what is held in place of the upstream's list", "upstream", c.Project, "error", err)
+	}
 	return oci.Served{
 		Cache:   &oci.CacheStatus{Hit: true, Detail: "stale-if-error"},
 		Warning: "only what is held here is listed: " + c.trouble(err),

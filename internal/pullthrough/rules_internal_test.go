@@ -3,6 +3,7 @@ package pullthrough
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -117,6 +118,40 @@ func TestEachFailureOfAnUpstreamBecomesAnErrorOfItsClass(t *testing.T) {
 			}
 			if !errors.Is(err, failure) {
 				t.Error("the cause is not in the chain")
+			}
+		})
+	}
+}
+
+func TestAnErrorSaysWhatWasAskedWhatHappenedAndWhatToDo(t *testing.T) {
+	cache := New(Config{Project: "docker-hub", Title: "Docker Hub", Now: time.Now})
+	defer cache.Close()
+	for _, test := range []struct {
+		name    string
+		failure *upstream.Error
+		want    string
+	}{
+		{
+			"nobody listens", &upstream.Error{Kind: upstream.Unavailable, Message: "listing tags of library/nginx", Err: fmt.Errorf("dial: %w", errors.New("connection refused"))},
+			"Docker Hub cannot be reached or is failing, and library/nginx (its tags) is not in the cache: connection refused. Try again later",
+		},
+		{
+			"an answer that is no JSON", &upstream.Error{Kind: upstream.Invalid, Message: "listing tags of library/nginx", Err: errors.New("invalid character '<'")},
+			"Docker Hub answered for library/nginx (its tags) with something that cannot be used: listing tags of library/nginx: invalid character '<'",
+		},
+		{
+			"a status that means nothing here", &upstream.Error{Kind: upstream.Invalid, Message: "listing tags of library/nginx: the upstream answered 418"},
+			"Docker Hub answered for library/nginx (its tags) with something that cannot be used: listing tags of library/nginx: the upstream answered 418",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := cache.refused(question{upstream.Any, "docker-hub/library/nginx", tagsReference}, test.failure)
+			refusal, ok := errors.AsType[*oci.Error](err)
+			if !ok {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, refusal.Message); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

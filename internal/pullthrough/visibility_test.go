@@ -95,7 +95,7 @@ func TestAStrangerGetsWhatTheUpstreamShowsToStrangers(t *testing.T) {
 func TestAnAnswerAboutStrangersStandsForAnHour(t *testing.T) {
 	b := newBench(t)
 	answer := http.StatusOK
-	registry := &plain{manifest: []byte(`{}`), status: func(account string) int {
+	registry := &plain{manifest: []byte(`{"schemaVersion":2}`), status: func(account string) int {
 		if account == "acme" {
 			return http.StatusOK
 		}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
@@ -196,4 +198,71 @@ func TestWhileTheUpstreamIsDownTheTagsThatAreHeldAreListed(t *testing.T) {
 	if got := s.get("/v2/docker-hub/library/redis/tags/list"); got.status != 503 || !strings.Contains(string(got.body), "library/redis") {
 		t.Errorf("where nothing is held: %d %s", got.status, got.body)
 	}
+}
+
+func TestAnEmptyPageOfTagsIsAListWithoutTags(t *testing.T) {
+	s := newStack(t, hubsim.Options{}, "")
+	s.hub.AddImage("library/nginx", "1", small(1))
+	s.hub.AddImage("library/nginx", "2", small(2))
+	s.get(nginx + "manifests/1")
+	wantsNone := func(cache string) {
+		t.Helper()
+		got := s.get(nginx+"tags/list?n=0").wants(t, 200, cache)
+		if diff := cmp.Diff(`{"name":"docker-hub/library/nginx","tags":[]}`, strings.TrimSpace(string(got.body))); diff != "" || got.header.Get("Link") != "" {
+			t.Errorf("Link %q (-want +got):\n%s", got.header.Get("Link"), diff)
+		}
+	}
+	wantsNone("larder; fwd=miss; fwd-status=200")
+	if got := s.get("/v2/docker-hub/library/none/tags/list?n=0"); got.status != 404 {
+		t.Errorf("of a repository that does not exist: %d %s", got.status, got.body)
+	}
+	s.hub.Break(hubsim.Fault{Kind: hubsim.Down})
+	wantsNone("larder; hit; detail=stale-if-error")
+}
+
+func TestAFrozenUpstreamIsAskedOnceForAList(t *testing.T) {
+	for name, test := range map[string]struct {
+		path hubsim.PathKind
+		list func(digest.Digest) string
+	}{
+		"of tags":      {hubsim.TagsPath, func(digest.Digest) string { return "tags/list?n=50" }},
+		"of referrers": {hubsim.ReferrersPath, func(d digest.Digest) string { return "referrers/" + d.String() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := newGenericStack(t, hubsim.Options{TokensOnRegistry: true})
+			image := s.hub.AddImage("acme/tool", "1", small(1))
+			signed := s.hub.AddManifest("acme/tool", "", v1.MediaTypeImageManifest, artifact(image.Descriptor, signature))
+			s.get(tool+"manifests/1").is(t, image.Digest)
+			s.get(tool+"manifests/"+signed.String()).is(t, signed)
+			restore := s.hub.Break(hubsim.Fault{Kind: hubsim.StalledBeforeHeaders, Path: test.path})
+			s.hub.ResetRequests()
+			path := tool + test.list(image.Digest)
+			var work sync.WaitGroup
+			for range 5 {
+				work.Go(func() {
+					got, err := s.try(t.Context(), request{path: path})
+					if err != nil || got.status != 200 || got.cache() != "larder; hit; detail=stale-if-error" {
+						t.Errorf("got %d with Cache-Status %q, %v", got.status, got.cache(), err)
+					}
+				})
+			}
+			work.Wait()
+			s.get(path).wants(t, 200, "larder; hit; detail=stale-if-error")
+			if asked := s.hub.Requests(); len(asked) != 1 {
+				t.Errorf("the Hub saw %v", asked)
+			}
+			restore()
+			s.eventually("the upstream's own list comes again", func() bool {
+				s.clock.Pass(10 * time.Minute) // past the TTL, which begins when the question that hangs has failed
+				return s.get(path).cache() == "larder; fwd=miss; fwd-status=200"
+			})
+		})
+	}
+}
+
+func TestReferrersInARepositoryThatDoesNotExistTellTheUpstreamsStatus(t *testing.T) {
+	subject := digest.FromString("nobody's subject").String()
+	newStack(t, hubsim.Options{}, "").get(nginx+"referrers/"+subject).wants(t, 200, "larder; fwd=miss; fwd-status=401")
+	s, _ := newGenericStack(t, hubsim.Options{TokensOnRegistry: true})
+	s.get(tool+"referrers/"+subject).wants(t, 200, "larder; fwd=miss; fwd-status=404")
 }
