@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -87,8 +88,12 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	}
 	g.upstreams = append(g.upstreams, remote)
 	project := metadata.Project{Name: u.Name, Kind: metadata.Cache, Description: "mirror of " + u.URL.Host, CreatedAt: time.Now()}
-	if err := s.floor.db.Projects.Ensure(ctx, project); err != nil {
-		return cacheProject{}, fmt.Errorf("upstream %s needs a cache project of its name: %w", u.Name, err)
+	err = s.floor.db.Projects.Ensure(ctx, project)
+	if errors.Is(err, metadata.ErrExists) {
+		return cacheProject{}, fmt.Errorf("upstream %s: people push to a project of that name already: give the upstream another name", u.Name)
+	}
+	if err != nil {
+		return cacheProject{}, fmt.Errorf("making the cache project of upstream %s: %w", u.Name, err)
 	}
 	now := tuning.Now
 	if now == nil {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net/http"
 	"os"
 	"time"
@@ -55,7 +56,11 @@ func (s *Server) open(ctx context.Context, name, setting, address string, handle
 func (f *floor) certificates(config Config) (*Certificates, error) {
 	switch {
 	case config.TLS.CertFile != "":
-		return FileCertificates(config.TLS.CertFile, config.TLS.KeyFile)
+		certificates, err := FileCertificates(config.TLS.CertFile, config.TLS.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("tls.certFile and tls.keyFile: %w: write the paths of a certificate and its key in PEM form", err)
+		}
+		return certificates, nil
 	case config.TLS.SelfSigned:
 		hostname, err := os.Hostname()
 		if err != nil {
