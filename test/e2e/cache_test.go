@@ -79,7 +79,9 @@ func TestNoClientGetsAWholeAnswerOfWrongBytes(t *testing.T) {
 			size: 300_000, hub: hubsim.Options{BlobBandwidth: 600_000},
 		},
 		{
-			name: "one that came before anything was sent is an error of the Hub's", want: `unexpected EOF|502 \(Bad Gateway\)`,
+			// What the client sees depends on what was found first: an error of the Hub's,
+			// a connection that is cut within the body, or one cut before the headers.
+			name: "one that came at once is an error, or cut off", want: `EOF|502 \(Bad Gateway\)`,
 			size: layerSize,
 		},
 	}
