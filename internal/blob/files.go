@@ -95,7 +95,7 @@ func (s *Files) Spool(_ context.Context, alg digest.Algorithm) (Spool, error) {
 }
 
 func (s *Files) create(folder string, alg digest.Algorithm) (*incoming, error) {
-	if err := supported(alg); err != nil {
+	if err := CheckAlgorithm(alg); err != nil {
 		return nil, err
 	}
 	name := filepath.Join(folder, rand.Text())

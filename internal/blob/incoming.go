@@ -50,7 +50,7 @@ func (in *incoming) Size() int64 { return in.size }
 // verify compares the bytes with the digest. An algorithm other than the
 // running one costs a second reading.
 func (in *incoming) verify(ctx context.Context, want digest.Digest) error {
-	if err := check(want); err != nil {
+	if err := CheckDigest(want); err != nil {
 		return err
 	}
 	got := digest.NewDigest(in.algorithm, in.hash)

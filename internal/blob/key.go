@@ -12,25 +12,25 @@ import (
 // blob: 256 folders keep each small, up to millions of blobs.
 const shardLength = 2
 
-// supported refuses algorithms other than those registered by OCI Image 1.1,
-// §Digests.
-func supported(alg digest.Algorithm) error {
+// CheckAlgorithm refuses, for every driver, algorithms other than those registered
+// by OCI Image 1.1, §Digests.
+func CheckAlgorithm(alg digest.Algorithm) error {
 	if alg != digest.SHA256 && alg != digest.SHA512 {
 		return fmt.Errorf("digest algorithm %.40q is not one of sha256 and sha512", alg)
 	}
 	return nil
 }
 
-// check refuses a digest that could not become a key.
-func check(d digest.Digest) error {
+// CheckDigest refuses what is no digest, or one of another algorithm.
+func CheckDigest(d digest.Digest) error {
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("digest %.160q: %w", d, err)
 	}
-	return supported(d.Algorithm())
+	return CheckAlgorithm(d.Algorithm())
 }
 
 // keyOf is the digest's path below the folder of blobs, such as
-// sha256/ab/ab12... . The digest has passed check.
+// sha256/ab/ab12... . The digest has passed CheckDigest.
 func keyOf(d digest.Digest) string {
 	encoded := d.Encoded()
 	return path.Join(d.Algorithm().String(), encoded[:shardLength], encoded)
@@ -42,7 +42,7 @@ func checkKey(key string) error {
 	alg, rest, _ := strings.Cut(key, "/")
 	_, encoded, _ := strings.Cut(rest, "/")
 	d := digest.NewDigestFromEncoded(digest.Algorithm(alg), encoded)
-	if check(d) != nil || keyOf(d) != key {
+	if CheckDigest(d) != nil || keyOf(d) != key {
 		return fmt.Errorf("blob key %.160q does not have the form sha256/ab/ab12..., the path of a digest", key)
 	}
 	return nil

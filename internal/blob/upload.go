@@ -96,7 +96,7 @@ func (s *Files) Resume(ctx context.Context, state []byte) (Upload, error) {
 	if err := json.Unmarshal(state, &saved); err != nil {
 		return nil, fmt.Errorf("resuming an upload: reading its state: %w", err)
 	}
-	if err := supported(saved.Algorithm); err != nil {
+	if err := CheckAlgorithm(saved.Algorithm); err != nil {
 		return nil, fmt.Errorf("resuming an upload: %w", err)
 	}
 	if !randomName(saved.File) || saved.Offset < 0 {

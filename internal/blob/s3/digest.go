@@ -14,23 +14,6 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// supported refuses algorithms other than those registered by OCI Image 1.1,
-// §Digests.
-func supported(alg digest.Algorithm) error {
-	if alg != digest.SHA256 && alg != digest.SHA512 {
-		return fmt.Errorf("digest algorithm %.40q is not one of sha256 and sha512", alg)
-	}
-	return nil
-}
-
-// check refuses what is no digest or one of another algorithm.
-func check(d digest.Digest) error {
-	if err := d.Validate(); err != nil {
-		return fmt.Errorf("digest %.160q: %w", d, err)
-	}
-	return supported(d.Algorithm())
-}
-
 // digestOf reads exactly size bytes.
 func digestOf(ctx context.Context, alg digest.Algorithm, r io.Reader, size int64) (digest.Digest, error) {
 	h := alg.Hash()

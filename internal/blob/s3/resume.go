@@ -29,7 +29,7 @@ type uploadState struct {
 // check refuses a state that leads to other objects than those of uploads, or
 // holds numbers that cannot be.
 func (st *uploadState) check() error {
-	if err := supported(st.Algorithm); err != nil {
+	if err := blob.CheckAlgorithm(st.Algorithm); err != nil {
 		return err
 	}
 	for _, tail := range append([]string{st.Tail}, st.Stale...) {

@@ -73,7 +73,7 @@ func (s *spool) Verify(want digest.Digest) error {
 // digest is what want should be. An algorithm other than the running one costs a
 // second reading of the file.
 func (s *spool) digest(ctx context.Context, want digest.Digest) (digest.Digest, error) {
-	if err := check(want); err != nil {
+	if err := blob.CheckDigest(want); err != nil {
 		return "", err
 	}
 	if got := s.running(want.Algorithm()); got != "" {

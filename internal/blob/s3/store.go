@@ -107,7 +107,7 @@ func open(ctx context.Context, c Config) (*Store, error) {
 // Create begins an upload. What the context ends are the parts that go up between
 // calls; Save and Commit send them again.
 func (s *Store) Create(ctx context.Context, alg digest.Algorithm) (blob.Upload, error) {
-	if err := supported(alg); err != nil {
+	if err := blob.CheckAlgorithm(alg); err != nil {
 		return nil, fmt.Errorf("beginning an upload: %w", err)
 	}
 	return &upload{transfer: newTransfer(ctx, s, alg)}, nil
@@ -116,7 +116,7 @@ func (s *Store) Create(ctx context.Context, alg digest.Algorithm) (blob.Upload, 
 // Spool begins a spool in a local file. What the context ends are the parts that
 // go up between calls; Commit sends them again.
 func (s *Store) Spool(ctx context.Context, alg digest.Algorithm) (blob.Spool, error) {
-	if err := supported(alg); err != nil {
+	if err := blob.CheckAlgorithm(alg); err != nil {
 		return nil, fmt.Errorf("beginning a spool: %w", err)
 	}
 	file, err := s.scratch()

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/blob"
 )
 
 // upload is a blob.Upload. What was written is in parts that S3 has, in at most
@@ -115,7 +117,7 @@ func (u *upload) Commit(ctx context.Context, want digest.Digest) (string, error)
 	if u.settled {
 		return "", fmt.Errorf("committing an upload after its end: %w", fs.ErrClosed)
 	}
-	if err := check(want); err != nil {
+	if err := blob.CheckDigest(want); err != nil {
 		return "", fmt.Errorf("committing a blob: %w", err)
 	}
 	rest := u.rest.piece()
