@@ -62,9 +62,10 @@ func (bs *Blobs) Held(ctx context.Context, d digest.Digest) (Blob, error) {
 func (bs *Blobs) Put(ctx context.Context, b Blob, repositories ...string) error {
 	err := bs.store.update(ctx, func(tx *sql.Tx) error {
 		_, err := change(ctx, tx, `
-			INSERT INTO blobs (digest, storage_key, size) VALUES ($1, $2, $3)
-			ON CONFLICT (digest) DO UPDATE SET storage_key = excluded.storage_key, size = excluded.size`,
-			b.Digest, b.Key, b.Size)
+			INSERT INTO blobs (digest, storage_key, size, stored_at) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (digest) DO UPDATE SET
+				storage_key = excluded.storage_key, size = excluded.size, stored_at = excluded.stored_at, verified_at = NULL`,
+			b.Digest, b.Key, b.Size, stamp{bs.store.now()})
 		if err != nil {
 			return fmt.Errorf("writing its key: %w", err)
 		}
@@ -151,8 +152,8 @@ func (s *store) linkBlob(ctx context.Context, tx *sql.Tx, repository string, d d
 		return err
 	}
 	_, err = change(ctx, tx, `
-		INSERT INTO blob_links (repository_id, digest) VALUES ($1, $2)
-		ON CONFLICT (repository_id, digest) DO NOTHING`, id, d)
+		INSERT INTO blob_links (repository_id, digest, used_at) VALUES ($1, $2, $3)
+		ON CONFLICT (repository_id, digest) DO UPDATE SET used_at = excluded.used_at`, id, d, stamp{s.now()})
 	return err
 }
 

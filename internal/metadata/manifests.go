@@ -99,10 +99,10 @@ func (ms *Manifests) Link(ctx context.Context, repository string, d digest.Diges
 			return err
 		}
 		_, err = change(ctx, tx, `
-			INSERT INTO manifest_links (repository_id, digest, media_type, subject, artifact_type)
-			SELECT $1, l.digest, l.media_type, l.subject, l.artifact_type
+			INSERT INTO manifest_links (repository_id, digest, media_type, subject, artifact_type, pushed_at)
+			SELECT $1, l.digest, l.media_type, l.subject, l.artifact_type, $3
 			FROM manifest_links l WHERE l.digest = $2 ORDER BY l.repository_id LIMIT 1
-			ON CONFLICT (repository_id, digest) DO NOTHING`, id, d)
+			ON CONFLICT (repository_id, digest) DO NOTHING`, id, d, stamp{ms.store.now()})
 		return err
 	})
 	if err != nil {

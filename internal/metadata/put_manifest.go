@@ -36,7 +36,7 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 		if err != nil {
 			return err
 		}
-		if err := keepManifest(ctx, tx, id, p.Manifest); err != nil {
+		if err := ms.store.keepManifest(ctx, tx, id, p.Manifest); err != nil {
 			return err
 		}
 		for _, name := range p.Tags {
@@ -52,7 +52,7 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 	return nil
 }
 
-func keepManifest(ctx context.Context, tx *sql.Tx, repositoryID int64, m Manifest) error {
+func (s *store) keepManifest(ctx context.Context, tx *sql.Tx, repositoryID int64, m Manifest) error {
 	_, err := change(ctx, tx, `
 		INSERT INTO manifests (digest, content) VALUES ($1, $2)
 		ON CONFLICT (digest) DO NOTHING`, m.Digest, m.Content)
@@ -60,11 +60,12 @@ func keepManifest(ctx context.Context, tx *sql.Tx, repositoryID int64, m Manifes
 		return fmt.Errorf("keeping the bytes: %w", err)
 	}
 	_, err = change(ctx, tx, `
-		INSERT INTO manifest_links (repository_id, digest, media_type, subject, artifact_type)
-		VALUES ($1, $2, $3, $4, $5)
+		INSERT INTO manifest_links (repository_id, digest, media_type, subject, artifact_type, pushed_at)
+		VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (repository_id, digest) DO UPDATE SET
-			media_type = excluded.media_type, subject = excluded.subject, artifact_type = excluded.artifact_type`,
-		repositoryID, m.Digest, m.MediaType, m.Subject, m.ArtifactType)
+			media_type = excluded.media_type, subject = excluded.subject, artifact_type = excluded.artifact_type,
+			pushed_at = excluded.pushed_at`,
+		repositoryID, m.Digest, m.MediaType, m.Subject, m.ArtifactType, stamp{s.now()})
 	if err != nil {
 		return fmt.Errorf("linking the bytes: %w", err)
 	}

@@ -220,22 +220,32 @@ func (f *fill) open(ctx context.Context, size int64) error {
 
 // store keeps the verified blob and links it to every repository that showed it.
 func (f *fill) store(ctx context.Context) error {
-	key, err := f.spool.Commit(ctx, f.digest)
+	linked, err := f.commit(ctx)
 	if err != nil {
 		return err
-	}
-	row := metadata.Blob{Digest: f.digest, Key: key, Size: f.writtenBytes()}
-	linked := f.linked()
-	if err := f.fills.db.Blobs.Put(ctx, row, linked...); err != nil {
-		return fmt.Errorf("recording blob %s: %w", f.digest, err)
 	}
 	f.mu.Lock()
 	f.stored = true
 	f.mu.Unlock()
-	for _, repo := range f.linked()[len(linked):] {
+	for _, repo := range f.linked()[linked:] {
 		f.linkNow(repo)
 	}
 	return nil
+}
+
+// commit makes the blob durable and tells how many of those that showed it are linked.
+func (f *fill) commit(ctx context.Context) (linked int, err error) {
+	defer f.fills.guard.Storing(f.digest)()
+	key, err := f.spool.Commit(ctx, f.digest)
+	if err != nil {
+		return 0, err
+	}
+	row := metadata.Blob{Digest: f.digest, Key: key, Size: f.writtenBytes()}
+	repositories := f.linked()
+	if err := f.fills.db.Blobs.Put(ctx, row, repositories...); err != nil {
+		return 0, fmt.Errorf("recording blob %s: %w", f.digest, err)
+	}
+	return len(repositories), nil
 }
 
 // linked lists the repositories that showed the blob, in the order that they came.

@@ -31,6 +31,7 @@ var (
 // cache projects.
 type Fills struct {
 	blobs   blob.Store
+	guard   *blob.Guard
 	db      *metadata.DB
 	metrics *Metrics
 	log     *slog.Logger
@@ -46,7 +47,9 @@ type Fills struct {
 
 // FillsConfig is what fills need.
 type FillsConfig struct {
-	Blobs   blob.Store
+	Blobs blob.Store
+	// Guard is shared with all who store or remove blobs; nil means one of its own.
+	Guard   *blob.Guard
 	DB      *metadata.DB
 	Metrics *Metrics
 	Log     *slog.Logger
@@ -60,9 +63,12 @@ func NewFills(c FillsConfig) *Fills {
 	if c.Backoff == nil {
 		c.Backoff = doubling
 	}
+	if c.Guard == nil {
+		c.Guard = blob.NewGuard()
+	}
 	life, stop := context.WithCancelCause(context.Background())
 	return &Fills{
-		blobs: c.Blobs, db: c.DB, metrics: c.Metrics, log: c.Log, backoff: c.Backoff,
+		blobs: c.Blobs, guard: c.Guard, db: c.DB, metrics: c.Metrics, log: c.Log, backoff: c.Backoff,
 		active: map[digest.Digest]*fill{}, life: life, stop: stop,
 	}
 }

@@ -72,6 +72,7 @@ func (r *Registry) storeProbe(ctx context.Context, d digest.Digest, content []by
 	if _, err := upload.Write(content); err != nil {
 		return metadata.Blob{}, errors.Join(err, upload.Cancel(ctx))
 	}
+	defer r.guard.Storing(d)()
 	key, err := upload.Commit(ctx, d)
 	if err != nil {
 		return metadata.Blob{}, errors.Join(err, upload.Cancel(ctx))

@@ -17,6 +17,8 @@ import (
 type Config struct {
 	DB    *metadata.DB
 	Blobs blob.Store
+	// Guard is shared with all who store or remove blobs; nil means one of its own.
+	Guard *blob.Guard
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log hears of damaged blobs; nil means slog.Default.
@@ -30,6 +32,7 @@ type Config struct {
 type Registry struct {
 	db       *metadata.DB
 	blobs    blob.Store
+	guard    *blob.Guard
 	now      func() time.Time
 	log      *slog.Logger
 	hot      *hotManifests
@@ -42,6 +45,9 @@ func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Guard == nil {
+		c.Guard = blob.NewGuard()
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -51,6 +57,7 @@ func New(c Config) *Registry {
 	return &Registry{
 		db:       c.DB,
 		blobs:    c.Blobs,
+		guard:    c.Guard,
 		now:      c.Now,
 		log:      c.Log,
 		hot:      newHotManifests(c.HotManifests),

@@ -88,6 +88,7 @@ func (r *Registry) PutBlob(ctx context.Context, repo oci.Repository, d digest.Di
 
 // commit verifies an upload, makes it durable, and links it.
 func (r *Registry) commit(ctx context.Context, repo oci.Repository, upload blob.Upload, d digest.Digest) error {
+	defer r.guard.Storing(d)()
 	size := upload.Size()
 	key, err := upload.Commit(ctx, d)
 	var mismatch *blob.MismatchError

@@ -29,7 +29,8 @@ type floor struct {
 	log   *slog.Logger
 	data  *Data
 	db    *metadata.DB
-	blobs *blob.Files
+	blobs blob.Store
+	guard *blob.Guard // of all who store or remove blobs
 	held  *registry.Registry
 	who   *authn.Authenticator
 	fills *pullthrough.Fills
@@ -39,7 +40,7 @@ type floor struct {
 }
 
 func openFloor(ctx context.Context, config Config, options Options, to prometheus.Registerer) (_ *floor, err error) {
-	f := &floor{log: options.Log}
+	f := &floor{log: options.Log, guard: blob.NewGuard()}
 	defer func() {
 		if err != nil {
 			f.close()
@@ -54,7 +55,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if f.blobs, err = blob.OpenFiles(f.data.Path()); err != nil {
 		return nil, err
 	}
-	f.held = registry.New(registry.Config{DB: f.db, Blobs: f.blobs, Log: f.log})
+	f.held = registry.New(registry.Config{DB: f.db, Blobs: f.blobs, Guard: f.guard, Log: f.log})
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	f.cacheMetrics = pullthrough.NewMetrics(to)
 	f.upstreamMetrics = upstream.NewMetrics(to)
 	f.fills = pullthrough.NewFills(pullthrough.FillsConfig{
-		Blobs: f.blobs, DB: f.db, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
+		Blobs: f.blobs, Guard: f.guard, DB: f.db, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
 	})
 	return f, nil
 }
