@@ -17,6 +17,7 @@ type DB struct {
 	Users        *Users
 	Tokens       *Tokens
 	Keys         *Keys
+	Leases       *Leases
 
 	store  *store
 	closes []io.Closer
@@ -43,6 +44,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Users:        &Users{s},
 		Tokens:       &Tokens{s},
 		Keys:         &Keys{s},
+		Leases:       &Leases{s},
 		store:        s,
 		// The writer goes last: the last connection to go tidies the log away.
 		closes: []io.Closer{manifests.get, manifests.getByTag, blobs.get, s.readers, s.writer},

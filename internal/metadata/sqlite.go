@@ -31,6 +31,7 @@ func sqliteDialect() dialect {
 	never := func(error) bool { return false }
 	return dialect{
 		amongJSON: "IN (SELECT value FROM json_each($2))",
+		clock:     "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 		transient: never,
 		neverHeld: never,
 	}

@@ -26,6 +26,8 @@ type dialect struct {
 	// amongJSON follows a column and asks whether it is one of the strings of the
 	// JSON array in parameter $2.
 	amongJSON string
+	// clock is the database's time, as a stamp.
+	clock string
 	// isolation is what makes transactions that run at once leave what they would
 	// have left one after the other.
 	isolation sql.IsolationLevel

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"users", users},
 		{"tokens", tokens},
 		{"signing keys", keys},
+		{"leases", leases},
 		{"many at once", concurrency},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, open) })
