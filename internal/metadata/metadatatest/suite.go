@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"history of tags", tagHistory},
 		{"blobs", blobs},
 		{"links of blobs", blobLinks},
+		{"what nothing refers to", unused},
 		{"uploads", uploads},
 		{"users", users},
 		{"tokens", tokens},
