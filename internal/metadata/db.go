@@ -14,6 +14,7 @@ type DB struct {
 	Tags         *Tags
 	Blobs        *Blobs
 	Uploads      *Uploads
+	Multiparts   *Multiparts
 	Users        *Users
 	Tokens       *Tokens
 	Keys         *Keys
@@ -41,6 +42,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Tags:         &Tags{s},
 		Blobs:        blobs,
 		Uploads:      &Uploads{s},
+		Multiparts:   &Multiparts{s},
 		Users:        &Users{s},
 		Tokens:       &Tokens{s},
 		Keys:         &Keys{s},

@@ -40,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"links of blobs", blobLinks},
 		{"what nothing refers to", unused},
 		{"uploads", uploads},
+		{"multipart uploads", multiparts},
 		{"users", users},
 		{"tokens", tokens},
 		{"signing keys", keys},

@@ -54,9 +54,11 @@ CREATE TABLE leases (
 	expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Multipart uploads that object storage was asked to begin, until it has ended them.
+-- Multipart uploads that object storage was asked to begin: under which key of a blob,
+-- the id that it gave, empty until it has answered, and when the key was last noted. The
+-- row stays for a while after the end, so that nobody takes the blob for a leftover.
 CREATE TABLE multiparts (
-	upload_id   TEXT    NOT NULL PRIMARY KEY,
-	storage_key TEXT    NOT NULL,
-	begun_at    INTEGER NOT NULL
+	storage_key TEXT    NOT NULL PRIMARY KEY,
+	upload_id   TEXT    NOT NULL,
+	noted_at    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
