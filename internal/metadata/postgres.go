@@ -38,23 +38,26 @@ const (
 // after the other. It takes connections of their own, or a pooler that lends them
 // for a whole session.
 //
+// Before it changes the schema of a database that is in use, it dumps it into the
+// local folder backups, as a file whose name PostgresBackup begins.
+//
 // A database that is another program's or was written by a newer larder is an error
 // that says what to do, and is left as it is. No error has the password in it.
-func OpenPostgres(ctx context.Context, databaseURL string) (*DB, error) {
+func OpenPostgres(ctx context.Context, databaseURL, backups string) (*DB, error) {
 	migrations, err := fs.Sub(postgresFiles, "migrations/postgres")
 	if err != nil {
 		return nil, fmt.Errorf("reading the embedded migrations: %w", err)
 	}
-	return openPostgres(ctx, databaseURL, migrations)
+	return openPostgres(ctx, databaseURL, backups, migrations)
 }
 
-func openPostgres(ctx context.Context, databaseURL string, migrations fs.FS) (*DB, error) {
+func openPostgres(ctx context.Context, databaseURL, backups string, migrations fs.FS) (*DB, error) {
 	config, err := parsePostgresURL(databaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("opening metadata in PostgreSQL: %w", err)
 	}
 	name := postgresName(config)
-	if err := migratePostgres(ctx, config, migrations); err != nil {
+	if err := migratePostgres(ctx, config, backups, migrations); err != nil {
 		return nil, fmt.Errorf("opening metadata %s: %w", name, err)
 	}
 	s := connectPostgres(config)
@@ -81,6 +84,10 @@ func postgresDialect() dialect {
 		amongJSON: "IN (SELECT jsonb_array_elements_text($2::text::jsonb))",
 		clock:     "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		isolation: sql.LevelSerializable,
+		unmoved:   sql.LevelRepeatableRead,
+		versions:  versionTable,
+		withIDs:   "OVERRIDING SYSTEM VALUE ",
+		countOn:   "SELECT setval(pg_get_serial_sequence('%[1]s', 'id'), max(id)) FROM %[1]s HAVING max(id) IS NOT NULL",
 		transient: postgresTransient,
 		neverHeld: postgresNeverHeld,
 	}

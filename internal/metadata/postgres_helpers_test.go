@@ -12,7 +12,7 @@ import (
 // openPostgres opens a database until the test ends.
 func openPostgres(t testing.TB, databaseURL string) *metadata.DB {
 	t.Helper()
-	db, err := metadata.OpenPostgres(t.Context(), databaseURL)
+	db, err := metadata.OpenPostgres(t.Context(), databaseURL, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

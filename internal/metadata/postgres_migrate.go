@@ -16,8 +16,8 @@ import (
 const versionTable = "larder_schema"
 
 // migratePostgres brings the schema to the newest version, while no other process
-// does.
-func migratePostgres(ctx context.Context, config *pgx.ConnConfig, migrations fs.FS) (err error) {
+// does, after a backup when there is something to lose.
+func migratePostgres(ctx context.Context, config *pgx.ConnConfig, backups string, migrations fs.FS) (err error) {
 	// The one connection holds the lock and gives it up when it is closed, whatever
 	// happens to this process.
 	db := postgresPool(config, 1, nil)
@@ -32,6 +32,10 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig, migrations fs.
 	if err != nil {
 		return err
 	}
+	return upgradePostgres(ctx, db, version, backups, migrations)
+}
+
+func upgradePostgres(ctx context.Context, db *sql.DB, version int64, backups string, migrations fs.FS) error {
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations,
 		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
 	if err != nil {
@@ -45,10 +49,20 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig, migrations fs.
 	if version == newest {
 		return nil
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("bringing its schema from version %d to %d: %w", version, newest, err)
+	backup := ""
+	if version > 0 {
+		if backup, err = backUpPostgres(ctx, db, backups, version); err != nil {
+			return err
+		}
 	}
-	return nil
+	_, err = provider.Up(ctx)
+	switch {
+	case err == nil:
+		return nil
+	case backup == "":
+		return fmt.Errorf("making its schema: %w", err)
+	}
+	return fmt.Errorf("bringing its schema from version %d to %d: %w; it is as it was in %s", version, newest, err, backup)
 }
 
 // inspectPostgres looks at a database without changing anything and tells its schema

@@ -91,7 +91,7 @@ func TestAnOlderLarderLeavesANewerDatabaseAlone(t *testing.T) {
 	admin := connected(t, databaseURL)
 	versions := "SELECT version_id FROM " + metadata.VersionTable + " ORDER BY id"
 	before := column[int64](t, admin, versions)
-	older, err := metadata.OpenPostgres(t.Context(), databaseURL)
+	older, err := metadata.OpenPostgres(t.Context(), databaseURL, t.TempDir())
 	if err == nil {
 		_ = older.Close()
 		t.Fatal("it was opened")
@@ -122,7 +122,7 @@ func TestADatabaseThatIsNotForLarderIsRefusedAndLeftAlone(t *testing.T) {
 			admin := connected(t, databaseURL)
 			admin.exec(t, tt.with)
 			before := column[string](t, admin, tables)
-			db, err := metadata.OpenPostgres(t.Context(), databaseURL)
+			db, err := metadata.OpenPostgres(t.Context(), databaseURL, t.TempDir())
 			if err == nil {
 				_ = db.Close()
 				t.Fatal("it was opened")
@@ -173,7 +173,7 @@ func TestTextComparesBytewiseWhateverTheDatabasesLanguage(t *testing.T) {
 }
 
 func TestAClosedStoreDoesNotAnswerPings(t *testing.T) {
-	db, err := metadata.OpenPostgres(t.Context(), postgreSQL(t).Database(t))
+	db, err := metadata.OpenPostgres(t.Context(), postgreSQL(t).Database(t), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +223,7 @@ func TestThePasswordIsInNoError(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			db, err := metadata.OpenPostgres(ctx, tt.databaseURL)
+			db, err := metadata.OpenPostgres(ctx, tt.databaseURL, t.TempDir())
 			if err == nil {
 				_ = db.Close()
 				t.Fatal("it was opened")

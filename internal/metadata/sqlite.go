@@ -32,6 +32,7 @@ func sqliteDialect() dialect {
 	return dialect{
 		amongJSON: "IN (SELECT value FROM json_each($2))",
 		clock:     "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+		versions:  "goose_db_version",
 		transient: never,
 		neverHeld: never,
 	}

@@ -31,6 +31,14 @@ type dialect struct {
 	// isolation is what makes transactions that run at once leave what they would
 	// have left one after the other.
 	isolation sql.IsolationLevel
+	// unmoved is what makes all reads of a transaction see one moment.
+	unmoved sql.IsolationLevel
+	// versions is the table of the schema's version.
+	versions string
+	// withIDs stands before VALUES where rows are inserted with ids that the database
+	// would give, and countOn, with the table in place of %[1]s, lets it go on from
+	// the largest of them; empty: it does so by itself.
+	withIDs, countOn string
 	// transient tells whether an error means that nothing was changed and that
 	// another try may succeed.
 	transient func(error) bool

@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"tokens", tokens},
 		{"signing keys", keys},
 		{"leases", leases},
+		{"dumps", dumps},
 		{"many at once", concurrency},
 	} {
 		t.Run(group.name, func(t *testing.T) { group.run(t, open) })

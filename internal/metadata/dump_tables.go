@@ -1,0 +1,112 @@
+package metadata
+
+import "strings"
+
+// cellKind is what a column holds, in the words of a dump.
+type cellKind int
+
+const (
+	textCell cellKind = iota
+	integerCell
+	booleanCell
+	bytesCell
+	// placeCell is a text that says where bytes are kept, not what is kept.
+	placeCell
+)
+
+// dumpColumn is a column and the version of the schema that brought it. What a later
+// version brings is NULL, or has a default, where an older dump does not tell it.
+type dumpColumn struct {
+	name  string
+	kind  cellKind
+	since int64
+}
+
+// dumpTable is a table as it is dumped: its rows in the order of its key, so that
+// the same content makes the same bytes whatever database holds it.
+type dumpTable struct {
+	name    string
+	key     string
+	counted bool // the database counts its ids up
+	since   int64
+	columns []dumpColumn
+}
+
+// dumpTables are the tables of a dump, in an order in which foreign keys hold.
+func dumpTables() []dumpTable {
+	return []dumpTable{
+		{name: "projects", key: "name", since: 1, columns: []dumpColumn{
+			{"name", textCell, 1}, {"kind", textCell, 1}, {"description", textCell, 1}, {"creator", textCell, 1}, {"created_at", integerCell, 1},
+		}},
+		{name: "repositories", key: "id", counted: true, since: 1, columns: []dumpColumn{
+			{"id", integerCell, 1}, {"name", textCell, 1}, {"project", textCell, 1}, {"public", booleanCell, 1},
+			{"visibility_checked_at", integerCell, 1}, {"created_at", integerCell, 1},
+		}},
+		{name: "manifests", key: "digest", since: 1, columns: []dumpColumn{{"digest", textCell, 1}, {"content", bytesCell, 1}}},
+		{name: "manifest_links", key: "repository_id, digest", since: 1, columns: []dumpColumn{
+			{"repository_id", integerCell, 1}, {"digest", textCell, 1}, {"media_type", textCell, 1}, {"subject", textCell, 1},
+			{"artifact_type", textCell, 1}, {"pushed_at", integerCell, 2}, {"pulled_at", integerCell, 2},
+		}},
+		{name: "tags", key: "repository_id, name", since: 1, columns: []dumpColumn{
+			{"repository_id", integerCell, 1}, {"name", textCell, 1}, {"digest", textCell, 1}, {"updated_at", integerCell, 1}, {"checked_at", integerCell, 1},
+		}},
+		{name: "tag_history", key: "id", counted: true, since: 1, columns: []dumpColumn{
+			{"id", integerCell, 1}, {"repository_id", integerCell, 1}, {"name", textCell, 1}, {"digest", textCell, 1}, {"moved_at", integerCell, 1}, {"actor", textCell, 1},
+		}},
+		{name: blobTable, key: "digest", since: 1, columns: []dumpColumn{
+			{"digest", textCell, 1}, {"storage_key", placeCell, 1}, {"size", integerCell, 1}, {"stored_at", integerCell, 2}, {"verified_at", integerCell, 2},
+		}},
+		{name: "blob_links", key: "repository_id, digest", since: 1, columns: []dumpColumn{
+			{"repository_id", integerCell, 1}, {"digest", textCell, 1}, {"used_at", integerCell, 2},
+		}},
+		{name: "damaged_blobs", key: "digest", since: 2, columns: []dumpColumn{
+			{"digest", textCell, 2}, {"storage_key", placeCell, 2}, {"size", integerCell, 2}, {"reason", textCell, 2}, {"found_at", integerCell, 2},
+		}},
+		{name: "pins", key: "repository_id, digest", since: 2, columns: []dumpColumn{
+			{"repository_id", integerCell, 2}, {"digest", textCell, 2}, {"reason", textCell, 2}, {"created_at", integerCell, 2},
+		}},
+		{name: "retention", key: "project", since: 2, columns: []dumpColumn{
+			{"project", textCell, 2}, {"rules", textCell, 2}, {"updated_at", integerCell, 2}, {"actor", textCell, 2},
+		}},
+		{name: "users", key: "name", since: 1, columns: []dumpColumn{
+			{"name", textCell, 1}, {"password_hash", textCell, 1}, {"generation", integerCell, 1}, {"created_at", integerCell, 1}, {"disabled", booleanCell, 1},
+		}},
+		{name: "tokens", key: "id", since: 1, columns: []dumpColumn{
+			{"id", textCell, 1}, {"hash", bytesCell, 1}, {"user_name", textCell, 1}, {"description", textCell, 1}, {"created_at", integerCell, 1}, {"expires_at", integerCell, 1},
+		}},
+		{name: "signing_keys", key: "id", since: 1, columns: []dumpColumn{
+			{"id", textCell, 1}, {"secret", bytesCell, 1}, {"created_at", integerCell, 1},
+		}},
+	}
+}
+
+// blobTable is the table whose rows say where blobs are.
+const blobTable = "blobs"
+
+// undumped are the tables that no dump has: what is under way, which another
+// database could not take up.
+func undumped() []string { return []string{"leases", "multiparts", "uploads"} }
+
+// at is the table as a version of the schema has it.
+func (t dumpTable) at(version int64) dumpTable {
+	all := t.columns
+	t.columns = nil
+	for _, c := range all {
+		if c.since <= version {
+			t.columns = append(t.columns, c)
+		}
+	}
+	return t
+}
+
+func (t dumpTable) names() []string {
+	names := make([]string, 0, len(t.columns))
+	for _, c := range t.columns {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+func (t dumpTable) query() string {
+	return "SELECT " + strings.Join(t.names(), ", ") + " FROM " + t.name + " ORDER BY " + t.key
+}
