@@ -23,6 +23,8 @@ type Config struct {
 	Authenticator Authenticator
 	AccessTokens  AccessTokens
 	Authorizer    Authorizer
+	// Pulls hears of pulls; nil means that nobody does.
+	Pulls Pulls
 	// Origin is the registry's own scheme and host as the client sees them.
 	Origin func(*http.Request) (scheme, host string)
 	// Strangers tells whether a client's address may pull from cache projects without a

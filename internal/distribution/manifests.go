@@ -7,12 +7,19 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 )
 
 // maxTags is how many tags one push may set.
 const maxTags = 100
+
+// Pulls is told of each pull: a manifest that was asked for with GET. It does not wait.
+type Pulls interface {
+	Pulled(repo oci.Repository, d digest.Digest)
+}
 
 // getManifest sends a manifest (OCI Distribution 1.1, §Pulling manifests).
 func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
@@ -24,6 +31,9 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 	describeContent(x.w.Header(), m.MediaType, m.Digest)
 	if err := checkRange(x, int64(len(m.Content))); err != nil {
 		return err
+	}
+	if h.Pulls != nil {
+		h.Pulls.Pulled(x.target.Repository, m.Digest)
 	}
 	serveContent(x.w, x.r, bytes.NewReader(m.Content))
 	return nil

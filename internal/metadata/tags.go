@@ -88,9 +88,20 @@ func (ts *Tags) Checked(ctx context.Context, repository, name string, at time.Ti
 
 // Delete removes a tag. The manifest that it named stays.
 func (ts *Tags) Delete(ctx context.Context, repository, name string) error {
-	err := oneChanged(ts.store.change(ctx, `
-		DELETE FROM tags
-		WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND name = $2`, repository, name))
+	err := ts.store.update(ctx, func(tx *sql.Tx) error {
+		var (
+			id int64
+			d  digest.Digest
+		)
+		err := tx.QueryRowContext(ctx, `
+			DELETE FROM tags
+			WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND name = $2
+			RETURNING repository_id, digest`, repository, name).Scan(&id, &d)
+		if err != nil {
+			return err
+		}
+		return ts.store.rememberUntagged(ctx, tx, id, d)
+	})
 	if err != nil {
 		return failed(err, "deleting tag %s of %s", name, repository)
 	}
@@ -142,7 +153,23 @@ func (s *store) setTag(ctx context.Context, tx *sql.Tx, repositoryID int64, name
 	if before == d {
 		return nil
 	}
+	if before != "" {
+		if err := s.rememberUntagged(ctx, tx, repositoryID, before); err != nil {
+			return err
+		}
+	}
 	return rememberMove(ctx, tx, repositoryID, name, TagMove{Digest: d, At: now.Time, Actor: actor})
+}
+
+// rememberUntagged keeps when a manifest lost a tag.
+func (s *store) rememberUntagged(ctx context.Context, tx *sql.Tx, repositoryID int64, d digest.Digest) error {
+	_, err := change(ctx, tx, `
+		UPDATE manifest_links SET untagged_at = $3 WHERE repository_id = $1 AND digest = $2`,
+		repositoryID, d, stamp{s.now()})
+	if err != nil {
+		return fmt.Errorf("writing when the manifest lost the tag: %w", err)
+	}
+	return nil
 }
 
 func rememberMove(ctx context.Context, tx *sql.Tx, repositoryID int64, name string, m TagMove) error {

@@ -32,6 +32,7 @@ type floor struct {
 	blobs blob.Store
 	guard *blob.Guard // of all who store or remove blobs
 	held  *registry.Registry
+	pulls *registry.Pulls
 	who   *authn.Authenticator
 	fills *pullthrough.Fills
 
@@ -56,6 +57,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 		return nil, err
 	}
 	f.held = registry.New(registry.Config{DB: f.db, Blobs: f.blobs, Guard: f.guard, Log: f.log})
+	f.pulls = registry.NewPulls(f.db.Manifests, options.Tuning.Now, f.log)
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
 	}

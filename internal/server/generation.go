@@ -57,7 +57,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	clients := telemetry.NewClientAddress(config.TrustedProxies)
 	may := authz.New()
 	v2 := distribution.Config{
-		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.who, AccessTokens: s.floor.who, Authorizer: may,
+		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.who, AccessTokens: s.floor.who, Authorizer: may, Pulls: s.floor.pulls,
 		Origin: origin(config, clients), Strangers: admitted(config, clients), Log: s.log,
 	}
 	registry := distribution.New(v2)

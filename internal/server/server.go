@@ -102,6 +102,7 @@ func (s *Server) Run(ctx context.Context) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { s.floor.maintain(background) })
+	work.Go(func() { s.floor.pulls.Run(background) })
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		s.log.Info("listening", "listener", l.name, "address", l.Addr().String(), "tls", s.certs != nil)

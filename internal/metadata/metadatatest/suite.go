@@ -34,6 +34,8 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"manifests", manifests},
 		{"links of manifests", manifestLinks},
 		{"referrers", referrers},
+		{"pulls", pulls},
+		{"what is known of manifests", manifestTimes},
 		{"tags", tags},
 		{"history of tags", tagHistory},
 		{"blobs", blobs},

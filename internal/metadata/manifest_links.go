@@ -1,0 +1,44 @@
+package metadata
+
+import (
+	"context"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+// ManifestLink is what is known of a manifest in one repository, beside its bytes.
+// Times are zero where they are not known.
+type ManifestLink struct {
+	Digest     digest.Digest
+	MediaType  string
+	Size       int64         // of the manifest itself, in bytes
+	Subject    digest.Digest // "" when it refers to no other manifest
+	PushedAt   time.Time     // when it was last pushed or fetched
+	PulledAt   time.Time     // when it was last pulled; lags by seconds
+	UntaggedAt time.Time     // when a tag last moved away from it or was removed
+	Pinned     bool
+}
+
+// Links tells at most limit manifests of a repository whose digests sort after the
+// one given. A repository that does not exist has none.
+func (ms *Manifests) Links(ctx context.Context, repository string, after digest.Digest, limit int) ([]ManifestLink, error) {
+	all, err := list(ctx, ms.store, scanManifestLink, `
+		SELECT l.digest, l.media_type, LENGTH(m.content), l.subject, l.pushed_at, l.pulled_at, l.untagged_at,
+			EXISTS (SELECT 1 FROM pins p WHERE p.repository_id = l.repository_id AND p.digest = l.digest)
+		FROM repositories r
+		JOIN manifest_links l ON l.repository_id = r.id
+		JOIN manifests m ON m.digest = l.digest
+		WHERE r.name = $1 AND l.digest > $2 ORDER BY l.digest LIMIT $3`, repository, after, limit)
+	if err != nil {
+		return nil, failed(err, "listing the manifests of %s", repository)
+	}
+	return all, nil
+}
+
+func scanManifestLink(r row) (ManifestLink, error) {
+	var l ManifestLink
+	err := r.Scan(&l.Digest, &l.MediaType, &l.Size, &l.Subject,
+		scanStamp{&l.PushedAt}, scanStamp{&l.PulledAt}, scanStamp{&l.UntaggedAt}, &l.Pinned)
+	return l, err
+}

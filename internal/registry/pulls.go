@@ -1,0 +1,121 @@
+package registry
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+const (
+	// pullsEvery is how often gathered pulls are written; a crash loses those since.
+	pullsEvery = 5 * time.Second
+	// pullsAtOnce is how many pulls one transaction writes: others wait for it.
+	pullsAtOnce = 1000
+	// maxPulls is how many manifests' pulls are gathered; those of others are not
+	// noted until the gathered ones are written.
+	maxPulls = 100_000
+	// lastPulls bounds the writing at the end, when the database may be gone.
+	lastPulls = 10 * time.Second
+)
+
+// PullStore keeps when manifests were last pulled.
+type PullStore interface {
+	Pulled(ctx context.Context, pulls []metadata.Pull) error
+}
+
+// Pulls gathers in memory when manifests were pulled, so that a pull costs no query,
+// and writes it every few seconds. It is safe for concurrent use.
+type Pulls struct {
+	store PullStore
+	now   func() time.Time
+	log   *slog.Logger
+	every time.Duration
+
+	mu       sync.Mutex
+	gathered map[pulled]time.Time
+}
+
+type pulled struct {
+	repository oci.Repository
+	digest     digest.Digest
+}
+
+// NewPulls gathers for a store; nothing is written unless Run runs. A now of nil means
+// time.Now.
+func NewPulls(store PullStore, now func() time.Time, log *slog.Logger) *Pulls {
+	if now == nil {
+		now = time.Now
+	}
+	return &Pulls{store: store, now: now, log: log, every: pullsEvery, gathered: map[pulled]time.Time{}}
+}
+
+// Pulled notes that a manifest is being pulled. It waits for no storage.
+func (p *Pulls) Pulled(repo oci.Repository, d digest.Digest) { p.note(pulled{repo, d}, p.now()) }
+
+func (p *Pulls) note(what pulled, at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last, known := p.gathered[what]
+	if known && !at.After(last) || !known && len(p.gathered) >= maxPulls {
+		return
+	}
+	p.gathered[what] = at
+}
+
+// Run writes what was gathered every few seconds until ctx ends, and then once more.
+func (p *Pulls) Run(ctx context.Context) {
+	tick := time.NewTicker(p.every)
+	defer tick.Stop()
+	failing := false // so that the log hears of a failure once
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+			err := p.write(ctx)
+			if err != nil && !failing && ctx.Err() == nil {
+				p.log.Warn("the times of pulls could not be written and are tried again every few seconds", "error", err)
+			}
+			failing = err != nil
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPulls)
+	defer cancel()
+	if err := p.write(last); err != nil {
+		p.log.Warn("the times of the last pulls are lost", "error", err)
+	}
+}
+
+// write writes what was gathered. What could not be written is gathered again.
+func (p *Pulls) write(ctx context.Context) error {
+	rest := p.take()
+	for len(rest) > 0 {
+		some := rest[:min(pullsAtOnce, len(rest))]
+		if err := p.store.Pulled(ctx, some); err != nil {
+			for _, pull := range rest {
+				p.note(pulled{oci.Repository(pull.Repository), pull.Digest}, pull.At)
+			}
+			return err
+		}
+		rest = rest[len(some):]
+	}
+	return nil
+}
+
+// take returns what was gathered and begins anew.
+func (p *Pulls) take() []metadata.Pull {
+	p.mu.Lock()
+	gathered := p.gathered
+	p.gathered = make(map[pulled]time.Time, len(gathered))
+	p.mu.Unlock()
+	all := make([]metadata.Pull, 0, len(gathered))
+	for what, at := range gathered {
+		all = append(all, metadata.Pull{Repository: what.repository.String(), Digest: what.digest, At: at})
+	}
+	return all
+}

@@ -1,0 +1,146 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/testkit"
+)
+
+// shelf is a PullStore that can fail.
+type shelf struct {
+	mu     sync.Mutex
+	writes int
+	last   map[string]time.Time
+	broken error
+}
+
+func (s *shelf) Pulled(_ context.Context, pulls []metadata.Pull) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	s.writes++
+	for _, p := range pulls {
+		s.last[p.Repository+"@"+p.Digest.String()] = p.At
+	}
+	return nil
+}
+
+func (s *shelf) breakWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = err
+}
+
+func (s *shelf) holds(t *testing.T, writes int, want map[string]time.Time) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if diff := cmp.Diff(want, s.last); diff != "" {
+		t.Fatalf("pulls written (-want +got):\n%s", diff)
+	}
+	if s.writes != writes {
+		t.Fatalf("they were written in %d transactions, want %d", s.writes, writes)
+	}
+}
+
+// gathering runs in a bubble of its own time until end is called.
+func gathering(log *testkit.Buffer) (p *Pulls, s *shelf, end func()) {
+	s = &shelf{last: map[string]time.Time{}}
+	p = NewPulls(s, nil, slog.New(slog.NewTextHandler(log, nil)))
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { p.Run(ctx) })
+	return p, s, func() { cancel(); work.Wait() }
+}
+
+const (
+	demo = oci.Repository("demo/app")
+	one  = digest.Digest("sha256:one")
+	two  = digest.Digest("sha256:two")
+)
+
+func TestPullsAreWrittenEveryFewSecondsAndAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s, end := gathering(&testkit.Buffer{})
+		began := time.Now()
+		p.Pulled(demo, one)
+		time.Sleep(time.Second)
+		p.Pulled(demo, one)
+		s.holds(t, 0, map[string]time.Time{})
+		time.Sleep(pullsEvery)
+		s.holds(t, 1, map[string]time.Time{"demo/app@sha256:one": began.Add(time.Second)})
+		time.Sleep(pullsEvery)
+		s.holds(t, 1, map[string]time.Time{"demo/app@sha256:one": began.Add(time.Second)})
+		p.Pulled(demo, two)
+		end()
+		s.holds(t, 2, map[string]time.Time{
+			"demo/app@sha256:one": began.Add(time.Second),
+			"demo/app@sha256:two": began.Add(time.Second + 2*pullsEvery),
+		})
+	})
+}
+
+func TestPullsThatCannotBeWrittenAreWrittenLaterAndLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &testkit.Buffer{}
+		p, s, end := gathering(log)
+		defer end()
+		began := time.Now()
+		s.breakWith(errors.New("no disk"))
+		p.Pulled(demo, one)
+		p.Pulled(demo, two)
+		time.Sleep(3*pullsEvery + time.Second)
+		p.Pulled(demo, two)
+		s.breakWith(nil)
+		time.Sleep(pullsEvery)
+		s.holds(t, 1, map[string]time.Time{
+			"demo/app@sha256:one": began,
+			"demo/app@sha256:two": began.Add(3*pullsEvery + time.Second),
+		})
+		if got := strings.Count(log.String(), "no disk"); got != 1 {
+			t.Errorf("the log speaks of it %d times:\n%s", got, log)
+		}
+	})
+}
+
+func TestManyPullsAreWrittenInBoundedTransactionsAndTheirNumberIsBounded(t *testing.T) {
+	s := &shelf{last: map[string]time.Time{}}
+	p := NewPulls(s, nil, slog.New(slog.DiscardHandler))
+	for i := range maxPulls + 5 {
+		p.Pulled(demo, digest.Digest(fmt.Sprint(i)))
+	}
+	p.Pulled(demo, "0")
+	if err := p.write(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.last) != maxPulls || s.writes != maxPulls/pullsAtOnce {
+		t.Errorf("%d pulls were written in %d transactions", len(s.last), s.writes)
+	}
+}
+
+// BenchmarkAPullIsNoted is what gathering adds to a warm manifest.
+func BenchmarkAPullIsNoted(b *testing.B) {
+	p := NewPulls(&shelf{}, nil, slog.New(slog.DiscardHandler))
+	d := digest.FromString("manifest")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			p.Pulled(demo, d)
+		}
+	})
+}
