@@ -37,6 +37,7 @@ func places() map[string]place {
 
 		"internal/blob":                  {floor: 1},
 		"internal/blob/s3":               {floor: 1, also: []string{"internal/blob"}},
+		"internal/blob/tier":             {floor: 1, also: []string{"internal/blob"}},
 		"internal/blob/blobtest":         {floor: 1, helper: true, also: []string{"internal/blob"}},
 		"internal/metadata":              {floor: 1},
 		"internal/metadata/metadatatest": {floor: 1, helper: true, also: []string{"internal/metadata"}},
