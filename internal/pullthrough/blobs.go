@@ -119,8 +119,8 @@ func (c *Cache) openUnlinked(ctx context.Context, caller oci.Caller, repo oci.Re
 		err = asBlob(c.refused(asked, err))
 		return nil, c.missed(err), err
 	}
-	status := oci.CacheStatus{Forward: "miss", Stored: began, Collapsed: !began}
-	return fill.reader(ctx), oci.Served{Cache: &status}, nil
+	status := oci.CacheStatus{Forward: "miss", Stored: began && !fill.passes(), Collapsed: !began}
+	return fill.reader(ctx, from), oci.Served{Cache: &status}, nil
 }
 
 // openLinked opens a blob that is held. When that is through another repository
@@ -137,14 +137,30 @@ func (c *Cache) openLinked(ctx context.Context, caller oci.Caller, repo oci.Repo
 		}
 		return blob, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
 	}
-	if _, err := c.confirmBlob(ctx, repo, d); err != nil {
+	shown, err := c.confirmBlob(ctx, repo, d)
+	if err != nil {
 		return nil, c.missed(err), err
 	}
 	blob, linked, err = c.openHeld(ctx, caller, repo, d)
 	if err == nil && !linked {
-		err = errOtherRepository // its bytes turned out to be damaged: a fill brings them
+		blob, err = c.openShown(ctx, shown)
 	}
 	return blob, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", ForwardStatus: 200, Detail: "linked"}}, err
+}
+
+// openShown opens a blob that was shown just now and is not linked all the same: there
+// was no room to write the link. Otherwise its bytes turned out to be damaged or to be
+// others, and a fill brings them.
+func (c *Cache) openShown(ctx context.Context, shown oci.Descriptor) (oci.Blob, error) {
+	blob, err := c.Held.StoredBlob(ctx, shown.Digest)
+	if err != nil {
+		return nil, errOtherRepository
+	}
+	if shown.Size >= 0 && shown.Size != blob.Size() {
+		_ = blob.Close()
+		return nil, errOtherRepository
+	}
+	return blob, nil
 }
 
 // confirmBlob HEADs a blob in its repository upstream, once for all who ask, and
@@ -173,7 +189,11 @@ func (c *Cache) linkHeld(ctx context.Context, repo oci.Repository, shown oci.Des
 		return nil
 	}
 	if err == nil {
-		err = c.DB.Blobs.Link(ctx, string(repo), shown.Digest)
+		err = c.Fills.retried(ctx, rowRoom, func() error { return c.DB.Blobs.Link(ctx, string(repo), shown.Digest) })
+	}
+	if full(err) {
+		c.unkept("a blob's link", string(repo)+"@"+shown.Digest.String(), err)
+		return nil
 	}
 	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
 		return fmt.Errorf("linking blob %s to %s: %w", shown.Digest, repo, err)

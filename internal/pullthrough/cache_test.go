@@ -59,8 +59,9 @@ func newBench(t *testing.T) *bench {
 	return newBenchOn(t, func(files blob.Store) blob.Store { return files })
 }
 
-// newBenchOn is newBench with something between it and the files.
-func newBenchOn(t *testing.T, wrap func(blob.Store) blob.Store) *bench {
+// newBenchOn is newBench with something between it and the files, and fills that are
+// made in another way.
+func newBenchOn(t *testing.T, wrap func(blob.Store) blob.Store, changes ...func(*pullthrough.FillsConfig)) *bench {
 	t.Helper()
 	dir := t.TempDir()
 	db, err := metadata.Open(t.Context(), filepath.Join(dir, "metadata.db"))
@@ -78,10 +79,14 @@ func newBenchOn(t *testing.T, wrap func(blob.Store) blob.Store) *bench {
 	metrics := pullthrough.NewMetrics(b.to)
 	b.asked = upstream.NewMetrics(b.to)
 	b.held = registry.New(registry.Config{DB: db, Blobs: blobs, Log: log, Now: b.clock.Now})
-	b.fills = pullthrough.NewFills(pullthrough.FillsConfig{
+	fills := pullthrough.FillsConfig{
 		Blobs: blobs, DB: db, Metrics: metrics, Log: log,
 		Backoff: func(int) time.Duration { return time.Millisecond },
-	})
+	}
+	for _, change := range changes {
+		change(&fills)
+	}
+	b.fills = pullthrough.NewFills(fills)
 	t.Cleanup(b.fills.Close)
 	b.cache = pullthrough.Config{
 		Title: "Docker Hub", TagTTL: time.Minute, Allows: func(string) bool { return true },
@@ -121,13 +126,17 @@ func (b *bench) open(project, address string, change func(*pullthrough.Config), 
 // docker is a bench with a simulated Docker Hub and one cache of it, docker-hub.
 func docker(t *testing.T, options hubsim.Options, credentials ...upstream.Credential) (*bench, *hubsim.Hub, *pullthrough.Cache) {
 	t.Helper()
-	b := newBench(t)
+	return dockerOn(newBench(t), options, credentials...)
+}
+
+func dockerOn(b *bench, options hubsim.Options, credentials ...upstream.Credential) (*bench, *hubsim.Hub, *pullthrough.Cache) {
+	b.t.Helper()
 	options.Clock, options.Accounts, options.TokensOnRegistry = b.clock.Now, accounts, true
 	hub, err := hubsim.Start(options)
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	t.Cleanup(hub.Close)
+	b.t.Cleanup(hub.Close)
 	return b, hub, b.open("docker-hub", hub.URL(), nil, credentials...)
 }
 

@@ -93,7 +93,8 @@ func (c *Cache) transferManifest(ctx context.Context, repo oci.Repository, d dig
 }
 
 // keep stores a verified manifest byte for byte. A manifest that Larder cannot read
-// is kept all the same: it refers to nothing that Larder knows.
+// is kept all the same: it refers to nothing that Larder knows. Where there is no room
+// for it, it is served and not kept.
 func (c *Cache) keep(ctx context.Context, repo oci.Repository, manifest oci.Manifest) error {
 	put := metadata.PutManifest{Repository: string(repo), Manifest: metadata.Manifest{Manifest: manifest}, Actor: c.Project}
 	if content, err := oci.ParseManifest(manifest.MediaType, manifest.Content); err == nil {
@@ -102,10 +103,20 @@ func (c *Cache) keep(ctx context.Context, repo oci.Repository, manifest oci.Mani
 			put.Manifest.Subject = content.Subject.Digest
 		}
 	}
-	if err := c.DB.Manifests.Put(ctx, put); err != nil {
+	err := c.Fills.retried(ctx, rowRoom, func() error { return c.DB.Manifests.Put(ctx, put) })
+	if full(err) {
+		c.unkept("a manifest", string(repo)+"@"+manifest.Digest.String(), err)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("keeping manifest %s of %s: %w", manifest.Digest, repo, err)
 	}
 	return c.settle(ctx, repo, manifest.Digest)
+}
+
+// unkept logs that something was served and not kept, since there was no room for it.
+func (c *Cache) unkept(what, name string, err error) {
+	c.Log.Warn("the disk is full and nothing can be evicted: "+what+" was served and not kept", "name", name, "error", err)
 }
 
 // fetchPlatforms fetches from a new index the platforms whose manifests were pulled

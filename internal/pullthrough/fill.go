@@ -34,8 +34,11 @@ type fill struct {
 	size     int64 // bytes, -1 while unknown
 	written  int64 // bytes that are in the spool
 	verified bool
-	stored   bool     // the blob's row and links are in metadata
-	links    []source // what has shown the blob
+	stored   bool              // the blob's row and links are in metadata
+	key      string            // of the bytes in storage, once they are committed; the transfer's own
+	links    []source          // what has shown the blob
+	readers  map[*reader]int64 // how far they are, but for those who have fallen behind
+	passing  *passing          // nil while the disk takes what comes
 	err      error
 }
 
@@ -43,7 +46,7 @@ func newFill(f *Fills, d digest.Digest, from source) *fill {
 	fill := &fill{
 		fills: f, digest: d, source: from, size: -1,
 		began: make(chan struct{}), changed: make(chan struct{}),
-		links: []source{from},
+		links: []source{from}, readers: map[*reader]int64{},
 	}
 	fill.users.Store(1)
 	return fill
@@ -51,7 +54,7 @@ func newFill(f *Fills, d digest.Digest, from source) *fill {
 
 func (f *fill) hold() { f.users.Add(1) }
 
-// release gives up one hold; the last closes the spool.
+// release gives up one hold; the last closes the spool and gives memory back.
 func (f *fill) release() {
 	if f.users.Add(-1) > 0 {
 		return
@@ -62,6 +65,9 @@ func (f *fill) release() {
 		if err := f.spool.Close(); err != nil {
 			f.fills.log.Warn("closing a spool", "digest", f.digest, "error", err)
 		}
+	}
+	if f.passing != nil {
+		f.fills.memory.give(int64(len(f.passing.window.ring)))
 	}
 }
 
@@ -108,7 +114,7 @@ func (f *fill) run(ctx context.Context) {
 	project := f.source.cache.Project
 	err := f.transfer(ctx)
 	if err != nil {
-		f.fills.remove(f.digest)
+		f.fills.remove(f)
 		f.fail(err)
 		if !errors.Is(err, errHeld) {
 			f.fills.metrics.ended(project, outcome(err))
@@ -117,8 +123,13 @@ func (f *fill) run(ctx context.Context) {
 		return
 	}
 	f.update(func() { f.verified = true })
+	if f.passes() {
+		f.fills.remove(f)
+		f.fills.metrics.ended(project, "passed through")
+		return
+	}
 	err = f.store(context.WithoutCancel(ctx)) // its readers have it whole: it is worth keeping even now
-	f.fills.remove(f.digest)
+	f.fills.remove(f)
 	if err != nil {
 		f.fills.metrics.ended(project, "unkept")
 		f.fills.log.Error("a verified blob was served but not kept", "digest", f.digest, "upstream", project, "error", err)
@@ -131,12 +142,15 @@ func outcome(err error) string {
 	if _, ok := errors.AsType[*blob.MismatchError](err); ok {
 		return "wrong digest"
 	}
+	if errors.Is(err, errAbandoned) {
+		return "abandoned"
+	}
 	return "failed"
 }
 
 func (f *fill) report(err error) {
-	if f.writtenBytes() == 0 && upstream.KindOf(err) != upstream.Invalid {
-		return // the askers are told; nothing was begun
+	if f.writtenBytes() == 0 && upstream.KindOf(err) != upstream.Invalid || errors.Is(err, errAbandoned) {
+		return // the askers are told, where there are any; nothing was begun
 	}
 	f.fills.log.Error("a blob transfer failed; every reader was cut off and nothing is kept",
 		"digest", f.digest, "upstream", f.source.cache.Project, "repository", string(f.source.repository), "error", err)
@@ -195,7 +209,7 @@ func (f *fill) transfer(ctx context.Context) error {
 	if err := f.receive(ctx, body); err != nil {
 		return err
 	}
-	err = f.spool.Verify(f.digest)
+	err = f.verify()
 	if _, mismatch := errors.AsType[*blob.MismatchError](err); mismatch {
 		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "a blob that is not what it claims to be", Err: err}
 	}
@@ -205,24 +219,49 @@ func (f *fill) transfer(ctx context.Context) error {
 	return nil
 }
 
+func (f *fill) verify() error {
+	if !f.passes() {
+		return f.spool.Verify(f.digest)
+	}
+	if got := f.passing.outline.digest(); got != f.digest {
+		return &blob.MismatchError{Want: f.digest, Got: got}
+	}
+	return nil
+}
+
+// open makes ready for size bytes, or, with -1, for as many as come.
 func (f *fill) open(ctx context.Context, size int64) error {
 	if size > maxBlobSize {
 		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: fmt.Sprintf("a blob of %d bytes", size)}
 	}
-	spool, err := f.fills.blobs.Spool(ctx, f.digest.Algorithm())
+	f.update(func() { f.size = size })
+	var spool blob.Spool
+	err := f.fills.retried(ctx, f.missing, func() (err error) {
+		spool, err = f.fills.blobs.Spool(ctx, f.digest.Algorithm())
+		return err
+	})
+	switch {
+	case err == nil:
+		f.update(func() { f.spool = spool })
+	case full(err):
+		err = f.pass(ctx)
+	}
 	if err != nil {
 		return fmt.Errorf("opening a spool: %w", err)
 	}
-	f.update(func() { f.spool, f.size = spool, size })
 	f.markBegun()
 	return nil
 }
 
 // store keeps the verified blob and links it to every repository that showed it.
 func (f *fill) store(ctx context.Context) error {
-	linked, err := f.commit(ctx)
-	if err != nil {
+	var linked int
+	err := f.fills.retried(ctx, rowRoom, func() (err error) { // not within commit: what is evicted waits for its guard
+		linked, err = f.commit(ctx)
 		return err
+	})
+	if err != nil {
+		return errors.Join(err, f.discard(ctx))
 	}
 	f.mu.Lock()
 	f.stored = true
@@ -234,18 +273,36 @@ func (f *fill) store(ctx context.Context) error {
 }
 
 // commit makes the blob durable and tells how many of those that showed it are linked.
+// It may be called again when the disk was full.
 func (f *fill) commit(ctx context.Context) (linked int, err error) {
 	defer f.fills.guard.Storing(f.digest)()
-	key, err := f.spool.Commit(ctx, f.digest)
+	if f.key == "" {
+		f.key, err = f.spool.Commit(ctx, f.digest)
+	} else {
+		_, err = f.fills.blobs.Stat(ctx, f.key)
+	}
 	if err != nil {
 		return 0, err
 	}
-	row := metadata.Blob{Digest: f.digest, Key: key, Size: f.writtenBytes()}
+	row := metadata.Blob{Digest: f.digest, Key: f.key, Size: f.writtenBytes()}
 	repositories := f.linked()
 	if err := f.fills.db.Blobs.Put(ctx, row, repositories...); err != nil {
 		return 0, fmt.Errorf("recording blob %s: %w", f.digest, err)
 	}
 	return len(repositories), nil
+}
+
+// discard removes bytes that metadata did not come to know of: they take room that may
+// be missing.
+func (f *fill) discard(ctx context.Context) error {
+	if f.key == "" {
+		return nil
+	}
+	defer f.fills.guard.Removing(f.digest)()
+	if _, err := f.fills.db.Blobs.Held(ctx, f.digest); !errors.Is(err, metadata.ErrNotFound) {
+		return err
+	}
+	return f.fills.blobs.Delete(ctx, f.key)
 }
 
 // linked lists the repositories that showed the blob, in the order that they came.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -36,6 +37,10 @@ type Fills struct {
 	metrics *Metrics
 	log     *slog.Logger
 	backoff func(failures int) time.Duration
+	room    Room
+	window  int64 // bytes of a blob that passes through which are in memory
+	memory  *budget
+	detours atomic.Int64
 
 	mu     sync.Mutex
 	active map[digest.Digest]*fill
@@ -56,6 +61,12 @@ type FillsConfig struct {
 	// Backoff is the pause before a broken transfer is taken up again for the n-th
 	// time in a row; nil doubles from 100 ms to 5 s.
 	Backoff func(failures int) time.Duration
+	// Room makes room on a full disk; nil: there is none to be made.
+	Room Room
+	// Window is how much of a blob is held in memory while it passes through for want
+	// of room, 256 KiB or more, and Memory what all of them may take, in bytes; zero
+	// means 8 MiB and 256 MiB.
+	Window, Memory int64
 }
 
 // NewFills makes an empty set of fills. Close ends it.
@@ -66,9 +77,16 @@ func NewFills(c FillsConfig) *Fills {
 	if c.Guard == nil {
 		c.Guard = blob.NewGuard()
 	}
+	if c.Window == 0 {
+		c.Window = windowSize
+	}
+	if c.Memory == 0 {
+		c.Memory = windowMemory
+	}
 	life, stop := context.WithCancelCause(context.Background())
 	return &Fills{
 		blobs: c.Blobs, guard: c.Guard, db: c.DB, metrics: c.Metrics, log: c.Log, backoff: c.Backoff,
+		room: c.Room, window: c.Window, memory: newBudget(c.Memory),
 		active: map[digest.Digest]*fill{}, life: life, stop: stop,
 	}
 }
@@ -150,8 +168,26 @@ func (f *Fills) sizeShownTo(from source, d digest.Digest) (size int64, ok bool) 
 }
 
 // remove ends a fill's being found. Its readers go on.
-func (f *Fills) remove(d digest.Digest) {
+func (f *Fills) remove(ended *fill) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.active, d)
+	f.removeLocked(ended)
+}
+
+func (f *Fills) removeLocked(ended *fill) {
+	if f.active[ended.digest] == ended { // else the next one has begun
+		delete(f.active, ended.digest)
+	}
+}
+
+// abandon removes a fill that nobody but its own transfer holds, and tells whether it was
+// so. Nobody can join it any more then.
+func (f *Fills) abandon(running *fill) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if running.users.Load() > 1 {
+		return false
+	}
+	f.removeLocked(running)
+	return true
 }

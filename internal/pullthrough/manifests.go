@@ -2,8 +2,10 @@ package pullthrough
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
@@ -168,13 +170,16 @@ func (c *Cache) fetchTag(ctx context.Context, key tagKey, asOf uint64, get func(
 			return oci.Manifest{}, err
 		}
 		state, err := c.setTag(ctx, key, manifest, asOf)
+		if full(err) || errors.Is(err, metadata.ErrNotFound) {
+			return manifest, nil // there was no room to keep it, or it was evicted this very moment
+		}
 		if err != nil {
 			return oci.Manifest{}, err
 		}
 		c.tags.set(key, state)
 		return manifest, nil
 	})
-	return manifest, c.fetched(joined, err), err
+	return manifest, c.fetched(ctx, key.repository, manifest, joined, err), err
 }
 
 // statByDigest describes what is held, or asks upstream by HEAD, which costs no pull.
@@ -210,7 +215,7 @@ func (c *Cache) manifestByDigest(ctx context.Context, caller oci.Caller, repo oc
 	if err != nil {
 		return oci.Manifest{}, c.missed(err), err
 	}
-	return manifest, c.fetched(joined, nil), nil
+	return manifest, c.fetched(ctx, repo, manifest, joined, nil), nil
 }
 
 // heldManifest finds a manifest by digest in a repository that the caller may see.
@@ -227,9 +232,10 @@ func (c *Cache) heldManifest(ctx context.Context, caller oci.Caller, repo oci.Re
 }
 
 // fetched describes an answer that had to be fetched, or the error in its place.
-func (c *Cache) fetched(joined bool, err error) oci.Served {
+func (c *Cache) fetched(ctx context.Context, repo oci.Repository, manifest oci.Manifest, joined bool, err error) oci.Served {
 	if err != nil {
 		return c.missed(err)
 	}
-	return oci.Served{Cache: &oci.CacheStatus{Forward: "miss", Stored: !joined, Collapsed: joined}}
+	_, _, err = c.Held.StatManifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: manifest.Digest})
+	return oci.Served{Cache: &oci.CacheStatus{Forward: "miss", Stored: !joined && err == nil, Collapsed: joined}}
 }

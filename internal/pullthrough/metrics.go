@@ -8,6 +8,7 @@ type Metrics struct {
 	fills       *prometheus.CounterVec
 	fillBytes   *prometheus.CounterVec
 	resumed     *prometheus.CounterVec
+	detours     *prometheus.CounterVec
 	active      prometheus.Gauge
 }
 
@@ -26,15 +27,19 @@ func NewMetrics(to prometheus.Registerer) *Metrics {
 		resumed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "larder_fill_resumes_total", Help: "Broken blob transfers that were taken up again.",
 		}, []string{"project"}),
+		detours: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "larder_fill_detours_total", Help: "Readers that fetched a part by themselves, of a blob that passed through because the disk was full.",
+		}, []string{"project"}),
 		active: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "larder_fills_active", Help: "Blob transfers under way.",
 		}),
 	}
-	to.MustRegister(m.staleServed, m.fills, m.fillBytes, m.resumed, m.active)
+	to.MustRegister(m.staleServed, m.fills, m.fillBytes, m.resumed, m.detours, m.active)
 	return m
 }
 
 func (m *Metrics) stale(project string) { m.staleServed.WithLabelValues(project).Inc() }
 
-// ended counts a fill: "stored", "unkept", "wrong digest" or "failed".
+// ended counts a fill: "stored", "passed through", "unkept", "abandoned", "wrong digest"
+// or "failed".
 func (m *Metrics) ended(project, outcome string) { m.fills.WithLabelValues(project, outcome).Inc() }

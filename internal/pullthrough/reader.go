@@ -12,15 +12,22 @@ import (
 // io.Reader has no room for it; it lives no longer than the request.
 type reader struct {
 	fill   *fill
+	from   source // where it may fetch bytes that it has missed
 	ctx    context.Context
 	offset int64
+	detour *detour // nil while it has missed none
 	close  sync.Once
 }
 
-// reader begins to follow the fill. The caller closes it.
-func (f *fill) reader(ctx context.Context) *reader {
+// reader begins to follow the fill. The caller, for whom the source has shown the blob,
+// closes it.
+func (f *fill) reader(ctx context.Context, from source) *reader {
 	f.hold()
-	return &reader{fill: f, ctx: ctx}
+	r := &reader{fill: f, from: from, ctx: ctx}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at(r)
+	return r
 }
 
 // Size is the blob's length in bytes, -1 while the upstream has not told it.
@@ -36,7 +43,10 @@ func (r *reader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	end, whole, err := r.fill.wait(r.ctx, func(f *fill) bool { return f.readable() > r.offset || f.verified })
+	end, whole, err := r.fill.wait(r.ctx, func(f *fill) bool {
+		f.at(r)
+		return f.readable() > r.offset || f.verified
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -46,7 +56,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	if most := end - r.offset; int64(len(p)) > most {
 		p = p[:most]
 	}
-	n, err := r.fill.spool.ReadAt(p, r.offset)
+	n, err := r.fill.readAt(p, r)
+	if errors.Is(err, errGone) {
+		n, err = r.fetch(p)
+	} else {
+		r.endDetour()
+	}
 	r.offset += int64(n)
 	if errors.Is(err, io.EOF) {
 		err = nil
@@ -70,6 +85,8 @@ func (f *fill) readable() int64 {
 
 // Verified waits until the whole blob has matched its digest.
 func (r *reader) Verified(ctx context.Context) error {
+	r.fill.leave(r)
+	r.endDetour()
 	_, _, err := r.fill.wait(ctx, func(f *fill) bool { return f.verified })
 	return err
 }
@@ -120,6 +137,10 @@ func (r *reader) Seek(offset int64, whence int) (int64, error) {
 
 // Close lets go of the fill; the transfer goes on.
 func (r *reader) Close() error {
-	r.close.Do(r.fill.release)
+	r.close.Do(func() {
+		r.fill.leave(r)
+		r.endDetour()
+		r.fill.release()
+	})
 	return nil
 }

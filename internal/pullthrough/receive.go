@@ -24,7 +24,7 @@ func (f *fill) receive(ctx context.Context, body *upstream.Body) error {
 	buffer := make([]byte, copyBuffer)
 	for failures := 0; ; {
 		before := f.writtenBytes()
-		err := f.drain(body, buffer)
+		err := f.drain(ctx, body, buffer)
 		_ = body.Close()
 		if err == nil {
 			return nil
@@ -67,7 +67,7 @@ func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream
 
 // resumable tells breaks of a connection from answers that will not change.
 func resumable(err error) bool {
-	if errors.Is(err, errSpool) {
+	if errors.Is(err, errSpool) || errors.Is(err, errAbandoned) {
 		return false
 	}
 	switch upstream.KindOf(err) {
@@ -91,7 +91,7 @@ var errSpool = errors.New("writing the spool")
 
 // drain appends one response's bytes, leaving out those that are there already when
 // the upstream did not honor the Range.
-func (f *fill) drain(body *upstream.Body, buffer []byte) error {
+func (f *fill) drain(ctx context.Context, body *upstream.Body, buffer []byte) error {
 	at := f.writtenBytes()
 	if skip := at - body.Offset; skip > 0 {
 		if _, err := io.CopyN(io.Discard, body, skip); err != nil {
@@ -101,7 +101,7 @@ func (f *fill) drain(body *upstream.Body, buffer []byte) error {
 	for {
 		n, err := body.Read(buffer)
 		if n > 0 {
-			if err := f.append(buffer[:n]); err != nil {
+			if err := f.append(ctx, buffer[:n]); err != nil {
 				return err
 			}
 		}
@@ -114,16 +114,36 @@ func (f *fill) drain(body *upstream.Body, buffer []byte) error {
 	}
 }
 
-func (f *fill) append(p []byte) error {
+func (f *fill) append(ctx context.Context, p []byte) error {
 	if at := f.writtenBytes(); f.size >= 0 && at+int64(len(p)) > f.size || at+int64(len(p)) > maxBlobSize {
 		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "more bytes than it had announced"}
 	}
-	if _, err := f.spool.Write(p); err != nil {
-		return fmt.Errorf("%w: %w", errSpool, err)
-	}
-	f.update(func() { f.written += int64(len(p)) })
 	f.fills.metrics.fillBytes.WithLabelValues(f.source.cache.Project).Add(float64(len(p)))
-	return nil
+	if !f.passes() {
+		rest, err := f.spoolBytes(ctx, p)
+		if !full(err) {
+			return err
+		}
+		if err := f.pass(ctx); err != nil {
+			return fmt.Errorf("%w: %w", errSpool, err)
+		}
+		p = rest
+	}
+	return f.passOn(ctx, p)
+}
+
+// spoolBytes appends to the spool, and returns what it did not take.
+func (f *fill) spoolBytes(ctx context.Context, p []byte) (rest []byte, err error) {
+	err = f.fills.retried(ctx, f.missing, func() error {
+		n, err := f.spool.Write(p)
+		p = p[n:]
+		f.update(func() { f.written += int64(n) })
+		return err
+	})
+	if err != nil {
+		return p, fmt.Errorf("%w: %w", errSpool, err)
+	}
+	return nil, nil
 }
 
 // whole tells a body's end from a connection that ended early without an error.

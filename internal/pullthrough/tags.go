@@ -185,6 +185,10 @@ func (c *Cache) settle(ctx context.Context, repo oci.Repository, d digest.Digest
 		if errors.Is(err, metadata.ErrNotFound) {
 			continue // evicted this very moment
 		}
+		if full(err) {
+			c.unkept("a tag", key.String(), err)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("keeping tag %s: %w", key, err)
 		}

@@ -62,6 +62,21 @@ func (r *Registry) Blob(ctx context.Context, _ oci.Caller, repo oci.Repository, 
 	return opened, oci.Served{}, nil
 }
 
+// StoredBlob opens a blob that is stored, whether any repository links it or not: the
+// caller has found that it may be read. The error has metadata.ErrNotFound or ErrDamaged
+// in its chain when it cannot be had.
+func (r *Registry) StoredBlob(ctx context.Context, d digest.Digest) (oci.Blob, error) {
+	row, err := r.db.Blobs.Held(ctx, d)
+	if err != nil {
+		return nil, fmt.Errorf("looking up blob %s: %w", d, err)
+	}
+	opened, err := r.open(ctx, row)
+	if err != nil {
+		return nil, err
+	}
+	return opened, nil
+}
+
 func (r *Registry) blobRow(ctx context.Context, repo oci.Repository, d digest.Digest) (metadata.Blob, error) {
 	row, err := r.db.Blobs.Get(ctx, repo.String(), d)
 	if errors.Is(err, metadata.ErrNotFound) {
