@@ -56,6 +56,9 @@ type Config struct {
 	// Issuer names this registry in the tokens that it issues, as their issuer and
 	// their audience.
 	Issuer string
+	// Changes tells when another process has changed a credential; nil means that
+	// there is none.
+	Changes func() metadata.Mark
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -71,8 +74,10 @@ type Authenticator struct {
 	keys      *keyRing
 	parser    *jwt.Parser
 
-	// changes counts password changes and revocations made in this process.
+	// changes counts password changes and revocations made in this process, and others
+	// tells of those that were made elsewhere.
 	changes      atomic.Int64
+	others       func() metadata.Mark
 	recentUsers  *recent[string, metadata.User]
 	recentTokens *recent[string, metadata.Token]
 	recentHashes *recent[[sha256.Size]byte, metadata.Token]
@@ -88,9 +93,12 @@ func New(c Config) (*Authenticator, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Changes == nil {
+		c.Changes = func() metadata.Mark { return 0 }
+	}
 	a := &Authenticator{
 		users: c.Users, tokens: c.Tokens, issuer: c.Issuer, now: c.Now,
-		keys: newKeyRing(c.Keys, c.Now),
+		keys: newKeyRing(c.Keys, c.Now, c.Changes), others: c.Changes,
 		parser: jwt.NewParser(
 			jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
 			jwt.WithIssuer(c.Issuer),
@@ -107,17 +115,19 @@ func New(c Config) (*Authenticator, error) {
 	if a.verified, err = newCache[[sha256.Size]byte, *claims](); err != nil {
 		return nil, err
 	}
-	if a.recentUsers, err = newRecent[string, metadata.User](c.Now, &a.changes); err != nil {
+	if a.recentUsers, err = newRecent[string, metadata.User](c.Now, a.epoch); err != nil {
 		return nil, err
 	}
-	if a.recentTokens, err = newRecent[string, metadata.Token](c.Now, &a.changes); err != nil {
+	if a.recentTokens, err = newRecent[string, metadata.Token](c.Now, a.epoch); err != nil {
 		return nil, err
 	}
-	if a.recentHashes, err = newRecent[[sha256.Size]byte, metadata.Token](c.Now, &a.changes); err != nil {
+	if a.recentHashes, err = newRecent[[sha256.Size]byte, metadata.Token](c.Now, a.epoch); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
+
+func (a *Authenticator) epoch() epoch { return epoch{own: a.changes.Load(), others: a.others()} }
 
 func (a *Authenticator) user(ctx context.Context, name string) (metadata.User, error) {
 	u, err := a.recentUsers.get(name, func() (metadata.User, error) { return a.users.Get(ctx, name) })

@@ -20,16 +20,18 @@ const (
 
 // keyRing holds the signing keys in memory. The newest signs, all of them verify.
 type keyRing struct {
-	store Keys
-	now   func() time.Time
+	store  Keys
+	now    func() time.Time
+	others func() metadata.Mark
 
 	mu     sync.Mutex
 	keys   []metadata.SigningKey // newest first
 	readAt time.Time
+	readAs metadata.Mark // tells when another process may have added a key
 }
 
-func newKeyRing(store Keys, now func() time.Time) *keyRing {
-	return &keyRing{store: store, now: now}
+func newKeyRing(store Keys, now func() time.Time, others func() metadata.Mark) *keyRing {
+	return &keyRing{store: store, now: now, others: others}
 }
 
 // newest returns the key to sign with, and makes the first one.
@@ -59,7 +61,7 @@ func (r *keyRing) find(ctx context.Context, id string) ([]byte, error) {
 	if secret := r.held(id); secret != nil {
 		return secret, nil
 	}
-	if fresh(r.readAt, r.now(), ringReload) {
+	if fresh(r.readAt, r.now(), ringReload) && r.readAs == r.others() {
 		return nil, ErrTokenInvalid
 	}
 	if err := r.read(ctx); err != nil {
@@ -82,10 +84,11 @@ func (r *keyRing) held(id string) []byte {
 
 // read is called with the lock held, so that one reader asks for all.
 func (r *keyRing) read(ctx context.Context) error {
+	mark := r.others()
 	keys, err := r.store.All(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the signing keys: %w", err)
 	}
-	r.keys, r.readAt = keys, r.now()
+	r.keys, r.readAt, r.readAs = keys, r.now(), mark
 	return nil
 }

@@ -2,10 +2,11 @@ package authn
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"github.com/larder-registry/larder/internal/metadata"
 )
 
 const (
@@ -29,40 +30,46 @@ func newCache[K comparable, V any]() (*otter.Cache[K, V], error) {
 }
 
 // recent remembers for a second what a store said. It forgets everything when
-// changes moves. What is not there is never remembered, so that strangers cannot
+// an epoch ends. What is not there is never remembered, so that strangers cannot
 // fill it with names.
 type recent[K comparable, V any] struct {
-	cache   *otter.Cache[K, remembered[V]]
-	now     func() time.Time
-	changes *atomic.Int64
+	cache *otter.Cache[K, remembered[V]]
+	now   func() time.Time
+	epoch func() epoch
+}
+
+// epoch is a time in which no credential was changed, here or elsewhere.
+type epoch struct {
+	own    int64 // counts the changes of this process
+	others metadata.Mark
 }
 
 type remembered[V any] struct {
-	value  V
-	at     time.Time
-	change int64
+	value V
+	at    time.Time
+	epoch epoch
 }
 
-func newRecent[K comparable, V any](now func() time.Time, changes *atomic.Int64) (*recent[K, V], error) {
+func newRecent[K comparable, V any](now func() time.Time, epoch func() epoch) (*recent[K, V], error) {
 	cache, err := newCache[K, remembered[V]]()
 	if err != nil {
 		return nil, err
 	}
-	return &recent[K, V]{cache: cache, now: now, changes: changes}, nil
+	return &recent[K, V]{cache: cache, now: now, epoch: epoch}, nil
 }
 
 func (r *recent[K, V]) get(key K, load func() (V, error)) (V, error) {
 	// Both are taken before the store is read: a value read before a change, but
 	// kept after it, then counts as old.
-	change, now := r.changes.Load(), r.now()
-	if e, ok := r.cache.GetIfPresent(key); ok && e.change == change && fresh(e.at, now, recentLife) {
+	epoch, now := r.epoch(), r.now()
+	if e, ok := r.cache.GetIfPresent(key); ok && e.epoch == epoch && fresh(e.at, now, recentLife) {
 		return e.value, nil
 	}
 	value, err := load()
 	if err != nil {
 		return value, err
 	}
-	r.cache.Set(key, remembered[V]{value: value, at: now, change: change})
+	r.cache.Set(key, remembered[V]{value: value, at: now, epoch: epoch})
 	return value, nil
 }
 

@@ -158,3 +158,45 @@ func TestAnAuthenticatorNeedsItsStores(t *testing.T) {
 		})
 	}
 }
+
+func TestAPasswordChangedElsewhereIsRefusedOnceThatIsHeard(t *testing.T) {
+	_, store, c := newTest(t)
+	var changes metadata.Mark
+	here, err := New(Config{
+		Users: userStore{store}, Tokens: tokenStore{store}, Keys: keyStore{store}, Issuer: "larder", Now: c.Now,
+		Changes: func() metadata.Mark { return changes },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	login(t, here)
+	if _, err := newServer(t, store, c).SetPassword(t.Context(), UserAdmin, "new one"); err != nil {
+		t.Fatal(err)
+	}
+	changes++
+	_, _, err = here.Basic(t.Context(), UserAdmin, testPassword)
+	wantError(t, err, ErrInvalidCredentials)
+}
+
+func TestASigningKeyAddedElsewhereIsKnownOnceThatIsHeard(t *testing.T) {
+	_, store, c := newTest(t)
+	var changes metadata.Mark
+	here, err := New(Config{
+		Users: userStore{store}, Tokens: tokenStore{store}, Keys: keyStore{store}, Issuer: "larder", Now: c.Now,
+		Changes: func() metadata.Mark { return changes },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue(t, here, pullApp, time.Minute) // it has read the keys
+	key := metadata.SigningKey{ID: "theirs", Secret: randomBytes(signingKey), CreatedAt: c.Now().Add(time.Second)}
+	if err := (keyStore{store}).Add(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	token := issue(t, newServer(t, store, c), pullApp, time.Minute)
+	refused(t, here, token, ErrTokenInvalid)
+	changes++
+	if _, _, err := here.Verify(t.Context(), token); err != nil {
+		t.Errorf("Verify: %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 )
 
 // DB is an open database. Its fields may be used by any number of goroutines.
@@ -19,8 +20,11 @@ type DB struct {
 	Tokens       *Tokens
 	Keys         *Keys
 	Leases       *Leases
+	// Changes tells what has to be read again because another process changed it.
+	Changes *Changes
 
 	store  *store
+	watch  func(context.Context, *slog.Logger) // nil where there is one process
 	closes []io.Closer
 }
 
@@ -47,10 +51,20 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Tokens:       &Tokens{s},
 		Keys:         &Keys{s},
 		Leases:       &Leases{s},
+		Changes:      s.changes,
 		store:        s,
 		// The writer goes last: the last connection to go tidies the log away.
 		closes: []io.Closer{manifests.get, manifests.getByTag, blobs.get, s.readers, s.writer},
 	}, nil
+}
+
+// Watch hears what other processes change, and counts it in Changes, until ctx ends. It
+// holds a connection of its own and replaces one that was lost, of which the log is
+// told. With SQLite there is nobody to hear, and it returns at once.
+func (db *DB) Watch(ctx context.Context, log *slog.Logger) {
+	if db.watch != nil {
+		db.watch(ctx, log)
+	}
 }
 
 // Ping reads from the database.

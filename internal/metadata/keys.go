@@ -17,7 +17,7 @@ type Keys struct{ store *store }
 
 // Add keeps a signing key; ErrExists when there is one with that ID.
 func (ks *Keys) Add(ctx context.Context, k SigningKey) error {
-	changed, err := ks.store.change(ctx, `
+	changed, err := ks.store.changeAnnounced(ctx, ofAccounts(), `
 		INSERT INTO signing_keys (id, secret, created_at) VALUES ($1, $2, $3)
 		ON CONFLICT (id) DO NOTHING`, k.ID, k.Secret, stamp{k.CreatedAt})
 	if err == nil && changed == 0 {

@@ -103,7 +103,10 @@ func (ms *Manifests) Link(ctx context.Context, repository string, d digest.Diges
 			SELECT $1, l.digest, l.media_type, l.subject, l.artifact_type, $3
 			FROM manifest_links l WHERE l.digest = $2 ORDER BY l.repository_id LIMIT 1
 			ON CONFLICT (repository_id, digest) DO NOTHING`, id, d, stamp{ms.store.now()})
-		return err
+		if err != nil {
+			return err
+		}
+		return ms.store.announce(ctx, tx, ofRepository(repository))
 	})
 	if err != nil {
 		return failed(err, "linking manifest %s in %s", d, repository)
@@ -129,7 +132,7 @@ func (ms *Manifests) Delete(ctx context.Context, repository string, d digest.Dig
 		if err != nil {
 			return fmt.Errorf("dropping the bytes: %w", err)
 		}
-		return nil
+		return ms.store.announce(ctx, tx, ofRepository(repository))
 	})
 	if err != nil {
 		return failed(err, "deleting manifest %s of %s", d, repository)

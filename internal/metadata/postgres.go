@@ -2,11 +2,13 @@ package metadata
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -65,6 +67,9 @@ func openPostgres(ctx context.Context, databaseURL, backups string, migrations f
 	if err != nil {
 		return nil, fmt.Errorf("opening metadata %s: %w", name, errors.Join(err, s.close()))
 	}
+	db.watch = func(ctx context.Context, log *slog.Logger) {
+		(&watcher{config: config, process: s.process, changes: s.changes, log: log}).run(ctx)
+	}
 	return db, nil
 }
 
@@ -76,7 +81,12 @@ func connectPostgres(config *pgx.ConnConfig) *store {
 	readers := postgresPool(config, mostReaders, map[string]string{
 		"default_transaction_read_only": "on",
 	})
-	return &store{dialect: postgresDialect(), readers: readers, writer: writers, now: time.Now}
+	changes := &Changes{}
+	changes.deafen() // until somebody watches
+	return &store{
+		dialect: postgresDialect(), readers: readers, writer: writers, now: time.Now,
+		process: rand.Text(), changes: changes,
+	}
 }
 
 func postgresDialect() dialect {
@@ -90,6 +100,7 @@ func postgresDialect() dialect {
 		countOn:   "SELECT setval(pg_get_serial_sequence('%[1]s', 'id'), max(id)) FROM %[1]s HAVING max(id) IS NOT NULL",
 		transient: postgresTransient,
 		neverHeld: postgresNeverHeld,
+		notify:    notifyChanges,
 	}
 }
 

@@ -44,7 +44,7 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 				return failed(err, "setting tag %s", name)
 			}
 		}
-		return nil
+		return ms.store.announce(ctx, tx, ofRepository(p.Repository))
 	})
 	if err != nil {
 		return failed(err, "keeping manifest %s in %s", p.Manifest.Digest, p.Repository)

@@ -95,7 +95,10 @@ func (rs *Repositories) SetVisibility(ctx context.Context, name string, public b
 		}
 		_, err = change(ctx, tx, `
 			UPDATE repositories SET public = $2, visibility_checked_at = $3 WHERE id = $1`, id, public, stamp{at})
-		return err
+		if err != nil {
+			return err
+		}
+		return rs.store.announce(ctx, tx, ofRepository(name))
 	})
 	if err != nil {
 		return failed(err, "setting the visibility of %s", name)

@@ -107,7 +107,7 @@ func connectSQLite(path string) (*store, error) {
 	most := max(4, 2*runtime.GOMAXPROCS(0))
 	readers.SetMaxOpenConns(most)
 	readers.SetMaxIdleConns(most)
-	return &store{dialect: sqliteDialect(), readers: readers, writer: writer, now: time.Now}, nil
+	return &store{dialect: sqliteDialect(), readers: readers, writer: writer, now: time.Now, changes: &Changes{}}, nil
 }
 
 func (s *store) close() error {

@@ -19,6 +19,9 @@ type store struct {
 	readers *sql.DB
 	writer  *sql.DB
 	now     func() time.Time
+	// process tells this process's announcements from those of others.
+	process string
+	changes *Changes
 }
 
 // dialect is what the databases do not say alike.
@@ -45,6 +48,9 @@ type dialect struct {
 	// neverHeld tells whether an error means that a parameter is no text that the
 	// database could hold.
 	neverHeld func(error) bool
+	// notify tells all processes that listen, once its transaction is committed, the
+	// text in $1; empty where there is one process.
+	notify string
 }
 
 // update runs fn in one transaction, which is durable once update returns nil. What

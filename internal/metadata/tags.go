@@ -67,7 +67,10 @@ func (ts *Tags) Set(ctx context.Context, repository, name string, d digest.Diges
 		if err != nil {
 			return failed(err, "finding manifest %s", d)
 		}
-		return ts.store.setTag(ctx, tx, id, name, d, checkedAt, actor)
+		if err := ts.store.setTag(ctx, tx, id, name, d, checkedAt, actor); err != nil {
+			return err
+		}
+		return ts.store.announce(ctx, tx, ofRepository(repository))
 	})
 	if err != nil {
 		return failed(err, "setting tag %s of %s", name, repository)
@@ -100,7 +103,10 @@ func (ts *Tags) Delete(ctx context.Context, repository, name string) error {
 		if err != nil {
 			return err
 		}
-		return ts.store.rememberUntagged(ctx, tx, id, d)
+		if err := ts.store.rememberUntagged(ctx, tx, id, d); err != nil {
+			return err
+		}
+		return ts.store.announce(ctx, tx, ofRepository(repository))
 	})
 	if err != nil {
 		return failed(err, "deleting tag %s of %s", name, repository)

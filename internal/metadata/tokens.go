@@ -64,7 +64,7 @@ func (ts *Tokens) Get(ctx context.Context, id string) (Token, error) {
 
 // Delete removes a token; ErrNotFound when there is none with that ID.
 func (ts *Tokens) Delete(ctx context.Context, id string) error {
-	if err := oneChanged(ts.store.change(ctx, "DELETE FROM tokens WHERE id = $1", id)); err != nil {
+	if err := oneChanged(ts.store.changeAnnounced(ctx, ofAccounts(), "DELETE FROM tokens WHERE id = $1", id)); err != nil {
 		return failed(err, "deleting token %s", id)
 	}
 	return nil

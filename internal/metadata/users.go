@@ -46,7 +46,7 @@ func (us *Users) Get(ctx context.Context, name string) (User, error) {
 
 // SetPassword changes a user's password hash and adds one to the Generation.
 func (us *Users) SetPassword(ctx context.Context, name, hash string) error {
-	err := oneChanged(us.store.change(ctx, `
+	err := oneChanged(us.store.changeAnnounced(ctx, ofAccounts(), `
 		UPDATE users SET password_hash = $2, generation = generation + 1 WHERE name = $1`, name, hash))
 	if err != nil {
 		return failed(err, "setting the password of user %s", name)

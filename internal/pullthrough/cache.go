@@ -32,8 +32,11 @@ type Config struct {
 	// Allows tells whether a repository, by its upstream name, may be fetched.
 	Allows func(repository string) bool
 
-	Held    *registry.Registry
-	DB      *metadata.DB
+	Held *registry.Registry
+	DB   *metadata.DB
+	// Changes tells when another replica has changed a repository; nil means that there
+	// is none.
+	Changes *metadata.Changes
 	Fills   *Fills
 	Metrics *Metrics
 	Log     *slog.Logger
@@ -101,10 +104,13 @@ type Cache struct {
 // New makes the cache of one project. Close ends it.
 func New(c Config) *Cache {
 	c.Limits = c.Limits.withDefaults()
+	if c.Changes == nil {
+		c.Changes = &metadata.Changes{}
+	}
 	life, stop := context.WithCancel(context.Background())
 	return &Cache{
 		Config:   c,
-		tags:     newTags(),
+		tags:     newTags(c.Changes),
 		notFound: otter.Must(&otter.Options[question, notFound]{MaximumSize: maxNotFound, Executor: inline}),
 		shown:    newVisibilities(),
 		lists:    otter.Must(&otter.Options[digest.Digest, lastList]{MaximumSize: maxLists, Executor: inline}),

@@ -151,7 +151,7 @@ func (c *Cache) move(ctx context.Context, key tagKey, old tagState, head oci.Des
 }
 
 // setTag points a tag to a manifest that is held.
-func (c *Cache) setTag(ctx context.Context, key tagKey, manifest oci.Manifest, asOf uint64) (tagState, error) {
+func (c *Cache) setTag(ctx context.Context, key tagKey, manifest oci.Manifest, asOf moment) (tagState, error) {
 	now := c.Now()
 	err := c.Fills.retried(ctx, rowRoom, func() error {
 		return c.DB.Tags.Set(ctx, string(key.repository), key.tag, manifest.Digest, now, c.Project)

@@ -108,7 +108,7 @@ func (c *Cache) stale(state tagState) oci.Served {
 }
 
 // statUnseenTag asks the upstream by HEAD and remembers the answer for the TTL.
-func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf uint64) (oci.Descriptor, oci.Served, error) {
+func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf moment) (oci.Descriptor, oci.Served, error) {
 	head, served, err := c.statUnseen(ctx, repo, ref, func(ctx context.Context, head oci.Descriptor) error {
 		return c.remember(ctx, tagKey{repo, ref.Tag}, head, asOf)
 	})
@@ -144,7 +144,7 @@ func (c *Cache) statUnseen(ctx context.Context, repo oci.Repository, ref oci.Ref
 }
 
 // fetchUnseenTag is the only GET by tag that there is: for a tag never seen.
-func (c *Cache) fetchUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf uint64) (oci.Manifest, oci.Served, error) {
+func (c *Cache) fetchUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf moment) (oci.Manifest, oci.Served, error) {
 	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, asOf, func(ctx context.Context) (oci.Manifest, error) {
 		return c.fetch(ctx, repo, ref)
 	})
@@ -163,7 +163,7 @@ func (c *Cache) fetchSeenTag(ctx context.Context, repo oci.Repository, ref oci.R
 }
 
 // fetchTag fetches a manifest, once for all who ask for the tag, and points the tag to it.
-func (c *Cache) fetchTag(ctx context.Context, key tagKey, asOf uint64, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
+func (c *Cache) fetchTag(ctx context.Context, key tagKey, asOf moment, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
 	manifest, joined, err := shared(ctx, c, "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
 		manifest, err := get(ctx)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
@@ -72,7 +73,7 @@ func TestWhichStateOfATagPrevails(t *testing.T) {
 		}, moved},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			ts := newTags()
+			ts := newTags(&metadata.Changes{})
 			test.do(ts)
 			if got, _ := ts.get(key); got.Digest != test.want {
 				t.Errorf("the tag is %q, want %q", got.Digest, test.want)

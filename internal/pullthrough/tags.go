@@ -34,8 +34,16 @@ type tagState struct {
 	triedAt time.Time
 	// trouble says why the last attempt failed, "" after a good one.
 	trouble string
-	// asOf is tags.evictions when the state, or what it was derived from, was read.
-	asOf uint64
+	// asOf is when the state, or what it was derived from, was read.
+	asOf moment
+}
+
+// moment is a point in what happens to the tags of a repository.
+type moment struct {
+	evictions uint64 // how many there had been
+	// others changes when another replica has changed the repository, and differs each
+	// time while that cannot be told.
+	others metadata.Mark
 }
 
 // due tells whether the upstream is to be asked again.
@@ -57,19 +65,30 @@ type tags struct {
 	// evictions counts, so that what was found out before one does not come back
 	// after it.
 	evictions uint64
+	changes   *metadata.Changes
 }
 
-func newTags() *tags {
-	return &tags{states: otter.Must(&otter.Options[tagKey, tagState]{MaximumSize: maxTags, Executor: inline})}
+func newTags(changes *metadata.Changes) *tags {
+	return &tags{changes: changes, states: otter.Must(&otter.Options[tagKey, tagState]{MaximumSize: maxTags, Executor: inline})}
 }
 
-// get also tells the number of evictions when nothing is known.
+// get also tells the moment when nothing is known. What another replica has overtaken
+// is not: metadata knows better. What only a HEAD has told is not in metadata.
 func (t *tags) get(key tagKey) (state tagState, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := t.now(key.repository)
 	state, known = t.states.GetIfPresent(key)
-	state.asOf = t.evictions
+	if known && state.held && state.asOf.others != now.others {
+		state, known = tagState{}, false
+	}
+	state.asOf = now
 	return state, known
+}
+
+// now is called with the lock held.
+func (t *tags) now(repo oci.Repository) moment {
+	return moment{evictions: t.evictions, others: t.changes.Repository(string(repo))}
 }
 
 // set drops a state that an eviction has overtaken. What a HEAD has told does not
@@ -77,7 +96,7 @@ func (t *tags) get(key tagKey) (state tagState, known bool) {
 func (t *tags) set(key tagKey, state tagState) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if state.asOf != t.evictions {
+	if state.asOf.evictions != t.evictions {
 		return
 	}
 	if last, ok := t.states.GetIfPresent(key); ok && last.held && !state.held {
@@ -93,7 +112,7 @@ func (t *tags) awaiting(repo oci.Repository, d digest.Digest) map[tagKey]tagStat
 	found := map[tagKey]tagState{}
 	for key, state := range t.states.All() {
 		if key.repository == repo && state.Digest == d && !state.held {
-			state.asOf = t.evictions
+			state.asOf = t.now(repo)
 			found[key] = state
 		}
 	}
@@ -163,7 +182,7 @@ func (c *Cache) tag(ctx context.Context, key tagKey) (state tagState, known bool
 
 // remember keeps what a HEAD has told of a tag: in memory, and for good where its
 // manifest is held already.
-func (c *Cache) remember(ctx context.Context, key tagKey, head oci.Descriptor, asOf uint64) error {
+func (c *Cache) remember(ctx context.Context, key tagKey, head oci.Descriptor, asOf moment) error {
 	now := c.Now()
 	c.tags.set(key, tagState{Descriptor: head, checkedAt: now, triedAt: now, asOf: asOf})
 	_, _, err := c.Held.StatManifest(ctx, oci.Caller{}, key.repository, oci.Reference{Digest: head.Digest})

@@ -32,8 +32,9 @@ func (v *visibilities) update(repo oci.Repository, change func(visibility) visib
 
 // visible finds what is known of a repository, in memory or else in metadata.
 func (c *Cache) visible(ctx context.Context, repo oci.Repository) (visibility, error) {
+	mark := c.Changes.Repository(string(repo))
 	seen, ok := c.shown.known.GetIfPresent(repo)
-	if ok && seen.known {
+	if ok && seen.known && seen.asOf == mark {
 		return seen, nil
 	}
 	stored, err := c.DB.Repositories.Visibility(ctx, string(repo))
@@ -44,19 +45,19 @@ func (c *Cache) visible(ctx context.Context, repo oci.Repository) (visibility, e
 		return seen, nil
 	}
 	return c.shown.update(repo, func(last visibility) visibility {
-		if last.known { // it has been answered meanwhile
+		if last.known && last.asOf == mark { // it has been answered meanwhile
 			return last
 		}
-		return visibility{known: true, public: stored.Public, checkedAt: stored.CheckedAt, triedAt: last.triedAt}
+		return visibility{known: true, public: stored.Public, checkedAt: stored.CheckedAt, triedAt: last.triedAt, asOf: mark}
 	}), nil
 }
 
 // noteVisibility remembers an answer. That a repository is not shown is kept in
 // metadata only where there is a repository: strangers can ask for any name.
 func (c *Cache) noteVisibility(ctx context.Context, repo oci.Repository, public bool) visibility {
-	now := c.Now()
+	now, mark := c.Now(), c.Changes.Repository(string(repo))
 	seen := c.shown.update(repo, func(visibility) visibility {
-		return visibility{known: true, public: public, checkedAt: now}
+		return visibility{known: true, public: public, checkedAt: now, asOf: mark}
 	})
 	if err := c.keepVisibility(ctx, repo, public, now); err != nil {
 		c.Log.Warn("a repository's visibility was not kept", "repository", string(repo), "error", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
@@ -17,6 +18,7 @@ type visibility struct {
 	known, public bool
 	checkedAt     time.Time // of the last answer
 	triedAt       time.Time // of the last question that was not answered
+	asOf          metadata.Mark
 }
 
 // admit decides whether the caller may have something of a repository. Callers who

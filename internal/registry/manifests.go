@@ -27,7 +27,7 @@ func (r *Registry) Manifest(ctx context.Context, _ oci.Caller, repo oci.Reposito
 	if m, ok := r.hot.get(repo, ref); ok {
 		return m, oci.Served{}, nil
 	}
-	epoch := r.hot.epoch(repo).Load()
+	epoch := r.hot.epoch(repo)
 	m, err := r.readManifest(ctx, repo, ref)
 	if errors.Is(err, metadata.ErrNotFound) {
 		return oci.Manifest{}, oci.Served{}, manifestUnknown(repo, ref)

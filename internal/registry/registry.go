@@ -60,7 +60,7 @@ func New(c Config) *Registry {
 		guard:    c.Guard,
 		now:      c.Now,
 		log:      c.Log,
-		hot:      newHotManifests(c.HotManifests),
+		hot:      newHotManifests(c.HotManifests, c.DB.Changes),
 		sessions: newSessions(),
 	}
 }

@@ -61,7 +61,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
 	}
-	f.who, err = authn.New(authn.Config{Users: f.db.Users, Tokens: f.db.Tokens, Keys: f.db.Keys, Issuer: "larder"})
+	f.who, err = authn.New(authn.Config{Users: f.db.Users, Tokens: f.db.Tokens, Keys: f.db.Keys, Issuer: "larder", Changes: f.db.Changes.Accounts})
 	if err != nil {
 		return nil, err
 	}

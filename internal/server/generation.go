@@ -101,7 +101,7 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	}
 	cache := pullthrough.New(pullthrough.Config{
 		Project: u.Name, Upstream: remote, Title: title(u), TagTTL: u.TagTTL, Allows: u.Allows,
-		Held: s.floor.held, DB: s.floor.db, Fills: s.floor.fills, Metrics: s.floor.cacheMetrics,
+		Held: s.floor.held, DB: s.floor.db, Changes: s.floor.db.Changes, Fills: s.floor.fills, Metrics: s.floor.cacheMetrics,
 		Log: s.log, Now: now, Limits: tuning.Cache,
 	})
 	g.caches = append(g.caches, cache)

@@ -1,0 +1,50 @@
+package metadata
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+)
+
+// announcement is what a process tells the others that it has changed: something of a
+// repository or, when it has no name, of the users, tokens and signing keys.
+type announcement struct {
+	repository string
+}
+
+func ofRepository(name string) announcement { return announcement{repository: name} }
+
+func ofAccounts() announcement { return announcement{} }
+
+// text says who announces it, so that nobody forgets what he has just written.
+func (a announcement) text(process string) string { return process + " " + a.repository }
+
+func parseAnnouncement(text string) (process string, a announcement) {
+	process, a.repository, _ = strings.Cut(text, " ")
+	return process, a
+}
+
+// announce tells other processes of a change once the transaction is committed.
+func (s *store) announce(ctx context.Context, tx *sql.Tx, a announcement) error {
+	if s.notify == "" {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, s.notify, a.text(s.process)); err != nil {
+		return fmt.Errorf("telling other processes: %w", err)
+	}
+	return nil
+}
+
+// changeAnnounced is change for what other processes keep in memory.
+func (s *store) changeAnnounced(ctx context.Context, a announcement, query string, args ...any) (int64, error) {
+	var changed int64
+	err := s.update(ctx, func(tx *sql.Tx) error {
+		var err error
+		if changed, err = change(ctx, tx, query, args...); err != nil || changed == 0 {
+			return err
+		}
+		return s.announce(ctx, tx, a)
+	})
+	return changed, err
+}

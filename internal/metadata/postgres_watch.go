@@ -1,0 +1,102 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	notifyChanges = "SELECT pg_notify('larder_changes', $1)"
+	listenChanges = "LISTEN larder_changes"
+
+	// heartbeat is how long a silent connection is trusted, and heartbeatLimit how long
+	// its answer may take. Together they stay below the second within which every
+	// process sees what another has changed.
+	heartbeat      = 300 * time.Millisecond
+	heartbeatLimit = 500 * time.Millisecond
+	// firstListenPause and longestListenPause bound the pauses between attempts to
+	// listen again, which double.
+	firstListenPause   = 20 * time.Millisecond
+	longestListenPause = time.Second
+)
+
+// watcher hears what other processes change, on a connection of its own.
+type watcher struct {
+	config  *pgx.ConnConfig
+	process string
+	changes *Changes
+	log     *slog.Logger
+}
+
+// run listens until ctx ends.
+func (w *watcher) run(ctx context.Context) {
+	for pause := firstListenPause; ctx.Err() == nil; pause = min(2*pause, longestListenPause) {
+		heard, err := w.listen(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if heard || pause == firstListenPause { // once, until it has worked again
+			w.log.Warn("what other replicas change is not heard; until it is, nothing is served from memory", "error", err)
+		}
+		if heard {
+			pause = firstListenPause
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // spreading retries needs no secrecy
+		case <-ctx.Done():
+		}
+	}
+}
+
+// listen hears changes until its connection is lost. heard tells whether it could.
+func (w *watcher) listen(ctx context.Context) (heard bool, err error) {
+	config := w.config.Copy()
+	config.RuntimeParams["application_name"] += " (changes)" // people find it among the others
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return false, fmt.Errorf("connecting: %w", err)
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), heartbeatLimit)
+		defer cancel()
+		_ = conn.Close(closing) // nothing is lost with it
+	}()
+	if _, err := conn.Exec(ctx, listenChanges); err != nil {
+		return false, fmt.Errorf("listening: %w", err)
+	}
+	w.changes.hear()
+	defer w.changes.deafen()
+	for {
+		if err := w.next(ctx, conn); err != nil {
+			return true, err
+		}
+	}
+}
+
+// next waits for one announcement, or finds out that the connection still works.
+func (w *watcher) next(ctx context.Context, conn *pgx.Conn) error {
+	waiting, cancel := context.WithTimeout(ctx, heartbeat)
+	defer cancel()
+	heard, err := conn.WaitForNotification(waiting)
+	if err == nil {
+		if process, a := parseAnnouncement(heard.Payload); process != w.process {
+			w.changes.apply(a)
+		}
+		return nil
+	}
+	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("waiting for changes: %w", err)
+	}
+	limited, cancel := context.WithTimeout(ctx, heartbeatLimit)
+	defer cancel()
+	if err := conn.Ping(limited); err != nil {
+		return fmt.Errorf("seeing whether the database still answers: %w", err)
+	}
+	return nil
+}

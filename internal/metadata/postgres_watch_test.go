@@ -1,0 +1,189 @@
+package metadata_test
+
+import (
+	"context"
+	"log/slog"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/larder-registry/larder/internal/metadata"
+)
+
+const (
+	// hearsWithin bounds the waits of these tests, on a machine that is busy.
+	hearsWithin = 30 * time.Second
+	listening   = "SELECT pid FROM pg_stat_activity WHERE application_name = 'larder (changes)' AND datname = current_database()"
+)
+
+// watched opens a database, watches it until the test ends, and waits until it hears.
+func watched(t *testing.T, databaseURL string) *metadata.DB {
+	t.Helper()
+	db := openPostgres(t, databaseURL)
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		db.Watch(ctx, slog.New(slog.DiscardHandler))
+	}()
+	t.Cleanup(func() { stop(); <-ended })
+	eventually(t, "it hears", func() bool { return hears(db) })
+	return db
+}
+
+// hears tells whether marks hold.
+func hears(db *metadata.DB) bool { return db.Changes.Accounts() == db.Changes.Accounts() }
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	limit := time.After(hearsWithin)
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for !holds() {
+		select {
+		case <-again.C:
+		case <-limit:
+			t.Fatalf("within %s it does not come true that %s", hearsWithin, what)
+		}
+	}
+}
+
+func TestWhatAnotherProcessChangesIsHeard(t *testing.T) {
+	databaseURL := postgreSQL(t).Database(t)
+	here, there := watched(t, databaseURL), openPostgres(t, databaseURL)
+	repository := func() metadata.Mark { return here.Changes.Repository("demo/app") }
+	accounts := here.Changes.Accounts
+	m := manifest("app")
+	if err := there.Projects.Create(t.Context(), metadata.Project{Name: "demo", Kind: metadata.Hosted}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name   string
+		of     func() metadata.Mark
+		change func(ctx context.Context) error
+	}{
+		{"a manifest is pushed", repository, func(ctx context.Context) error {
+			return there.Manifests.Put(ctx, metadata.PutManifest{Repository: "demo/app", Manifest: m})
+		}},
+		{"a manifest is linked", repository, func(ctx context.Context) error {
+			return there.Manifests.Link(ctx, "demo/app", m.Digest)
+		}},
+		{"a tag is set", repository, func(ctx context.Context) error {
+			return there.Tags.Set(ctx, "demo/app", "latest", m.Digest, time.Time{}, "")
+		}},
+		{"a tag is deleted", repository, func(ctx context.Context) error {
+			return there.Tags.Delete(ctx, "demo/app", "latest")
+		}},
+		{"a manifest is deleted", repository, func(ctx context.Context) error {
+			return there.Manifests.Delete(ctx, "demo/app", m.Digest)
+		}},
+		{"strangers may see a repository", repository, func(ctx context.Context) error {
+			return there.Repositories.SetVisibility(ctx, "demo/app", true, time.Now())
+		}},
+		{"a password is changed", accounts, func(ctx context.Context) error {
+			if err := there.Users.Create(ctx, metadata.User{Name: "alice"}); err != nil {
+				return err
+			}
+			return there.Users.SetPassword(ctx, "alice", "another")
+		}},
+		{"a token is revoked", accounts, func(ctx context.Context) error {
+			if err := there.Tokens.Create(ctx, metadata.Token{ID: "1", Hash: []byte("1"), User: "alice"}); err != nil {
+				return err
+			}
+			return there.Tokens.Delete(ctx, "1")
+		}},
+		{"a signing key is added", accounts, func(ctx context.Context) error {
+			return there.Keys.Add(ctx, metadata.SigningKey{ID: "1", Secret: []byte("1"), CreatedAt: time.Now()})
+		}},
+	} {
+		t.Run(step.name, func(t *testing.T) {
+			before := step.of()
+			if err := step.change(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the change is heard", func() bool { return step.of() != before })
+		})
+	}
+}
+
+func TestAProcessDoesNotForgetWhatItHasJustWritten(t *testing.T) {
+	databaseURL := postgreSQL(t).Database(t)
+	here, there := watched(t, databaseURL), openPostgres(t, databaseURL)
+	if err := there.Projects.Create(t.Context(), metadata.Project{Name: "demo", Kind: metadata.Hosted}); err != nil {
+		t.Fatal(err)
+	}
+	repository, accounts := here.Changes.Repository("demo/app"), here.Changes.Accounts()
+	untouched := here.Changes.Repository("demo/other") // tells when all was forgotten with a lost connection
+	if err := here.Keys.Add(t.Context(), metadata.SigningKey{ID: "1", Secret: []byte("1"), CreatedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	// Announcements come in the order of the commits.
+	if err := there.Repositories.SetVisibility(t.Context(), "demo/app", true, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other's change is heard", func() bool { return here.Changes.Repository("demo/app") != repository })
+	if here.Changes.Repository("demo/other") == untouched && here.Changes.Accounts() != accounts {
+		t.Error("its own change counts as another's")
+	}
+}
+
+func TestNothingReadBeforeHoldsOnceTheConnectionIsLost(t *testing.T) {
+	databaseURL := postgreSQL(t).Database(t)
+	db := watched(t, databaseURL)
+	admin := connected(t, databaseURL)
+	repository, accounts := db.Changes.Repository("demo/app"), db.Changes.Accounts()
+	admin.exec(t, "SELECT pg_terminate_backend(pid) FROM ("+listening+") l")
+	eventually(t, "the loss is noticed", func() bool {
+		return db.Changes.Repository("demo/app") != repository && db.Changes.Accounts() != accounts
+	})
+	eventually(t, "it hears again", func() bool { return hears(db) })
+	if db.Changes.Repository("demo/app") == repository || db.Changes.Accounts() == accounts {
+		t.Error("what was read before the loss holds again")
+	}
+}
+
+func TestNothingHoldsWhileTheDatabaseIsSilent(t *testing.T) {
+	databaseURL := postgreSQL(t).Database(t)
+	db := watched(t, databaseURL)
+	admin := connected(t, databaseURL)
+	var stopped []int
+	for _, pid := range column[int32](t, admin, listening) {
+		if err := syscall.Kill(int(pid), syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		stopped = append(stopped, int(pid))
+	}
+	resume := func() {
+		for _, pid := range stopped {
+			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have ended
+		}
+	}
+	defer resume()
+	if len(stopped) != 1 {
+		t.Fatalf("%d connections listen", len(stopped))
+	}
+	before := db.Changes.Accounts()
+	eventually(t, "the silence is noticed", func() bool { return db.Changes.Accounts() != before })
+	eventually(t, "it hears on another connection", func() bool { return hears(db) })
+}
+
+func TestNothingHoldsInADatabaseThatNobodyWatches(t *testing.T) {
+	db := openPostgres(t, postgreSQL(t).Database(t))
+	if hears(db) || db.Changes.Repository("demo/app") == db.Changes.Repository("demo/app") {
+		t.Error("what others change goes unnoticed")
+	}
+}
+
+func TestWithSQLiteThereIsNobodyToHear(t *testing.T) {
+	db, err := metadata.Open(t.Context(), t.TempDir()+"/metadata.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Watch(t.Context(), slog.New(slog.DiscardHandler)) // returns
+	if !hears(db) {
+		t.Error("what was read does not hold")
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
