@@ -132,20 +132,6 @@ func (bs *Blobs) Forget(ctx context.Context, d digest.Digest) error {
 	return nil
 }
 
-// Missing tells which of the blobs cannot be read in the repository, each once and in
-// the order given.
-func (bs *Blobs) Missing(ctx context.Context, repository string, asked []digest.Digest) ([]digest.Digest, error) {
-	missing, err := bs.store.without(ctx, `
-		SELECT b.digest FROM repositories r
-		JOIN blob_links l ON l.repository_id = r.id
-		JOIN blobs b ON b.digest = l.digest
-		WHERE r.name = $1 AND l.digest `+bs.store.amongJSON, repository, asked)
-	if err != nil {
-		return nil, failed(err, "looking for blobs of %s", repository)
-	}
-	return missing, nil
-}
-
 func (s *store) linkBlob(ctx context.Context, tx *sql.Tx, repository string, d digest.Digest) error {
 	id, err := s.ensureRepository(ctx, tx, repository)
 	if err != nil {

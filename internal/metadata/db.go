@@ -14,6 +14,7 @@ type DB struct {
 	Manifests    *Manifests
 	Tags         *Tags
 	Blobs        *Blobs
+	Orphans      *Orphans
 	Uploads      *Uploads
 	Multiparts   *Multiparts
 	Users        *Users
@@ -45,6 +46,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Manifests:    manifests,
 		Tags:         &Tags{s},
 		Blobs:        blobs,
+		Orphans:      &Orphans{s},
 		Uploads:      &Uploads{s},
 		Multiparts:   &Multiparts{s},
 		Users:        &Users{s},

@@ -85,7 +85,7 @@ const blobTable = "blobs"
 
 // undumped are the tables that no dump has: what is under way, which another
 // database could not take up.
-func undumped() []string { return []string{"leases", "multiparts", "uploads"} }
+func undumped() []string { return []string{"leases", "multiparts", "orphans", "uploads"} }
 
 // at is the table as a version of the schema has it.
 func (t dumpTable) at(version int64) dumpTable {

@@ -140,16 +140,19 @@ func (ms *Manifests) Delete(ctx context.Context, repository string, d digest.Dig
 	return nil
 }
 
-// Missing tells which of the manifests the repository does not link, each once and
-// in the order given.
-func (ms *Manifests) Missing(ctx context.Context, repository string, asked []digest.Digest) ([]digest.Digest, error) {
-	missing, err := ms.store.without(ctx, `
-		SELECT l.digest FROM repositories r JOIN manifest_links l ON l.repository_id = r.id
-		WHERE r.name = $1 AND l.digest `+ms.store.amongJSON, repository, asked)
+// List tells at most limit manifests of a repository whose digests sort after the one
+// given.
+func (ms *Manifests) List(ctx context.Context, repository string, after digest.Digest, limit int) ([]oci.Manifest, error) {
+	all, err := list(ctx, ms.store, scanManifest, `
+		SELECT l.digest, l.media_type, m.content
+		FROM repositories r
+		JOIN manifest_links l ON l.repository_id = r.id
+		JOIN manifests m ON m.digest = l.digest
+		WHERE r.name = $1 AND l.digest > $2 ORDER BY l.digest LIMIT $3`, repository, after, limit)
 	if err != nil {
-		return nil, failed(err, "looking for manifests of %s", repository)
+		return nil, failed(err, "reading the manifests of %s", repository)
 	}
-	return missing, nil
+	return all, nil
 }
 
 // Referrers tells at most limit manifests of a repository whose subject is the given

@@ -91,7 +91,7 @@ func connectPostgres(config *pgx.ConnConfig) *store {
 
 func postgresDialect() dialect {
 	return dialect{
-		amongJSON: "IN (SELECT jsonb_array_elements_text($2::text::jsonb))",
+		amongJSON: "IN (SELECT jsonb_array_elements_text(%s::text::jsonb))",
 		clock:     "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)",
 		isolation: sql.LevelSerializable,
 		unmoved:   sql.LevelRepeatableRead,

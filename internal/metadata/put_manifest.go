@@ -22,21 +22,39 @@ type Manifest struct {
 type PutManifest struct {
 	Repository string
 	Manifest   Manifest
-	Tags       []string
-	CheckedAt  time.Time // when the upstream confirmed the tags; zero in hosted projects
-	Actor      string    // on whose behalf, for the tags' history
+	// Blobs and Manifests have to be readable in the repository already.
+	Blobs, Manifests []digest.Digest
+	Tags             []string
+	CheckedAt        time.Time // when the upstream confirmed the tags; zero in hosted projects
+	Actor            string    // on whose behalf, for the tags' history
+}
+
+// MissingError says which blobs and manifests that a push needs its repository does
+// not have, each once and in the order given.
+type MissingError struct{ Blobs, Manifests []digest.Digest }
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("the repository lacks %d blobs and %d manifests that it refers to", len(e.Blobs), len(e.Manifests))
 }
 
 // Put keeps a manifest, makes it readable in one repository, which is created if
-// need be, and sets its tags there, all or nothing. ErrNotFound says that the
-// project does not exist.
+// need be, and sets its tags there, all or nothing. The links of the blobs that it
+// names count as used now. ErrNotFound says that the project does not exist, a
+// *MissingError that the repository lacks what the manifest needs.
 func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
+	named := oci.NamedDigests(p.Manifest.Content)
 	err := ms.store.update(ctx, func(tx *sql.Tx) error {
+		if err := ms.store.require(ctx, tx, p); err != nil {
+			return err
+		}
 		id, err := ms.store.ensureRepository(ctx, tx, p.Repository)
 		if err != nil {
 			return err
 		}
 		if err := ms.store.keepManifest(ctx, tx, id, p.Manifest); err != nil {
+			return err
+		}
+		if err := ms.store.useBlobs(ctx, tx, id, named); err != nil {
 			return err
 		}
 		for _, name := range p.Tags {
@@ -48,6 +66,65 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 	})
 	if err != nil {
 		return failed(err, "keeping manifest %s in %s", p.Manifest.Digest, p.Repository)
+	}
+	return nil
+}
+
+// require refuses a push that needs what its repository does not have.
+func (s *store) require(ctx context.Context, tx *sql.Tx, p PutManifest) error {
+	blobs, err := lacking(ctx, tx, `
+		SELECT b.digest FROM repositories r
+		JOIN blob_links l ON l.repository_id = r.id
+		JOIN blobs b ON b.digest = l.digest
+		WHERE r.name = $1 AND l.digest `+s.among("$2"), p.Repository, p.Blobs)
+	if err != nil {
+		return fmt.Errorf("looking for its blobs: %w", err)
+	}
+	manifests, err := lacking(ctx, tx, `
+		SELECT l.digest FROM repositories r JOIN manifest_links l ON l.repository_id = r.id
+		WHERE r.name = $1 AND l.digest `+s.among("$2"), p.Repository, p.Manifests)
+	if err != nil {
+		return fmt.Errorf("looking for the manifests that it lists: %w", err)
+	}
+	if len(blobs)+len(manifests) > 0 {
+		return &MissingError{Blobs: blobs, Manifests: manifests}
+	}
+	return nil
+}
+
+// lacking returns those of needed that a query for them in a repository does not find.
+func lacking(ctx context.Context, tx *sql.Tx, query, repository string, needed []digest.Digest) ([]digest.Digest, error) {
+	if len(needed) == 0 {
+		return nil, nil
+	}
+	names, err := asJSON(needed)
+	if err != nil {
+		return nil, err
+	}
+	found, err := tryList(ctx, tx, scanOne[digest.Digest], query, repository, names)
+	if err != nil {
+		return nil, err
+	}
+	return without(needed, found), nil
+}
+
+// useBlobs notes that a manifest names blobs, so that a collector which has read the
+// repository's manifests before does not unlink them after.
+func (s *store) useBlobs(ctx context.Context, tx *sql.Tx, repositoryID int64, named []digest.Digest) error {
+	if len(named) == 0 {
+		return nil
+	}
+	names, err := asJSON(named)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	_, err = change(ctx, tx, `
+		UPDATE blob_links SET used_at = $3
+		WHERE repository_id = $1 AND digest `+s.among("$2")+` AND (used_at IS NULL OR used_at < $4)`,
+		repositoryID, names, stamp{now}, stamp{now.Add(-UseResolution)})
+	if err != nil {
+		return fmt.Errorf("noting that it uses its blobs: %w", err)
 	}
 	return nil
 }

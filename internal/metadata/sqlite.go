@@ -30,7 +30,7 @@ const logSizeLimit = 64 << 20
 func sqliteDialect() dialect {
 	never := func(error) bool { return false }
 	return dialect{
-		amongJSON: "IN (SELECT value FROM json_each($2))",
+		amongJSON: "IN (SELECT value FROM json_each(%s))",
 		clock:     "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
 		versions:  "goose_db_version",
 		transient: never,

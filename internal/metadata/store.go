@@ -6,10 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 	"time"
-
-	"github.com/opencontainers/go-digest"
 )
 
 // store is the seam under the SQL that both databases share: how a transaction is
@@ -26,8 +25,7 @@ type store struct {
 
 // dialect is what the databases do not say alike.
 type dialect struct {
-	// amongJSON follows a column and asks whether it is one of the strings of the
-	// JSON array in parameter $2.
+	// amongJSON is what among says, with %s for the parameter.
 	amongJSON string
 	// clock is the database's time, as a stamp.
 	clock string
@@ -51,6 +49,12 @@ type dialect struct {
 	// notify tells all processes that listen, once its transaction is committed, the
 	// text in $1; empty where there is one process.
 	notify string
+}
+
+// among follows a column and asks whether it is one of the strings of the JSON array
+// in a parameter, such as $2; see asJSON.
+func (d dialect) among(parameter string) string {
+	return strings.Replace(d.amongJSON, "%s", parameter, 1)
 }
 
 // update runs fn in one transaction, which is durable once update returns nil. What
@@ -130,15 +134,20 @@ func one[T any](ctx context.Context, s *store, scan func(row) (T, error), query 
 
 // list runs a query and reads each of its rows with scan.
 func list[T any](ctx context.Context, s *store, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	all, err := ask(ctx, s, func() ([]T, error) { return tryList(ctx, s, scan, query, args...) })
+	all, err := ask(ctx, s, func() ([]T, error) { return tryList(ctx, s.readers, scan, query, args...) })
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
 	return all, err
 }
 
-func tryList[T any](ctx context.Context, s *store, scan func(row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := s.readers.QueryContext(ctx, query, args...)
+// querier is a pool of connections, or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func tryList[T any](ctx context.Context, from querier, scan func(row) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -170,31 +179,28 @@ func scanOne[T any](r row) (T, error) {
 	return value, err
 }
 
-// without returns those of asked that query does not find, each once and in the
-// order asked. The query's first parameter is the repository, its second the
-// digests.
-func (s *store) without(ctx context.Context, query, repository string, asked []digest.Digest) ([]digest.Digest, error) {
-	if len(asked) == 0 {
-		return nil, nil
-	}
-	names, err := json.Marshal(asked)
+// asJSON is the parameter that among wants.
+func asJSON[T ~string](all []T) (string, error) {
+	text, err := json.Marshal(all)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the digests: %w", err)
+		return "", fmt.Errorf("encoding a list: %w", err)
 	}
-	found, err := list(ctx, s, scanOne[digest.Digest], query, repository, string(names))
-	if err != nil {
-		return nil, err
+	return string(text), nil
+}
+
+// without returns those of asked that are not among found, each once and in the order
+// asked.
+func without[T comparable](asked, found []T) []T {
+	seen := make(map[T]bool, len(asked))
+	for _, one := range found {
+		seen[one] = true
 	}
-	seen := make(map[digest.Digest]bool, len(asked))
-	for _, d := range found {
-		seen[d] = true
-	}
-	var missing []digest.Digest
-	for _, d := range asked {
-		if !seen[d] {
-			seen[d] = true
-			missing = append(missing, d)
+	var missing []T
+	for _, one := range asked {
+		if !seen[one] {
+			seen[one] = true
+			missing = append(missing, one)
 		}
 	}
-	return missing, nil
+	return missing
 }

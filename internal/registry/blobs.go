@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -16,6 +17,9 @@ import (
 // blobMediaType is what blobs are served as: their real type is known to whoever
 // holds the descriptor.
 const blobMediaType = "application/octet-stream"
+
+// useLimit bounds how long a client that asks for a blob waits until that is noted.
+const useLimit = time.Second
 
 // StatBlob describes a blob (OCI Distribution 1.1, §Checking if content exists in
 // the registry). The error is BLOB_UNKNOWN when the repository does not link it, and
@@ -35,6 +39,9 @@ func (r *Registry) StatBlob(ctx context.Context, _ oci.Caller, repo oci.Reposito
 	}
 	if size != row.Size {
 		return oci.Descriptor{}, oci.Served{}, blobUnknown(repo, d, r.damaged(row, size))
+	}
+	if err := r.use(ctx, repo, d); err != nil {
+		return oci.Descriptor{}, oci.Served{}, err
 	}
 	return oci.Descriptor{MediaType: blobMediaType, Digest: d, Size: size}, oci.Served{}, nil
 }
@@ -75,6 +82,22 @@ func (r *Registry) StoredBlob(ctx context.Context, d digest.Digest) (oci.Blob, e
 		return nil, err
 	}
 	return opened, nil
+}
+
+// use keeps the collector from taking a blob that a client is told of: it will push a
+// manifest with it and not the blob. Where that cannot be written, the client is told all
+// the same: a registry that can only read is read, and the push itself checks again.
+func (r *Registry) use(ctx context.Context, repo oci.Repository, d digest.Digest) error {
+	writing, cancel := context.WithTimeout(ctx, useLimit)
+	defer cancel()
+	err := r.db.Blobs.Use(writing, repo.String(), d)
+	if errors.Is(err, metadata.ErrNotFound) {
+		return blobUnknown(repo, d, nil)
+	}
+	if err != nil && ctx.Err() == nil {
+		r.log.Warn("it was not noted that a blob is used", "digest", d, "repository", repo, "error", err)
+	}
+	return nil
 }
 
 func (r *Registry) blobRow(ctx context.Context, repo oci.Repository, d digest.Digest) (metadata.Blob, error) {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
@@ -45,9 +46,6 @@ func (r *Registry) PutManifest(ctx context.Context, repo oci.Repository, push Ma
 	if err != nil {
 		return ManifestReceipt{}, err
 	}
-	if err := r.checkPresent(ctx, repo, content); err != nil {
-		return ManifestReceipt{}, err
-	}
 	receipt := ManifestReceipt{Digest: d, Tags: push.Tags}
 	if push.Reference.ByTag() {
 		receipt.Tags = append([]string{push.Reference.Tag}, push.Tags...)
@@ -62,10 +60,15 @@ func (r *Registry) PutManifest(ctx context.Context, repo oci.Repository, push Ma
 			Subject:      receipt.Subject,
 			ArtifactType: content.ArtifactType,
 		},
-		Tags:  receipt.Tags,
-		Actor: push.Actor,
+		Blobs:     content.Blobs(),
+		Manifests: children(content),
+		Tags:      receipt.Tags,
+		Actor:     push.Actor,
 	})
 	r.hot.forget(repo)
+	if missing, ok := errors.AsType[*metadata.MissingError](err); ok {
+		return ManifestReceipt{}, contentUnknown(repo, missing)
+	}
 	if err != nil {
 		return ManifestReceipt{}, stored("storing manifest "+d.String(), repo, err)
 	}
@@ -88,31 +91,21 @@ func manifestDigest(ref oci.Reference, content []byte) (digest.Digest, error) {
 	return got, nil
 }
 
-// checkPresent refuses a manifest that refers to what its repository does not have.
-// A subject may be missing (OCI Distribution 1.1, §Push).
-func (r *Registry) checkPresent(ctx context.Context, repo oci.Repository, content oci.Content) error {
-	blobs, err := r.db.Blobs.Missing(ctx, repo.String(), content.Blobs())
-	if err != nil {
-		return fmt.Errorf("looking for the blobs of a manifest in %s: %w", repo, err)
-	}
-	if len(blobs) > 0 {
-		return contentUnknown("blob", repo, blobs)
-	}
-	children := make([]digest.Digest, 0, len(content.Manifests))
+func children(content oci.Content) []digest.Digest {
+	all := make([]digest.Digest, 0, len(content.Manifests))
 	for _, child := range content.Manifests {
-		children = append(children, child.Digest)
+		all = append(all, child.Digest)
 	}
-	manifests, err := r.db.Manifests.Missing(ctx, repo.String(), children)
-	if err != nil {
-		return fmt.Errorf("looking for the manifests of an index in %s: %w", repo, err)
-	}
-	if len(manifests) > 0 {
-		return contentUnknown("manifest", repo, manifests)
-	}
-	return nil
+	return all
 }
 
-func contentUnknown(what string, repo oci.Repository, missing []digest.Digest) error {
+// contentUnknown refuses a manifest that refers to what its repository does not have.
+// A subject may be missing (OCI Distribution 1.1, §Push).
+func contentUnknown(repo oci.Repository, lacks *metadata.MissingError) error {
+	what, missing := "blob", lacks.Blobs
+	if len(missing) == 0 {
+		what, missing = "manifest", lacks.Manifests
+	}
 	others := ""
 	if n := len(missing) - 1; n > 0 {
 		others = fmt.Sprintf(" and %d more", n)

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/larder-registry/larder/internal/metadata"
 )
 
@@ -45,7 +43,7 @@ func blobs(t *testing.T, open func(t *testing.T) *metadata.DB) {
 }
 
 func blobLinks(t *testing.T, open func(t *testing.T) *metadata.DB) {
-	b, other := blob("one"), blob("two")
+	b := blob("one")
 	each(t, open, map[string]func(t *testing.T, db *metadata.DB){
 		"a blob is readable only where it is linked": func(t *testing.T, db *metadata.DB) {
 			ok(t, db.Blobs.Put(t.Context(), b, "demo/app"))
@@ -77,23 +75,11 @@ func blobLinks(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			notFound(t, second(db.Blobs.Get(t.Context(), "demo/app", b.Digest)))
 			notFound(t, second(db.Blobs.Held(t.Context(), b.Digest)))
 			same(t, true, must[bool](t)(db.Blobs.Linked(t.Context(), "demo/app", b.Digest)))
-			same(t, []digest.Digest{b.Digest}, must[[]digest.Digest](t)(db.Blobs.Missing(t.Context(), "demo/app", []digest.Digest{b.Digest})))
 			again := b
 			again.Key = "again"
 			ok(t, db.Blobs.Put(t.Context(), again))
 			same(t, again, must[metadata.Blob](t)(db.Blobs.Get(t.Context(), "demo/app", b.Digest)))
 			notFound(t, second(db.Blobs.Get(t.Context(), "demo/other", b.Digest)))
-		},
-		"missing blobs are told once, in the order asked, however many": func(t *testing.T, db *metadata.DB) {
-			ok(t, db.Blobs.Put(t.Context(), b, "demo/app"))
-			ok(t, db.Blobs.Put(t.Context(), other, "demo/other"))
-			want := []digest.Digest{other.Digest}
-			for i := range 20_000 {
-				want = append(want, digest.Digest(fmt.Sprintf("sha256:%064x", 20_000-i)))
-			}
-			asked := append([]digest.Digest{b.Digest, other.Digest, other.Digest}, want...)
-			same(t, want, must[[]digest.Digest](t)(db.Blobs.Missing(t.Context(), "demo/app", asked)))
-			same(t, nil, must[[]digest.Digest](t)(db.Blobs.Missing(t.Context(), "demo/app", nil)))
 		},
 	})
 }

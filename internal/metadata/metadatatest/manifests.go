@@ -111,15 +111,6 @@ func manifestLinks(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			notFound(t, db.Manifests.Delete(t.Context(), "demo/never", m.Digest))
 			same(t, m.Manifest, must[oci.Manifest](t)(db.Manifests.Get(t.Context(), "demo/app", m.Digest)))
 		},
-		"missing manifests are told once, in the order asked": func(t *testing.T, db *metadata.DB) {
-			third, fourth := manifest("three").Digest, manifest("four").Digest
-			ok(t, put(t.Context(), db, "demo/app", m))
-			ok(t, put(t.Context(), db, "demo/other", other))
-			asked := []digest.Digest{third, m.Digest, other.Digest, third, fourth}
-			same(t, []digest.Digest{third, other.Digest, fourth}, must[[]digest.Digest](t)(db.Manifests.Missing(t.Context(), "demo/app", asked)))
-			same(t, []digest.Digest{m.Digest}, must[[]digest.Digest](t)(db.Manifests.Missing(t.Context(), "demo/never", []digest.Digest{m.Digest})))
-			same(t, nil, must[[]digest.Digest](t)(db.Manifests.Missing(t.Context(), "demo/app", nil)))
-		},
 	})
 }
 

@@ -8,6 +8,7 @@
 -- back whole and found good.
 ALTER TABLE blobs ADD COLUMN stored_at   INTEGER;
 ALTER TABLE blobs ADD COLUMN verified_at INTEGER;
+CREATE INDEX blobs_by_key ON blobs (storage_key);
 
 -- used_at is when somebody was last told that the blob is in the repository: what is
 -- referred to by no manifest is kept for a while after that.
@@ -63,4 +64,11 @@ CREATE TABLE multiparts (
 	storage_key TEXT    NOT NULL PRIMARY KEY,
 	upload_id   TEXT    NOT NULL,
 	noted_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Bytes in storage that no row leads to: since when, and when they were last seen so.
+CREATE TABLE orphans (
+	storage_key  TEXT    NOT NULL PRIMARY KEY,
+	seen_at      INTEGER NOT NULL,
+	last_seen_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
