@@ -36,13 +36,19 @@ func keyOf(d digest.Digest) string {
 	return path.Join(d.Algorithm().String(), encoded[:shardLength], encoded)
 }
 
+// DigestOf tells which blob is kept under a key, when it is the path of a digest: the
+// same blob is then kept under the same key each time.
+func DigestOf(key string) (d digest.Digest, ok bool) {
+	alg, rest, _ := strings.Cut(key, "/")
+	_, encoded, _ := strings.Cut(rest, "/")
+	d = digest.NewDigestFromEncoded(digest.Algorithm(alg), encoded)
+	return d, CheckDigest(d) == nil && keyOf(d) == key
+}
+
 // checkKey accepts exactly what keyOf makes, so that no key leads out of the
 // folder of blobs.
 func checkKey(key string) error {
-	alg, rest, _ := strings.Cut(key, "/")
-	_, encoded, _ := strings.Cut(rest, "/")
-	d := digest.NewDigestFromEncoded(digest.Algorithm(alg), encoded)
-	if CheckDigest(d) != nil || keyOf(d) != key {
+	if _, ok := DigestOf(key); !ok {
 		return fmt.Errorf("blob key %.160q does not have the form sha256/ab/ab12..., the path of a digest", key)
 	}
 	return nil
