@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -32,64 +30,66 @@ func newAdminCommand() *cobra.Command {
 }
 
 func newResetPasswordCommand() *cobra.Command {
-	var data string
 	var stdin bool
 	cmd := &cobra.Command{
 		Use:   "reset-password",
 		Short: "Give the user admin a new password",
 		Long: `Give the user admin a new password, made and printed here unless --password-stdin
-gives one. The server must be stopped.`,
+gives one. The server must be stopped. It works on the data that the server's own
+flags, environment and configuration file name.`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			password := ""
-			if stdin {
-				if password, err = readLine(cmd.InOrStdin()); err != nil {
-					return err
-				}
-			}
-			made, err := resetPassword(cmd.Context(), data, password)
-			if err != nil {
-				return fmt.Errorf("resetting the password: %w", err)
-			}
-			if made != "" {
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "The new password of admin is %s\n", made)
+	}
+	flags := server.BindStoreFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the new password from standard input")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		password := ""
+		if stdin {
+			var err error
+			if password, err = readLine(cmd.InOrStdin()); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), "The password of admin was changed.")
+		}
+		config, err := loadStores(flags)
+		if err != nil {
 			return err
-		},
+		}
+		made, err := resetPassword(cmd.Context(), config, password)
+		if err != nil {
+			return fmt.Errorf("resetting the password: %w", err)
+		}
+		if made != "" {
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "The new password of admin is %s\n", made)
+			return err
+		}
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "The password of admin was changed.")
+		return err
 	}
-	folder := os.Getenv("LARDER_DATA")
-	if folder == "" {
-		folder = "./larder-data"
-	}
-	cmd.Flags().StringVar(&data, "data", folder, "the server's data folder")
-	cmd.Flags().BoolVar(&stdin, "password-stdin", false, "read the new password from standard input")
 	return cmd
 }
 
-func resetPassword(ctx context.Context, folder, password string) (made string, err error) {
-	// Opening a data folder makes one where there is none.
-	if _, err := os.Stat(filepath.Join(folder, "metadata.db")); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s holds no Larder data: give the server's data folder with --data DIR", folder)
+// loadStores reads where a server that is stopped keeps its data.
+func loadStores(flags *server.Flags) (server.Config, error) {
+	config, err := server.Load(flags, os.LookupEnv, server.ReadFile)
+	if err != nil {
+		return server.Config{}, &usageError{err}
 	}
-	data, err := server.OpenData(folder)
+	return config, server.CheckData(config)
+}
+
+func resetPassword(ctx context.Context, config server.Config, password string) (made string, err error) {
+	stores, err := server.OpenMetadata(ctx, config)
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, data.Close()) }()
-	db, err := metadata.Open(ctx, data.Path("metadata.db"))
-	if err != nil {
-		return "", err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, stores.Close()) }()
+	db := stores.DB
 	a, err := authn.New(authn.Config{Users: db.Users, Tokens: db.Tokens, Keys: db.Keys, Issuer: "larder"})
 	if err != nil {
 		return "", err
 	}
 	made, err = a.SetPassword(ctx, authn.UserAdmin, password)
 	if errors.Is(err, metadata.ErrNotFound) {
-		return "", fmt.Errorf("%s has no user admin yet: start it once with larder serve --data %s, which makes one", folder, folder)
+		return "", fmt.Errorf("%s has no user admin yet: start it once with larder serve, which makes one", config.Data)
 	}
 	return made, err
 }

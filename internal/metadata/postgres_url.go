@@ -75,3 +75,10 @@ func postgresName(config *pgx.ConnConfig) string {
 	}
 	return name.String()
 }
+
+// CheckPostgresURL tells what is wrong with a URL that OpenPostgres would refuse
+// without connecting. The error does not contain the password.
+func CheckPostgresURL(databaseURL string) error {
+	_, err := parsePostgresURL(databaseURL)
+	return err
+}

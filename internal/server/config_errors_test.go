@@ -140,28 +140,12 @@ log.level "y" (flag --log-level) is not a log level: write debug, info, warn or 
 }
 
 func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
-	const (
-		database = "is not in this version of Larder; remove it: metadata is kept in SQLite under the data folder"
-		storage  = "is not in this version of Larder; remove it: blobs are kept as files under the data folder"
-		password = "flag --database holds a password, which every user of this machine can read in the list of processes: a secret belongs in the environment or in a file; this version of Larder has no database but SQLite under the data folder, so remove the flag"
-	)
 	tests := []struct {
 		name  string
 		given sources
 		want  string
 	}{
 		{"access by a cluster", withFile("data: /d\n\naccess: kubernetes"), "access: kubernetes (larder.yaml line 3) is not in this version of Larder; remove it or write access: local"},
-		{"a database in the file", withFile("database: postgres://me:s3cret@db/larder"), "database (larder.yaml line 1) " + database},
-		{"a database in a file of its own", withFile("databaseFile: /run/secrets/db"), "databaseFile (larder.yaml line 1) " + database},
-		{"a database in the environment", inEnvironment("LARDER_DATABASE", "postgres://me:s3cret@db/larder"), "database (environment variable LARDER_DATABASE) " + database},
-		{"a database on the command line", onCommandLine("--database", "postgres://me@db/larder"), "database (flag --database) " + database},
-		{"a database's password on the command line", onCommandLine("--database", "postgres://me:s3cret@db/larder"), password},
-		{"a database's password in key=value form", onCommandLine("--database", "host=db user=me password=s3cret"), password},
-		{"a database's password in a query", onCommandLine("--database", "postgres://db/larder?user=me&Password=s3cret"), password},
-		{"a database's password in a broken URL", onCommandLine("--database", "postgres://me:s3cret%zz@db/larder"), password},
-		{"storage in the file", withFile("storage: s3://bucket"), "storage (larder.yaml line 1) " + storage},
-		{"storage in the environment", inEnvironment("LARDER_STORAGE", "s3://bucket"), "storage (environment variable LARDER_STORAGE) " + storage},
-		{"storage on the command line", onCommandLine("--storage", "s3://bucket"), "storage (flag --storage) " + storage},
 		{"a size of the cache", withFile("cacheSize: 80%"), "cacheSize (larder.yaml line 1) is not in this version of Larder; remove it: nothing is evicted from the cache"},
 		{"a listener for a cluster", withFile("kubernetes: {listen: ':8443'}"), "kubernetes.listen (larder.yaml line 1) is not in this version of Larder; remove it"},
 		{"replicas", withFile("replica:\n  advertise: http://10.0.0.1"), "replica.advertise (larder.yaml line 2) is not in this version of Larder; remove it: one server serves one data folder"},

@@ -39,7 +39,7 @@ func (r *fileReader) root(e entry) {
 		"listen":          r.setting,
 		"data":            r.setting,
 		"database":        r.setting,
-		"databaseFile":    r.absent(withoutDatabase),
+		"databaseFile":    r.databaseFile,
 		"storage":         r.setting,
 		"publicURL":       r.setting,
 		"log":             r.log,

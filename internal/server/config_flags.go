@@ -16,14 +16,28 @@ type Flags struct {
 // BindFlags adds the flags of `larder serve` to a set, which is parsed before
 // Load is called.
 func BindFlags(set *pflag.FlagSet) *Flags {
-	f := &Flags{set: set}
-	set.String("config", "", "read the configuration from the YAML `FILE`")
-	for _, s := range settings() {
-		set.String(s.flag, "", s.usage)
-	}
+	f := bindSettings(set, func(setting) bool { return true })
 	set.StringArrayVar(&f.upstreams, "upstream", nil, "mirror the registry at a URL as project NAME: `NAME=URL`; again for each one (default docker-hub=https://registry-1.docker.io)")
 	set.Bool("insecure-http", false, "serve plain HTTP outside loopback: a proxy or the network takes care of encryption")
 	return f
+}
+
+// BindStoreFlags adds those flags that say where everything is kept, for commands
+// that work on the data of a server that is stopped.
+func BindStoreFlags(set *pflag.FlagSet) *Flags {
+	return bindSettings(set, func(s setting) bool {
+		return slices.Contains([]string{"data", "database", "storage"}, s.key)
+	})
+}
+
+func bindSettings(set *pflag.FlagSet, wanted func(setting) bool) *Flags {
+	set.String("config", "", "read the configuration from the YAML `FILE`")
+	for _, s := range settings() {
+		if wanted(s) {
+			set.String(s.flag, "", s.usage)
+		}
+	}
+	return &Flags{set: set}
 }
 
 // configFile is the name of the file to read and where that name was given; an

@@ -31,6 +31,7 @@ func Load(flags *Flags, lookupEnv func(string) (string, bool), readFile func(str
 	l.fromFile(configFile(flags, lookupEnv))
 	l.fromEnvironment(lookupEnv)
 	l.fromFlags(flags)
+	l.storageKeys(lookupEnv)
 	if len(l.errs) == 0 {
 		l.validate()
 	}

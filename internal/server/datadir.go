@@ -13,6 +13,7 @@ const (
 	lockFile     = "lock"
 	metadataFile = "metadata.db"
 	blobFolder   = "blobs"
+	spoolFolder  = "spool"
 )
 
 // Data is the data folder, held by this process alone until Close.
@@ -25,12 +26,15 @@ type Data struct {
 // or empty. A folder that holds something else, or is damaged, or was written by a
 // newer Larder, or is in use by another process, is an error that says what to do;
 // nothing in it is touched then.
-func OpenData(dir string) (*Data, error) {
+func OpenData(dir string) (*Data, error) { return openFolder(dir, checkMetadata) }
+
+// openFolder is OpenData with a check of its own for what a folder of Larder's holds.
+func openFolder(dir string, check func(dir string) error) (*Data, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the data folder: %w", err)
 	}
-	if _, err := inspect(dir); err != nil {
+	if _, err := inspect(dir, check); err != nil {
 		return nil, err
 	}
 	if err := makeFolder(dir); err != nil {
@@ -41,15 +45,15 @@ func OpenData(dir string) (*Data, error) {
 		return nil, err
 	}
 	data := &Data{dir: dir, lock: lock}
-	if err := data.mark(); err != nil {
+	if err := data.mark(check); err != nil {
 		return nil, errors.Join(err, data.Close())
 	}
 	return data, nil
 }
 
 // mark looks again now that nobody else can write, and makes a new folder Larder's.
-func (d *Data) mark() error {
-	marked, err := inspect(d.dir)
+func (d *Data) mark(check func(dir string) error) error {
+	marked, err := inspect(d.dir, check)
 	if err != nil || marked {
 		return err
 	}

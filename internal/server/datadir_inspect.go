@@ -34,9 +34,9 @@ func writeMarker(dir string) error {
 	return writeFile(filepath.Join(dir, markerFile), append(text, '\n'), 0o600)
 }
 
-// inspect only reads. It tells whether the folder has a marker, and returns an
+// inspect only reads, as check does. It tells whether the folder has a marker, and returns an
 // error for one that Larder must not use.
-func inspect(dir string) (marked bool, err error) {
+func inspect(dir string, check func(dir string) error) (marked bool, err error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -54,7 +54,7 @@ func inspect(dir string) (marked bool, err error) {
 		}
 	}
 	if marked {
-		return true, errors.Join(checkMarker(dir), checkMetadata(dir))
+		return true, errors.Join(checkMarker(dir), check(dir))
 	}
 	if stranger != "" {
 		return false, fmt.Errorf("the folder %s holds %s and other things that are not Larder's, so nothing was touched: choose an empty or a new folder with --data DIR; if this is a data folder that lost its %s, restore that file from a backup", dir, stranger, markerFile)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/blob"
-	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -26,10 +25,8 @@ const (
 // floor is what stays open while configurations come and go: the data folder, the
 // stores, and the transfers under way.
 type floor struct {
-	log   *slog.Logger
-	data  *Data
-	db    *metadata.DB
-	blobs blob.Store
+	log *slog.Logger
+	*Stores
 	guard *blob.Guard // of all who store or remove blobs
 	held  *registry.Registry
 	pulls *registry.Pulls
@@ -47,28 +44,22 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 			f.close()
 		}
 	}()
-	if f.data, err = OpenData(config.Data); err != nil {
+	if f.Stores, err = OpenStores(ctx, config); err != nil {
 		return nil, err
 	}
-	if f.db, err = metadata.Open(ctx, f.data.Path("metadata.db")); err != nil {
-		return nil, err
-	}
-	if f.blobs, err = blob.OpenFiles(f.data.Path()); err != nil {
-		return nil, err
-	}
-	f.held = registry.New(registry.Config{DB: f.db, Blobs: f.blobs, Guard: f.guard, Log: f.log})
-	f.pulls = registry.NewPulls(f.db.Manifests, options.Tuning.Now, f.log)
+	f.held = registry.New(registry.Config{DB: f.DB, Blobs: f.Blobs, Guard: f.guard, Log: f.log})
+	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
 	}
-	f.who, err = authn.New(authn.Config{Users: f.db.Users, Tokens: f.db.Tokens, Keys: f.db.Keys, Issuer: "larder", Changes: f.db.Changes.Accounts})
+	f.who, err = authn.New(authn.Config{Users: f.DB.Users, Tokens: f.DB.Tokens, Keys: f.DB.Keys, Issuer: "larder", Changes: f.DB.Changes.Accounts})
 	if err != nil {
 		return nil, err
 	}
 	f.cacheMetrics = pullthrough.NewMetrics(to)
 	f.upstreamMetrics = upstream.NewMetrics(to)
 	f.fills = pullthrough.NewFills(pullthrough.FillsConfig{
-		Blobs: f.blobs, Guard: f.guard, DB: f.db, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
+		Blobs: f.Blobs, Guard: f.guard, DB: f.DB, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
 	})
 	return f, nil
 }
@@ -101,7 +92,7 @@ func (f *floor) sweep(ctx context.Context) {
 	if dropped > 0 {
 		f.log.Info("removed unfinished uploads", "count", dropped, "older_than", uploadLife)
 	}
-	err = errors.Join(err, f.db.Tokens.DeleteExpired(ctx, time.Now()))
+	err = errors.Join(err, f.DB.Tokens.DeleteExpired(ctx, time.Now()))
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("removing leftovers", "error", err)
 	}
@@ -117,14 +108,9 @@ func (f *floor) endFills() {
 // close ends the transfers under way and closes the stores.
 func (f *floor) close() {
 	f.endFills()
-	if f.db != nil {
-		if err := f.db.Close(); err != nil {
-			f.log.Error("closing the metadata", "error", err)
-		}
-	}
-	if f.data != nil {
-		if err := f.data.Close(); err != nil {
-			f.log.Error("closing the data folder", "error", err)
+	if f.Stores != nil {
+		if err := f.Close(); err != nil {
+			f.log.Error("closing the stores", "error", err)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 			g.close()
 		}
 	}()
-	names := newNames(s.floor.db.Projects, s.floor.held)
+	names := newNames(s.floor.DB.Projects, s.floor.held)
 	for _, u := range config.Upstreams {
 		project, err := s.openCache(ctx, g, u)
 		if err != nil {
@@ -62,7 +62,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	}
 	registry := distribution.New(v2)
 	administration := api.New(api.Config{
-		Projects: s.floor.db.Projects, Authenticator: s.floor.who, Authorizer: may,
+		Projects: s.floor.DB.Projects, Authenticator: s.floor.who, Authorizer: may,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	g.main = s.observed(clients, s.routes(config, registry, administration))
@@ -88,7 +88,7 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	}
 	g.upstreams = append(g.upstreams, remote)
 	project := metadata.Project{Name: u.Name, Kind: metadata.Cache, Description: "mirror of " + u.URL.Host, CreatedAt: time.Now()}
-	err = s.floor.db.Projects.Ensure(ctx, project)
+	err = s.floor.DB.Projects.Ensure(ctx, project)
 	if errors.Is(err, metadata.ErrExists) {
 		return cacheProject{}, fmt.Errorf("upstream %s: people push to a project of that name already: give the upstream another name", u.Name)
 	}
@@ -101,7 +101,7 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	}
 	cache := pullthrough.New(pullthrough.Config{
 		Project: u.Name, Upstream: remote, Title: title(u), TagTTL: u.TagTTL, Allows: u.Allows,
-		Held: s.floor.held, DB: s.floor.db, Changes: s.floor.db.Changes, Fills: s.floor.fills, Metrics: s.floor.cacheMetrics,
+		Held: s.floor.held, DB: s.floor.DB, Changes: s.floor.DB.Changes, Fills: s.floor.fills, Metrics: s.floor.cacheMetrics,
 		Log: s.log, Now: now, Limits: tuning.Cache,
 	})
 	g.caches = append(g.caches, cache)

@@ -66,7 +66,7 @@ func (f *floor) certificates(config Config) (*Certificates, error) {
 		if err != nil {
 			f.log.Warn("the certificate is made without this machine's name", "error", err)
 		}
-		return SelfSigned(f.data.Path("tls"), CertificateNames(config, hostname), time.Now, f.log)
+		return SelfSigned(f.Data.Path("tls"), CertificateNames(config, hostname), time.Now, f.log)
 	}
 	return nil, nil
 }

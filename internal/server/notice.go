@@ -17,7 +17,7 @@ func (s *Server) notice(madePassword string) error {
 	if s.certs != nil {
 		scheme = "https"
 	}
-	_, _ = fmt.Fprintf(&text, "Larder %s listens on %s://%s, data in %s\n", s.options.Version, scheme, host, s.floor.data.Path())
+	_, _ = fmt.Fprintf(&text, "Larder %s listens on %s://%s, data in %s\n", s.options.Version, scheme, host, s.floor.Data.Path())
 	if u := s.config.PublicURL; u != nil {
 		host = u.Host
 		_, _ = fmt.Fprintf(&text, "Clients reach it at %s\n", u)
@@ -50,7 +50,7 @@ func (s *Server) notice(madePassword string) error {
 
 // trustLines are those of the main listener, and docker's for the mirror listener.
 func (s *Server) trustLines(host, mirror string) []string {
-	authority := AuthorityFile(s.floor.data.Path("tls"))
+	authority := AuthorityFile(s.floor.Data.Path("tls"))
 	lines := TrustLines(host, authority)
 	if mirror != "" {
 		lines = append(lines, "# docker, for the mirror listener", dockerTrust(mirror, authority))

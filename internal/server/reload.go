@@ -46,6 +46,8 @@ func needRestart(old, now Config) []string {
 		{"mirror.listen", old.Mirror.Listen, now.Mirror.Listen},
 		{"metrics.listen", old.Metrics.Listen, now.Metrics.Listen},
 		{"data", old.Data, now.Data},
+		{"database", old.Database, now.Database},
+		{"storage", old.Storage, now.Storage},
 		{"tls", old.TLS, now.TLS},
 		{"shutdownTimeout", old.ShutdownTimeout, now.ShutdownTimeout},
 		{"log.format", old.Log.Format, now.Log.Format},

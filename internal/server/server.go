@@ -101,7 +101,7 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 func (s *Server) Run(ctx context.Context) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
-	work.Go(func() { s.floor.db.Watch(background, s.log) })
+	work.Go(func() { s.floor.DB.Watch(background, s.log) })
 	work.Go(func() { s.floor.maintain(background) })
 	work.Go(func() { s.floor.pulls.Run(background) })
 	failed := make(chan error, len(s.listeners))
