@@ -15,6 +15,11 @@ import (
 // ErrNotFound is returned when no blob or upload is kept under the key or state given.
 var ErrNotFound = errors.New("not found in blob storage")
 
+// ErrUnavailable is in the chain when a store did not do what was asked, and a later
+// try may succeed: it cannot be reached, is overloaded, or refuses for now. It says
+// nothing about what is kept.
+var ErrUnavailable = errors.New("blob storage is not available")
+
 // MismatchError is returned by Verify and Commit when the bytes written do not
 // have the digest that was claimed for them.
 type MismatchError struct{ Want, Got digest.Digest }
@@ -45,8 +50,12 @@ type Store interface {
 
 // Entry is one blob met by Walk.
 type Entry struct {
-	Key      string
-	Size     int64 // bytes
+	Key  string
+	Size int64 // bytes
+	// Modified is no later than the commit, but may be as early as the beginning of the
+	// upload, by the store's own clock. A blob that metadata does not know is a leftover
+	// only when it is older than any upload that may still be committed: between a
+	// commit and the moment when metadata knows its key, nothing tells the two apart.
 	Modified time.Time
 }
 
@@ -59,7 +68,8 @@ type Upload interface {
 	// finds it again. Nothing may be written after it through this value.
 	Save(ctx context.Context) (state []byte, err error)
 	// Commit verifies the bytes, makes them durable, and returns the key by which
-	// Open finds them. A *MismatchError leaves nothing behind.
+	// Open finds them. A *MismatchError leaves nothing behind. A driver may give one
+	// digest several keys: what was kept under another one stays until it is deleted.
 	Commit(ctx context.Context, want digest.Digest) (key string, err error)
 	// Cancel drops everything written. It may follow any other call and then does nothing.
 	Cancel(ctx context.Context) error

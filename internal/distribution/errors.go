@@ -72,14 +72,14 @@ func (h *Handler) note(x *exchange, err error) *oci.Error {
 }
 
 func internalError(err error) *oci.Error {
+	if explained := storageError(err); explained != nil {
+		return explained
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &oci.Error{Code: oci.CodeUnavailable, Message: "the registry could not answer in time: try again", Err: err}
 	case errors.Is(err, authn.ErrTokenExpired), errors.Is(err, authn.ErrTokenInvalid), errors.Is(err, authn.ErrInvalidCredentials):
 		return &oci.Error{Code: oci.CodeUnauthorized, Message: err.Error(), Err: err}
-	}
-	if explained := storageError(err); explained != nil {
-		return explained
 	}
 	return &oci.Error{Code: oci.CodeUnknown, Message: "the registry failed while it answered this request: its log tells why", Err: err}
 }

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/oci"
 )
 
@@ -12,11 +13,14 @@ const (
 	// retryLocked is the advice while another program holds the database, which it
 	// does for moments; retryBroken while somebody has to see to the disk.
 	retryLocked = 5 * time.Second
-	retryBroken = time.Minute
+	// retryStorage is the advice while object storage is slow or down, which the
+	// registry itself has waited for already.
+	retryStorage = 10 * time.Second
+	retryBroken  = time.Minute
 )
 
-// storageError explains a failure of the registry's own disk or database; nil when err
-// is none that the operating system has a word for.
+// storageError explains a failure of the registry's own disk, object storage or database;
+// nil when err is none that there is a word for.
 func storageError(err error) *oci.Error {
 	is := func(numbers ...syscall.Errno) bool {
 		for _, number := range numbers {
@@ -27,6 +31,11 @@ func storageError(err error) *oci.Error {
 		return false
 	}
 	switch {
+	case errors.Is(err, blob.ErrUnavailable):
+		return &oci.Error{
+			Code: oci.CodeUnavailable, RetryAfter: retryStorage, Err: err,
+			Message: "the registry's object storage does not answer as it should: try again in a moment",
+		}
 	case is(syscall.ENOSPC, syscall.EDQUOT):
 		return &oci.Error{
 			Code: oci.CodeInsufficientSpace, Err: err,

@@ -1,12 +1,15 @@
 package distribution
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"syscall"
 	"testing"
+
+	"github.com/larder-registry/larder/internal/blob"
 )
 
 func TestAFailureOfStorageIsExplained(t *testing.T) {
@@ -22,6 +25,8 @@ func TestAFailureOfStorageIsExplained(t *testing.T) {
 		{"a disk that turned read-only", syscall.EROFS, http.StatusServiceUnavailable, true},
 		{"a disk that fails", syscall.EIO, http.StatusServiceUnavailable, true},
 		{"a folder that lost its permissions", syscall.EACCES, http.StatusServiceUnavailable, true},
+		{"object storage that is down", blob.ErrUnavailable, http.StatusServiceUnavailable, true},
+		{"object storage that lets wait", errors.Join(context.DeadlineExceeded, blob.ErrUnavailable), http.StatusServiceUnavailable, true},
 		{"a fault of Larder's own", io.ErrUnexpectedEOF, http.StatusInternalServerError, false},
 		{"a broken connection", syscall.ECONNRESET, http.StatusInternalServerError, false},
 	}

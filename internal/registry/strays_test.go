@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -39,6 +40,47 @@ func TestAStartRemovesWhatNoUploadLeadsTo(t *testing.T) {
 	}
 	if err := h.FinishUpload(t.Context(), app, id, digest.FromString("kept bytes"), nil, bytes.NewReader([]byte("bytes"))); err != nil {
 		t.Error(err)
+	}
+}
+
+// sweeping is object storage below a store in front of it: it hears what is to be swept.
+type sweeping struct {
+	blob.Store
+	saved  [][]byte
+	before time.Time
+}
+
+func (s *sweeping) SweepStrays(_ context.Context, saved [][]byte, before time.Time) (int, error) {
+	s.saved, s.before = saved, before
+	return 7, nil
+}
+
+type front struct{ blob.Store }
+
+func (f front) Beneath() blob.Store { return f.Store }
+
+func TestASweepSparesWhatSessionsLeadTo(t *testing.T) {
+	h := newHouse(t)
+	files, err := blob.OpenFiles(filepath.Join(h.dir, "storage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	storage := &sweeping{Store: files}
+	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: front{storage}, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	h.append(h.start(digest.SHA256), []byte("kept"))
+	h.start(digest.SHA256) // has no bytes yet
+	if removed, err := h.SweepStrays(t.Context(), time.Hour); err != nil || removed != 7 {
+		t.Errorf("the sweep tells %d, %v; want what storage tells", removed, err)
+	}
+	if len(storage.saved) != 1 || !storage.before.Equal(h.clock().Add(-time.Hour)) {
+		t.Errorf("storage was told %d states and %s, want 1 and an hour ago", len(storage.saved), storage.before)
+	}
+	if _, err := files.Resume(t.Context(), storage.saved[0]); err != nil {
+		t.Errorf("the state that was spared: %v", err)
+	}
+	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: files, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	if removed, err := h.SweepStrays(t.Context(), time.Hour); err != nil || removed != 0 {
+		t.Errorf("a driver that has nothing to sweep: %d, %v", removed, err)
 	}
 }
 

@@ -21,6 +21,7 @@ const (
 const (
 	defaultPartSize = 16 << 20
 	defaultStall    = time.Minute
+	defaultTries    = 10
 	defaultEndpoint = "https://s3.amazonaws.com"
 	maxPrefixLength = 512
 )
@@ -51,6 +52,12 @@ type Config struct {
 	// Stall is how long a request may make no progress before it is tried
 	// again; 0 means a minute.
 	Stall time.Duration
+	// Tries is how often a request is sent before its failure is an error, within some
+	// seconds in all; 0 means 10.
+	Tries int
+	// Records remembers the multipart uploads that were begun; nil means that nobody
+	// does, and that SweepStrays finds none.
+	Records Records `json:"-"`
 }
 
 // ParseURL reads s3://BUCKET/PREFIX?endpoint=URL&region=REGION&path-style=true.
@@ -153,8 +160,14 @@ func (c Config) complete() (Config, error) {
 	if c.Stall == 0 {
 		c.Stall = defaultStall
 	}
-	if c.Stall < 0 {
-		return c, errors.New("the time that a request may stall is negative")
+	if c.Tries == 0 {
+		c.Tries = defaultTries
+	}
+	if c.Stall < 0 || c.Tries < 0 {
+		return c, errors.New("the time that a request may stall, or the number of tries, is negative")
+	}
+	if c.Records == nil {
+		c.Records = noRecords{}
 	}
 	return c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,24 +21,32 @@ func TestEveryRequestMayFailOnce(t *testing.T) {
 	tests := []struct {
 		name  string
 		fault fault
-		left  []string // in S3 at the end
+		left  []string // in S3 at the end, until a sweep
 	}{
 		{"500", answer(http.StatusInternalServerError, "InternalError"), nil},
 		{"503 slow down", answer(http.StatusServiceUnavailable, "SlowDown"), nil},
 		{"the request is cut", cutRequest, nil},
 		{"the answer is cut", cutAnswer, []string{"parts"}},
-		// S3 has begun two multipart uploads, and only the second is known.
+		// S3 has begun two multipart uploads, and only the second one's id is known.
 		{"the answer is lost", loseAnswer, []string{"parts"}},
 		{"nothing is answered", silence, nil},
+		{"the answer stalls in its middle", stallAnswer, []string{"parts"}},
+		{"200 with an error in the body", okWithError, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := config(t.TempDir())
 			c.Stall = 300 * time.Millisecond
+			c.Records = &notes{}
 			throughProxy(t, &c).fail(firstTries(tt.fault))
-			live(t, open(t, c))
+			store := open(t, c)
+			live(t, store)
 			wantObjects(t, c, tt.left...)
+			if _, err := store.SweepStrays(t.Context(), nil, later()); err != nil {
+				t.Errorf("the sweep: %v", err)
+			}
+			wantObjects(t, c)
 		})
 	}
 }
@@ -109,15 +118,34 @@ func each(t *testing.T, calls map[string]func(context.Context) error, check func
 
 func TestS3ThatStaysDownIsAnErrorAndNotAMissingBlob(t *testing.T) {
 	t.Parallel()
-	c := config(t.TempDir())
-	p := throughProxy(t, &c)
-	all := calls(t, open(t, c))
-	p.fail(always(answer(http.StatusServiceUnavailable, "SlowDown")))
-	each(t, all, func(name string, call func(context.Context) error) {
-		if err := call(t.Context()); err == nil || errors.Is(err, blob.ErrNotFound) {
-			t.Errorf("%s: error is %v, want that of S3", name, err)
-		}
-	})
+	tests := []struct {
+		name  string
+		fault fault
+		want  error
+	}{
+		{"500", answer(http.StatusInternalServerError, "InternalError"), blob.ErrUnavailable},
+		{"503 slow down", answer(http.StatusServiceUnavailable, "SlowDown"), blob.ErrUnavailable},
+		{"403", answer(http.StatusForbidden, "AccessDenied"), blob.ErrUnavailable},
+		{"no bucket", answer(http.StatusNotFound, "NoSuchBucket"), blob.ErrUnavailable},
+		{"nothing is answered", silence, blob.ErrUnavailable},
+		{"the connection is closed", hangUp, blob.ErrUnavailable},
+		{"507", answer(http.StatusInsufficientStorage, "XMinioStorageFull"), syscall.ENOSPC},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := config(t.TempDir())
+			c.Stall, c.Tries = 300*time.Millisecond, 2
+			p := throughProxy(t, &c)
+			all := calls(t, open(t, c))
+			p.fail(always(tt.fault))
+			each(t, all, func(name string, call func(context.Context) error) {
+				if err := call(t.Context()); !errors.Is(err, tt.want) || errors.Is(err, blob.ErrNotFound) {
+					t.Errorf("%s: error is %v, want %v", name, err, tt.want)
+				}
+			})
+		})
+	}
 }
 
 func TestAContextEndsEveryCall(t *testing.T) {

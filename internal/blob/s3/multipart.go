@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -31,7 +32,7 @@ func (p piece) body() *io.SectionReader { return io.NewSectionReader(p.content, 
 func (s *Store) put(ctx context.Context, key string, p piece) error {
 	_, err := s.client.PutObject(ctx, s.bucket, key, p.body(), p.size, "", p.sum,
 		minio.PutObjectOptions{DisableContentSha256: true}) // the sum is given
-	return err
+	return explained(err)
 }
 
 // multipart is a multipart upload, begun with its first part. It is used by one
@@ -42,7 +43,14 @@ type multipart struct {
 	id    string   // given by S3; empty before the first part
 	etags []string // of the parts from number 1 on
 	size  int64    // bytes in the parts
+	noted time.Time
 }
+
+// noteEvery is how old the record of a multipart upload that goes on may become.
+const noteEvery = time.Hour
+
+// beginDelay is waited before S3 is asked again to begin, and longer with each try.
+const beginDelay = 100 * time.Millisecond
 
 // partSize is the size of the next part in bytes when there are some already, at
 // most maxParts.
@@ -62,27 +70,72 @@ func (m *multipart) send(ctx context.Context, p piece) error {
 		return fmt.Errorf("the blob has more than %d parts: it is too large for S3", maxParts)
 	}
 	if m.id == "" {
-		key := rand.Text()
-		id, err := s.client.NewMultipartUpload(ctx, s.bucket, s.blobs+key, minio.PutObjectOptions{})
-		if err != nil {
-			return fmt.Errorf("beginning a multipart upload: %w", found(err))
+		if err := m.begin(ctx); err != nil {
+			return fmt.Errorf("beginning a multipart upload: %w", err)
 		}
-		m.key, m.id = key, id
+	}
+	if time.Since(m.noted) > noteEvery {
+		if err := m.note(ctx); err != nil {
+			return err
+		}
 	}
 	number := len(m.etags) + 1
 	part, err := s.client.PutObjectPart(ctx, s.bucket, s.blobs+m.key, m.id, number, p.body(), p.size,
 		minio.PutObjectPartOptions{Sha256Hex: p.sum, DisableContentSha256: true}) // the sum is given
 	if err != nil {
-		return fmt.Errorf("sending part %d of %d bytes: %w", number, p.size, found(err))
+		return fmt.Errorf("sending part %d of %d bytes: %w", number, p.size, explained(err))
 	}
 	m.etags = append(m.etags, part.ETag)
 	m.size += p.size
 	return nil
 }
 
-// complete makes the parts the blob.
+// begin asks S3 to begin, under another key with each try, and each key is noted before:
+// what S3 has begun without its answer having arrived is known by its key alone.
+func (m *multipart) begin(ctx context.Context) error {
+	s := m.store
+	for tries := 1; ; tries++ {
+		key := rand.Text()
+		if err := s.records.Note(ctx, key, ""); err != nil {
+			return err
+		}
+		id, err := s.once.NewMultipartUpload(ctx, s.bucket, s.blobs+key, minio.PutObjectOptions{})
+		if err == nil {
+			m.key, m.id = key, id
+			return m.note(ctx)
+		}
+		if refused(err) {
+			_ = s.records.Forget(ctx, key) // otherwise the sweep finds nothing there
+			return explained(err)
+		}
+		if tries == s.tries {
+			return explained(err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Duration(tries) * beginDelay):
+		}
+	}
+}
+
+// note renews the record.
+func (m *multipart) note(ctx context.Context) error {
+	if err := m.store.records.Note(ctx, m.key, m.id); err != nil {
+		return err
+	}
+	m.noted = time.Now()
+	return nil
+}
+
+// complete makes the parts the blob. Its record stays, renewed, until a sweep: before
+// metadata knows the key, it is all that tells the blob from a leftover where S3 dates
+// an object by the beginning of its upload.
 func (m *multipart) complete(ctx context.Context) error {
 	s := m.store
+	if err := m.note(ctx); err != nil {
+		return err
+	}
 	parts := make([]minio.CompletePart, len(m.etags))
 	for i, etag := range m.etags {
 		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: etag}
@@ -94,7 +147,7 @@ func (m *multipart) complete(ctx context.Context) error {
 	if hasCode(err, minio.NoSuchUpload) && m.completed(ctx) {
 		return nil
 	}
-	return fmt.Errorf("completing a multipart upload of %d parts: %w", len(parts), found(err))
+	return fmt.Errorf("completing a multipart upload of %d parts: %w", len(parts), explained(err))
 }
 
 // completed says whether the blob is there: when the answer to a first try is
@@ -109,7 +162,7 @@ func (m *multipart) exists(ctx context.Context) error {
 	s, last := m.store, len(m.etags)
 	listed, err := s.client.ListObjectParts(ctx, s.bucket, s.blobs+m.key, m.id, last-1, 1)
 	if err != nil {
-		return found(err)
+		return explained(err)
 	}
 	if len(listed.ObjectParts) == 0 || listed.ObjectParts[0].PartNumber != last {
 		return fmt.Errorf("part %d of the multipart upload: %w", last, blob.ErrNotFound)
@@ -126,5 +179,5 @@ func (m *multipart) abort(ctx context.Context) error {
 	if err := gone(err); err != nil {
 		return fmt.Errorf("aborting a multipart upload: %w", err)
 	}
-	return nil
+	return m.store.records.Forget(ctx, m.key)
 }

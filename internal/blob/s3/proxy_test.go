@@ -1,6 +1,7 @@
 package s3_test
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -26,11 +27,11 @@ type proxy struct {
 // throughProxy starts a proxy and makes it the endpoint of the configuration.
 func throughProxy(t *testing.T, c *s3.Config) *proxy {
 	t.Helper()
-	transport := &http.Transport{DisableCompression: true}
+	transport, to := &http.Transport{DisableCompression: true}, c.Endpoint
 	next := &httputil.ReverseProxy{
 		Transport: transport,
 		Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(versitygw.endpoint)
+			r.SetURL(to)
 			r.Out.Host = r.In.Host // it is signed
 		},
 		ErrorHandler: func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
@@ -88,11 +89,15 @@ func (p *proxy) seen(method string) int {
 // always chooses the same fault.
 func always(f fault) func(*http.Request) fault { return func(*http.Request) fault { return f } }
 
-// firstTries chooses the fault for each request that was not met before.
+// firstTries chooses the fault for each request that was not met before. Those that
+// begin a multipart upload are one: each try has another key.
 func firstTries(f fault) func(*http.Request) fault {
 	met := map[string]bool{}
 	return func(r *http.Request) fault {
 		request := r.Method + " " + r.URL.String()
+		if r.URL.Query().Has("uploads") {
+			request = r.Method + " uploads"
+		}
 		if met[request] {
 			return nil
 		}
@@ -109,6 +114,9 @@ func answer(status int, code string) fault {
 		_, _ = io.WriteString(w, "<Error><Code>"+code+"</Code><Message>the proxy says so</Message></Error>")
 	}
 }
+
+// hangUp closes the connection at once.
+func hangUp(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) }
 
 // cutRequest closes the connection in the middle of what is sent.
 func cutRequest(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
@@ -133,6 +141,38 @@ func cutAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2]) // the client may have gone
 	_ = http.NewResponseController(w).Flush()               // likewise
 	panic(http.ErrAbortHandler)
+}
+
+// stallAnswer stops in the middle of the answer's body until the client has gone.
+func stallAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	sent, err := io.ReadAll(r.Body) // to its end: only then is it noticed that a client goes
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(sent))
+	whole := httptest.NewRecorder()
+	next.ServeHTTP(whole, r)
+	for name, values := range whole.Header() {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(whole.Code)
+	_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2]) // the client may have gone
+	_ = http.NewResponseController(w).Flush()               // likewise
+	if whole.Body.Len() == 0 {
+		return // there is no middle
+	}
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
+
+// okWithError says that all is well when S3 begins to put parts together, and then that
+// it is not.
+func okWithError(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if r.Method != http.MethodPost || !r.URL.Query().Has("uploadId") {
+		next.ServeHTTP(w, r)
+		return
+	}
+	answer(http.StatusOK, "InternalError")(w, r, next)
 }
 
 // silence answers nothing until the client has gone.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/larder-registry/larder/internal/blob"
 )
 
 const (
@@ -124,11 +126,11 @@ func (o *object) ask() error {
 	}
 	body, _, header, err := o.store.client.GetObject(o.ctx, o.store.bucket, o.key, options)
 	if err != nil {
-		return found(err)
+		return explained(err)
 	}
 	if want := fmt.Sprintf("bytes %d-%d/%d", o.offset, o.size-1, o.size); o.offset > 0 && header.Get("Content-Range") != want {
 		_ = body.Close()
-		return fmt.Errorf("asked for %s, S3 sends %.80q", want, header.Get("Content-Range"))
+		return fmt.Errorf("%w: asked for %s, S3 sends %.80q", blob.ErrUnavailable, want, header.Get("Content-Range"))
 	}
 	o.body, o.bodyAt = body, o.offset
 	return nil
@@ -140,7 +142,7 @@ func (o *object) pause(err error) error {
 		err = io.ErrUnexpectedEOF
 	}
 	if o.cuts++; o.cuts > maxCuts {
-		return err
+		return explained(err)
 	}
 	select {
 	case <-o.ctx.Done():

@@ -7,10 +7,9 @@
 // What comes is cut into parts that go up while more comes, each with its SHA-256
 // so that S3 refuses one that was damaged on its way. Nothing is renamed or
 // copied, since S3 can do neither in place: the name is chosen before the digest
-// is known, and one digest may be kept under several names. A bucket without
-// versions, and with a rule that aborts incomplete multipart uploads after some
-// days, suits best: the parts of an upload that a crash has cut off before it was
-// ever saved are known to S3 alone.
+// is known, and one digest may be kept under several names. The multipart uploads that
+// S3 was asked to begin are noted in Records, since those that a crash has cut off are
+// otherwise known to S3 alone. A bucket without versions suits best.
 package s3
 
 import (
@@ -19,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path"
 	"strings"
@@ -42,6 +42,9 @@ const (
 // prefix at a time.
 type Store struct {
 	client   *minio.Core
+	once     *minio.Core // sends each request once
+	records  Records
+	tries    int
 	bucket   string
 	blobs    string // prefix of the keys of blobs, with a slash at its end
 	uploads  string // prefix of the keys of tails, likewise
@@ -65,28 +68,21 @@ func open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	secure := c.Endpoint.Scheme == "https"
-	transport, err := newTransport(secure, c.Stall)
+	transport, err := newTransport(c.Endpoint.Scheme == "https", c.Stall)
 	if err != nil {
 		return nil, err
 	}
-	lookup := minio.BucketLookupAuto
-	if c.PathStyle {
-		lookup = minio.BucketLookupPath
+	client, err := c.client(transport, c.Tries)
+	if err != nil {
+		return nil, err
 	}
-	client, err := minio.NewCore(c.Endpoint.Host, &minio.Options{
-		Creds:        credentials.NewStaticV4(c.AccessKey, c.SecretKey, ""),
-		Secure:       secure,
-		Transport:    transport,
-		Region:       c.Region,
-		BucketLookup: lookup,
-	})
+	once, err := c.client(transport, 1)
 	if err != nil {
 		return nil, err
 	}
 	exists, err := client.BucketExists(ctx, c.Bucket)
 	if err != nil {
-		return nil, err
+		return nil, explained(err)
 	}
 	if !exists {
 		return nil, fmt.Errorf("there is no bucket %s: create it first", c.Bucket)
@@ -96,12 +92,31 @@ func open(ctx context.Context, c Config) (*Store, error) {
 	}
 	return &Store{
 		client:   client,
+		once:     once,
+		records:  c.Records,
+		tries:    c.Tries,
 		bucket:   c.Bucket,
 		blobs:    path.Join(c.Prefix, "blobs") + "/",
 		uploads:  path.Join(c.Prefix, "uploads") + "/",
 		spoolDir: c.SpoolDir,
 		partSize: c.PartSize,
 	}, nil
+}
+
+// client sends each request at most that many times.
+func (c Config) client(transport http.RoundTripper, tries int) (*minio.Core, error) {
+	lookup := minio.BucketLookupAuto
+	if c.PathStyle {
+		lookup = minio.BucketLookupPath
+	}
+	return minio.NewCore(c.Endpoint.Host, &minio.Options{
+		Creds:        credentials.NewStaticV4(c.AccessKey, c.SecretKey, ""),
+		Secure:       c.Endpoint.Scheme == "https",
+		Transport:    transport,
+		Region:       c.Region,
+		BucketLookup: lookup,
+		MaxRetries:   tries,
+	})
 }
 
 // Create begins an upload. What the context ends are the parts that go up between
@@ -147,17 +162,18 @@ func (s *Store) stat(ctx context.Context, key string) (minio.ObjectInfo, error) 
 // first may be taken for a blob that is lost.
 func (s *Store) head(ctx context.Context, key string) (minio.ObjectInfo, error) {
 	info, err := s.client.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{})
-	if !errors.Is(found(err), blob.ErrNotFound) {
+	err = explained(err)
+	if !errors.Is(err, blob.ErrNotFound) {
 		return info, err
 	}
 	exists, failed := s.client.BucketExists(ctx, s.bucket)
 	if failed != nil {
-		return info, failed
+		return info, explained(failed)
 	}
 	if !exists {
-		return info, fmt.Errorf("the bucket %s is not there any more", s.bucket)
+		return info, fmt.Errorf("%w: the bucket %s is not there any more", blob.ErrUnavailable, s.bucket)
 	}
-	return info, found(err)
+	return info, err
 }
 
 // Delete removes a blob. In a bucket with versions, S3 keeps the bytes until its
@@ -185,7 +201,7 @@ func (s *Store) remove(ctx context.Context, key string) error {
 func (s *Store) Walk(ctx context.Context, fn func(blob.Entry) error) error {
 	options := minio.ListObjectsOptions{Prefix: s.blobs, Recursive: true}
 	for object := range s.client.ListObjectsIter(ctx, s.bucket, options) {
-		err := object.Err
+		err := explained(object.Err)
 		if err == nil {
 			err = ctx.Err()
 		}

@@ -105,6 +105,9 @@ func (s *Store) OpenDigest(ctx context.Context, key string, d digest.Digest) (io
 	return r, nil
 }
 
+// Beneath is the store that keeps the blobs.
+func (s *Store) Beneath() blob.Store { return s.Store }
+
 // Delete removes a blob, and what is kept of it.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	err := s.Store.Delete(ctx, key)
