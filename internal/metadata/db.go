@@ -69,6 +69,9 @@ func (db *DB) Watch(ctx context.Context, log *slog.Logger) {
 	}
 }
 
+// Shared tells whether other processes may have the database open.
+func (db *DB) Shared() bool { return db.watch != nil }
+
 // Ping reads from the database.
 func (db *DB) Ping(ctx context.Context) error {
 	// Not with patience: whoever pings wants to know how it is now.

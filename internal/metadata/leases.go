@@ -79,19 +79,61 @@ func (ls *Leases) Get(ctx context.Context, name string) (Lease, error) {
 // the chain says that another holder has it and that fn was not run. The context of
 // fn ends with ErrLeaseLost as its cause before the lease expires unrenewed.
 func (ls *Leases) Hold(ctx context.Context, l Lease, life time.Duration, fn func(context.Context) error) error {
-	if err := ls.Acquire(ctx, l, life); err != nil {
+	taken, err := ls.Take(ctx, l, life)
+	if err != nil {
 		return err
 	}
-	held, lose := context.WithCancelCause(ctx)
-	var renewing sync.WaitGroup
-	renewing.Go(func() { lose(ls.renew(held, l, life)) })
-	err := fn(held)
-	lose(nil)
-	renewing.Wait()
-	if cause := context.Cause(held); err != nil && errors.Is(cause, ErrLeaseLost) {
-		err = errors.Join(err, cause)
+	held, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := context.AfterFunc(taken.held, func() { cancel(taken.Lost()) })
+	defer stop()
+	err = fn(held)
+	if lost := taken.Lost(); err != nil && lost != nil {
+		err = errors.Join(err, lost)
 	}
-	return errors.Join(err, ls.giveBack(ctx, l, life))
+	return errors.Join(err, taken.GiveBack())
+}
+
+// Taken is a lease that is renewed until it is given back.
+type Taken struct {
+	leases   *Leases
+	lease    Lease
+	life     time.Duration
+	held     context.Context
+	lose     context.CancelCauseFunc
+	renewing sync.WaitGroup
+}
+
+// Take acquires a lease for work that does not fit into one function, and renews it
+// until GiveBack is called. ErrLeased in the chain says that another holder has it.
+func (ls *Leases) Take(ctx context.Context, l Lease, life time.Duration) (*Taken, error) {
+	if err := ls.Acquire(ctx, l, life); err != nil {
+		return nil, err
+	}
+	t := &Taken{leases: ls, lease: l, life: life}
+	t.held, t.lose = context.WithCancelCause(context.WithoutCancel(ctx))
+	t.renewing.Go(func() {
+		if err := ls.renew(t.held, l, life); err != nil {
+			t.lose(err)
+		}
+	})
+	return t, nil
+}
+
+// Lost is nil while the lease is held, and has ErrLeaseLost in its chain when it could
+// not be renewed.
+func (t *Taken) Lost() error {
+	if cause := context.Cause(t.held); errors.Is(cause, ErrLeaseLost) {
+		return cause
+	}
+	return nil
+}
+
+// GiveBack ends the lease. It is called once.
+func (t *Taken) GiveBack() error {
+	t.lose(nil)
+	t.renewing.Wait()
+	return t.leases.giveBack(t.held, t.lease, t.life)
 }
 
 // renew prolongs a lease again and again until the context ends or the lease is lost.

@@ -61,6 +61,6 @@ func New(c Config) *Registry {
 		now:      c.Now,
 		log:      c.Log,
 		hot:      newHotManifests(c.HotManifests, c.DB.Changes),
-		sessions: newSessions(),
+		sessions: newSessions(c.DB),
 	}
 }

@@ -57,11 +57,11 @@ func (r *Registry) UploadStatus(ctx context.Context, repo oci.Repository, id str
 // CancelUpload drops an upload and its bytes (OCI Distribution 1.1, §Cancel a blob
 // upload). The error is BLOB_UPLOAD_UNKNOWN when there is no such upload.
 func (r *Registry) CancelUpload(ctx context.Context, repo oci.Repository, id string) error {
-	release, err := r.sessions.acquire(ctx, id)
+	turn, err := r.sessions.acquire(ctx, id)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer turn.release()
 	row, err := r.uploadRow(ctx, repo, id)
 	if err != nil {
 		return err
@@ -79,11 +79,14 @@ func (r *Registry) SweepUploads(ctx context.Context, olderThan time.Duration) (d
 		}
 		before := dropped
 		for _, row := range rows {
-			if _, taken := r.sessions.take(row.ID); taken {
+			turn, err := r.sessions.try(ctx, row.ID)
+			if err == nil && turn == nil {
 				continue
 			}
-			err := r.dropUpload(ctx, row)
-			r.sessions.release(row.ID)
+			if err == nil {
+				err = r.dropUpload(ctx, row)
+				turn.release()
+			}
 			if err != nil {
 				return dropped, err
 			}

@@ -114,17 +114,17 @@ type session struct {
 	registry *Registry
 	row      metadata.Upload
 	state    uploadState
-	release  func()
+	*turn
 }
 
 // openSession acquires an upload and compares where the next bytes belong with where
 // the client says that they do.
 func (r *Registry) openSession(ctx context.Context, repo oci.Repository, id string, start *int64) (*session, error) {
-	release, err := r.sessions.acquire(ctx, id)
+	turn, err := r.sessions.acquire(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{registry: r, release: release}
+	s := &session{registry: r, turn: turn}
 	if s.row, err = r.uploadRow(ctx, repo, id); err == nil {
 		err = json.Unmarshal(s.row.State, &s.state)
 	}
@@ -136,7 +136,7 @@ func (r *Registry) openSession(ctx context.Context, repo oci.Repository, id stri
 		}
 	}
 	if err != nil {
-		release()
+		turn.release()
 		return nil, err
 	}
 	return s, nil
@@ -173,8 +173,11 @@ func (s *session) settle(ctx context.Context, upload blob.Upload, broken error) 
 	return s.save(ctx, upload)
 }
 
-// save makes what has arrived last.
+// save makes what has arrived last, unless another replica has gone on with the upload.
 func (s *session) save(ctx context.Context, upload blob.Upload) error {
+	if lost := s.lost(); lost != nil {
+		return uploadBusy(s.row.ID, lost)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
 	defer cancel()
 	repo := oci.Repository(s.row.Repository)
