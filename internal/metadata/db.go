@@ -21,6 +21,7 @@ type DB struct {
 	Tokens       *Tokens
 	Keys         *Keys
 	Leases       *Leases
+	Retentions   *Retentions
 	// Changes tells what has to be read again because another process changed it.
 	Changes *Changes
 
@@ -53,6 +54,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Tokens:       &Tokens{s},
 		Keys:         &Keys{s},
 		Leases:       &Leases{s},
+		Retentions:   &Retentions{s},
 		Changes:      s.changes,
 		store:        s,
 		// The writer goes last: the last connection to go tidies the log away.

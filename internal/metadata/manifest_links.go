@@ -10,21 +10,20 @@ import (
 // ManifestLink is what is known of a manifest in one repository, beside its bytes.
 // Times are zero where they are not known.
 type ManifestLink struct {
-	Digest     digest.Digest
-	MediaType  string
-	Size       int64         // of the manifest itself, in bytes
-	Subject    digest.Digest // "" when it refers to no other manifest
-	PushedAt   time.Time     // when it was last pushed or fetched
-	PulledAt   time.Time     // when it was last pulled; lags by seconds
-	UntaggedAt time.Time     // when a tag last moved away from it or was removed
-	Pinned     bool
+	Digest    digest.Digest
+	MediaType string
+	Size      int64         // of the manifest itself, in bytes
+	Subject   digest.Digest // "" when it refers to no other manifest
+	PushedAt  time.Time     // when it was last pushed or fetched
+	PulledAt  time.Time     // when it was last pulled; lags by seconds
+	Pinned    bool
 }
 
 // Links tells at most limit manifests of a repository whose digests sort after the
 // one given. A repository that does not exist has none.
 func (ms *Manifests) Links(ctx context.Context, repository string, after digest.Digest, limit int) ([]ManifestLink, error) {
 	all, err := list(ctx, ms.store, scanManifestLink, `
-		SELECT l.digest, l.media_type, LENGTH(m.content), l.subject, l.pushed_at, l.pulled_at, l.untagged_at,
+		SELECT l.digest, l.media_type, LENGTH(m.content), l.subject, l.pushed_at, l.pulled_at,
 			EXISTS (SELECT 1 FROM pins p WHERE p.repository_id = l.repository_id AND p.digest = l.digest)
 		FROM repositories r
 		JOIN manifest_links l ON l.repository_id = r.id
@@ -39,6 +38,35 @@ func (ms *Manifests) Links(ctx context.Context, repository string, after digest.
 func scanManifestLink(r row) (ManifestLink, error) {
 	var l ManifestLink
 	err := r.Scan(&l.Digest, &l.MediaType, &l.Size, &l.Subject,
-		scanStamp{&l.PushedAt}, scanStamp{&l.PulledAt}, scanStamp{&l.UntaggedAt}, &l.Pinned)
+		scanStamp{&l.PushedAt}, scanStamp{&l.PulledAt}, &l.Pinned)
 	return l, err
+}
+
+// Untagging is when a tag last moved away from a manifest or was removed.
+type Untagging struct {
+	Digest digest.Digest
+	At     time.Time
+}
+
+// Untagged tells of at most limit manifests of a repository, held or not, whose digests
+// sort after the one given, when they last lost a tag, as far as the history of tags
+// goes back.
+func (ms *Manifests) Untagged(ctx context.Context, repository string, after digest.Digest, limit int) ([]Untagging, error) {
+	all, err := list(ctx, ms.store, scanUntagging, `
+		SELECT u.digest, MAX(u.lost_at) FROM (
+			SELECT h.digest, LEAD(h.moved_at) OVER (PARTITION BY h.name ORDER BY h.id) AS lost_at
+			FROM repositories r JOIN tag_history h ON h.repository_id = r.id WHERE r.name = $1
+		) u
+		WHERE u.lost_at IS NOT NULL AND u.digest > $2
+		GROUP BY u.digest ORDER BY u.digest LIMIT $3`, repository, after, limit)
+	if err != nil {
+		return nil, failed(err, "listing what lost a tag in %s", repository)
+	}
+	return all, nil
+}
+
+func scanUntagging(r row) (Untagging, error) {
+	var u Untagging
+	err := r.Scan(&u.Digest, scanStamp{&u.At})
+	return u, err
 }

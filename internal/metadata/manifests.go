@@ -3,7 +3,6 @@ package metadata
 import (
 	"context"
 	"database/sql"
-	"fmt"
 
 	"github.com/opencontainers/go-digest"
 
@@ -126,11 +125,8 @@ func (ms *Manifests) Delete(ctx context.Context, repository string, d digest.Dig
 		if err != nil {
 			return err
 		}
-		_, err = change(ctx, tx, `
-			DELETE FROM manifests
-			WHERE digest = $1 AND NOT EXISTS (SELECT 1 FROM manifest_links l WHERE l.digest = manifests.digest)`, d)
-		if err != nil {
-			return fmt.Errorf("dropping the bytes: %w", err)
+		if err := dropUnlinked(ctx, tx, d); err != nil {
+			return err
 		}
 		return ms.store.announce(ctx, tx, ofRepository(repository))
 	})

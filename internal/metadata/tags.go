@@ -20,9 +20,9 @@ type Tag struct {
 
 // TagMove is one entry of a tag's history: it named the manifest from then on.
 type TagMove struct {
-	Digest digest.Digest
+	Digest digest.Digest // "" where the tag was removed
 	At     time.Time
-	Actor  string
+	Actor  string // on whose behalf; "" where a request removed the tag
 }
 
 // maxTagMoves is how many moves of one tag are remembered, newest first: a tag that
@@ -89,21 +89,18 @@ func (ts *Tags) Checked(ctx context.Context, repository, name string, at time.Ti
 	return nil
 }
 
-// Delete removes a tag. The manifest that it named stays.
+// Delete removes a tag, and remembers that. The manifest that it named stays.
 func (ts *Tags) Delete(ctx context.Context, repository, name string) error {
 	err := ts.store.update(ctx, func(tx *sql.Tx) error {
-		var (
-			id int64
-			d  digest.Digest
-		)
+		var id int64
 		err := tx.QueryRowContext(ctx, `
 			DELETE FROM tags
 			WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND name = $2
-			RETURNING repository_id, digest`, repository, name).Scan(&id, &d)
+			RETURNING repository_id`, repository, name).Scan(&id)
 		if err != nil {
 			return err
 		}
-		if err := ts.store.rememberUntagged(ctx, tx, id, d); err != nil {
+		if err := rememberMove(ctx, tx, id, name, TagMove{At: ts.store.now()}); err != nil {
 			return err
 		}
 		return ts.store.announce(ctx, tx, ofRepository(repository))
@@ -159,23 +156,7 @@ func (s *store) setTag(ctx context.Context, tx *sql.Tx, repositoryID int64, name
 	if before == d {
 		return nil
 	}
-	if before != "" {
-		if err := s.rememberUntagged(ctx, tx, repositoryID, before); err != nil {
-			return err
-		}
-	}
 	return rememberMove(ctx, tx, repositoryID, name, TagMove{Digest: d, At: now.Time, Actor: actor})
-}
-
-// rememberUntagged keeps when a manifest lost a tag.
-func (s *store) rememberUntagged(ctx context.Context, tx *sql.Tx, repositoryID int64, d digest.Digest) error {
-	_, err := change(ctx, tx, `
-		UPDATE manifest_links SET untagged_at = $3 WHERE repository_id = $1 AND digest = $2`,
-		repositoryID, d, stamp{s.now()})
-	if err != nil {
-		return fmt.Errorf("writing when the manifest lost the tag: %w", err)
-	}
-	return nil
 }
 
 func rememberMove(ctx context.Context, tx *sql.Tx, repositoryID int64, name string, m TagMove) error {

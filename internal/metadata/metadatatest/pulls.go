@@ -74,16 +74,28 @@ func manifestTimes(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, nil, must[[]metadata.ManifestLink](t)(db.Manifests.Links(t.Context(), "demo/never", "", many)))
 		},
 		"a manifest that loses a tag is known to have lost it": func(t *testing.T, db *metadata.DB) {
+			untagged := func() map[digest.Digest]time.Time {
+				lost := map[digest.Digest]time.Time{}
+				for _, u := range must[[]metadata.Untagging](t)(db.Manifests.Untagged(t.Context(), "demo/app", "", many)) {
+					recent(t, u.At)
+					lost[u.Digest] = u.At
+				}
+				return lost
+			}
 			ok(t, put(t.Context(), db, "demo/app", m, "1", "2"))
 			ok(t, put(t.Context(), db, "demo/app", m, "1"))
-			same(t, time.Time{}, link(t, db, "demo/app", m.Digest).UntaggedAt)
+			ok(t, put(t.Context(), db, "demo/copy", m, "1"))
+			ok(t, put(t.Context(), db, "demo/copy", other, "1"))
+			same(t, map[digest.Digest]time.Time{}, untagged())
 			ok(t, put(t.Context(), db, "demo/app", other, "1"))
-			moved := link(t, db, "demo/app", m.Digest).UntaggedAt
-			recent(t, moved)
-			same(t, time.Time{}, link(t, db, "demo/app", other.Digest).UntaggedAt)
+			moved := untagged()
+			same(t, map[digest.Digest]time.Time{m.Digest: moved[m.Digest]}, moved)
 			ok(t, db.Tags.Delete(t.Context(), "demo/app", "1"))
-			recent(t, link(t, db, "demo/app", other.Digest).UntaggedAt)
-			same(t, moved, link(t, db, "demo/app", m.Digest).UntaggedAt)
+			removed := untagged()
+			same(t, map[digest.Digest]time.Time{m.Digest: moved[m.Digest], other.Digest: removed[other.Digest]}, removed)
+			same(t, 1, len(must[[]metadata.Untagging](t)(db.Manifests.Untagged(t.Context(), "demo/app", "", 1))))
+			ok(t, put(t.Context(), db, "demo/app", other, "1"))
+			same(t, removed, untagged())
 		},
 	})
 }

@@ -35,6 +35,8 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"links of manifests", manifestLinks},
 		{"referrers", referrers},
 		{"pulls", pulls},
+		{"retention", retentions},
+		{"retiring", retiring},
 		{"what is known of manifests", manifestTimes},
 		{"tags", tags},
 		{"history of tags", tagHistory},

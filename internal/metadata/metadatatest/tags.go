@@ -92,7 +92,7 @@ func tagHistory(t *testing.T, open func(t *testing.T) *metadata.DB) {
 				}
 				got[i].At = time.Time{}
 			}
-			want := []metadata.TagMove{{Digest: other.Digest, Actor: "carol"}, {Digest: other.Digest, Actor: "bob"}, {Digest: m.Digest, Actor: "alice"}}
+			want := []metadata.TagMove{{Digest: other.Digest, Actor: "carol"}, {}, {Digest: other.Digest, Actor: "bob"}, {Digest: m.Digest, Actor: "alice"}}
 			same(t, want, got)
 		},
 		"the last hundred moves are remembered, of each tag": func(t *testing.T, db *metadata.DB) {

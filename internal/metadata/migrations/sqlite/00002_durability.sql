@@ -15,11 +15,9 @@ CREATE INDEX blobs_by_key ON blobs (storage_key);
 ALTER TABLE blob_links ADD COLUMN used_at INTEGER;
 
 -- pushed_at is when the manifest was last pushed or fetched, pulled_at when it was
--- last pulled, which may lag by seconds, untagged_at when a tag last moved away from it
--- or was removed.
-ALTER TABLE manifest_links ADD COLUMN pushed_at   INTEGER;
-ALTER TABLE manifest_links ADD COLUMN pulled_at   INTEGER;
-ALTER TABLE manifest_links ADD COLUMN untagged_at INTEGER;
+-- last pulled; the latter may lag by seconds.
+ALTER TABLE manifest_links ADD COLUMN pushed_at INTEGER;
+ALTER TABLE manifest_links ADD COLUMN pulled_at INTEGER;
 
 -- A pinned manifest is neither evicted nor retired, nor is what it refers to.
 CREATE TABLE pins (
