@@ -59,6 +59,9 @@ func openSQLite(ctx context.Context, file string, migrations fs.FS) (*DB, error)
 	if err != nil {
 		return nil, fmt.Errorf("opening metadata %s: %w", file, err)
 	}
+	if err := syncLog(path); err != nil {
+		return nil, fmt.Errorf("opening metadata %s: %w", path, err)
+	}
 	version, err := inspectSQLite(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("opening metadata %s: %w", path, err)
@@ -75,6 +78,19 @@ func openSQLite(ctx context.Context, file string, migrations fs.FS) (*DB, error)
 		return nil, fmt.Errorf("opening metadata %s: %w", path, errors.Join(err, s.close()))
 	}
 	return db, nil
+}
+
+// syncLog makes durable what a process has left in the write-ahead log that was killed
+// before it synced it: whoever sees it from now on may build on it.
+func syncLog(path string) error {
+	err := syncPath(path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncPath(filepath.Dir(path))
 }
 
 // connectSQLite makes the two pools. It does not touch the file: a pool connects
