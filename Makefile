@@ -49,15 +49,15 @@ vet: ## go vet over both modules
 
 .PHONY: unit
 unit: ## the tests of each package, with the race detector
-	CGO_ENABLED=1 go test -race -timeout 15m $$(go list ./... | grep -v /test/chaos)
+	CGO_ENABLED=1 go test -race -timeout 30m $$(go list ./... | grep -v /test/chaos)
 
 .PHONY: chaos
 chaos: ## kill -9, full disks and hostile clients, by itself because it takes the whole machine
-	go test -count=1 -timeout 15m ./test/chaos
+	go test -count=1 -timeout 30m ./test/chaos
 
 .PHONY: e2e
 e2e: build ## the built program with real clients: skopeo, podman, containerd, dockerd
-	cd test/e2e && LARDER_BIN='$(CURDIR)/bin/larder' go test -count=1 -timeout 15m ./...
+	cd test/e2e && LARDER_BIN='$(CURDIR)/bin/larder' go test -count=1 -timeout 30m ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz each parser for FUZZTIME (20s)

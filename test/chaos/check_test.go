@@ -79,6 +79,7 @@ func (p *pusher) settle(ctx context.Context, all bool) (looked int, err error) {
 	if err := p.settleTags(ctx); err != nil {
 		return looked, err
 	}
+	p.shelf.note()
 	return looked, p.settleList(ctx)
 }
 

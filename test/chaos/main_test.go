@@ -1,6 +1,6 @@
 // Package chaos_test does to the built program what the world does to a registry: it
-// is killed in the middle of everything, met by clients that mean it no good, and its
-// storage fills up, turns read-only, or is locked by somebody else.
+// is killed in the middle of everything, the power fails, it is met by clients that mean
+// it no good, and its storage fills up, turns read-only, or is locked by somebody else.
 //
 // What is done, and with which bytes, follows from a seed that is printed; when things
 // happen does not, so a seed repeats a run closely and not exactly. Environment:
@@ -8,9 +8,11 @@
 //	LARDER_CHAOS_SEED    the seed; without it, one is drawn
 //	LARDER_CHAOS_ROUNDS  how often the program is killed; without it 12 times, or as
 //	                     often as fits into a minute
+//	LARDER_CHAOS_LOSSES  after how many steps of a recorded run the power is lost, or
+//	                     "all"; without it 60, or as many as fit into two minutes
 //	LARDER_BIN           the program to try; without it, one is built
 //
-// The tests of storage mount file systems, so they need root and Linux.
+// The tests of storage mount file systems, so they need root, Linux and /dev/fuse.
 package chaos_test
 
 import (
@@ -28,6 +30,7 @@ const (
 	binaryVariable = "LARDER_BIN"
 	seedVariable   = "LARDER_CHAOS_SEED"
 	roundsVariable = "LARDER_CHAOS_ROUNDS"
+	lossesVariable = "LARDER_CHAOS_LOSSES"
 
 	shortRounds = 12
 	shortTime   = time.Minute
@@ -94,6 +97,24 @@ func rounds(t *testing.T) (count int, limit time.Duration) {
 		t.Fatalf("%s=%s is no number of rounds", roundsVariable, text)
 	}
 	return n, 0
+}
+
+// instants is after how many steps to lose the power, 0 for each, and how long that may
+// take in all; 0 means as long as it takes.
+func instants(t *testing.T) (count int, limit time.Duration) {
+	t.Helper()
+	switch text := os.Getenv(lossesVariable); text {
+	case "":
+		return shortInstants, shortLosses
+	case "all":
+		return 0, 0
+	default:
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			t.Fatalf("%s=%s is no number of power losses", lossesVariable, text)
+		}
+		return n, 0
+	}
 }
 
 // choices are the choices of one of the test's actors.

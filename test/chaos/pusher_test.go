@@ -143,12 +143,13 @@ func (p *pusher) leave(ctx context.Context) error {
 		return err
 	}
 	left := &upload{content: c, location: location}
-	p.shelf.upload = left
+	p.shelf.leave(left)
 	part := 1 + p.rng.Int64N(c.size)
 	if err := p.patch(ctx, location, c, 0, part); err != nil {
 		return err
 	}
 	left.acknowledged = part
+	p.shelf.note()
 	return nil
 }
 
@@ -160,19 +161,20 @@ func (p *pusher) goOn(ctx context.Context) error {
 	}
 	ending := left.ending
 	left.ending = true
+	p.shelf.note()
 	if known {
 		p.shelf.blobSent(left.content.digest)
 		err = p.finish(ctx, left.location, left.content, offset)
 	}
 	if ending && (!known || status(err) == http.StatusNotFound) {
-		p.shelf.upload = nil // the server was killed when it had made a blob of it already
+		p.shelf.leave(nil) // the server was killed when it had made a blob of it already
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	p.shelf.blobKept(left.content.digest)
-	p.shelf.upload = nil
+	p.shelf.leave(nil)
 	return nil
 }
 

@@ -33,6 +33,7 @@ const (
 type server struct {
 	t    *testing.T
 	data string
+	home string // where it runs
 	args []string
 
 	// The rest belongs to the process that was started last.
@@ -48,7 +49,7 @@ type server struct {
 // newServer prepares a server that keeps its data in the folder and mirrors the hub.
 func newServer(t *testing.T, data string, hub *hubsim.Hub) *server {
 	t.Helper()
-	s := &server{t: t, data: data, output: &tail{}, args: []string{
+	s := &server{t: t, data: data, home: filepath.Dir(data), output: &tail{}, args: []string{
 		"serve", "--listen", "127.0.0.1:0", "--data", data, "--log-level", "warn", "--log-format", "text",
 		"--upstream", "docker-hub=" + hub.URL(),
 	}}
@@ -80,7 +81,7 @@ func newHub(t *testing.T, options hubsim.Options) *hubsim.Hub {
 func (s *server) launch() {
 	s.t.Helper()
 	s.cmd = exec.Command(os.Getenv(binaryVariable), s.args...)
-	s.cmd.Dir = filepath.Dir(s.data)
+	s.cmd.Dir = s.home
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.cmd.Dir, "TMPDIR=" + s.cmd.Dir, "LARDER_ADMIN_PASSWORD=" + adminPassword}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := s.cmd.StderrPipe()

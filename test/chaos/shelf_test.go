@@ -47,6 +47,8 @@ type shelf struct {
 	upload     *upload
 	// touched are the blobs and manifests of the present round.
 	touched map[digest.Digest]bool
+	// changed, when set, is called after each change of the rest.
+	changed func()
 }
 
 func newShelf(repository string) *shelf {
@@ -59,23 +61,53 @@ func newShelf(repository string) *shelf {
 	}
 }
 
+// note says that something has changed.
+func (s *shelf) note() {
+	if s.changed != nil {
+		s.changed()
+	}
+}
+
+// clone copies all that will change.
+func (s *shelf) clone() *shelf {
+	c := newShelf(s.repository)
+	maps.Copy(c.blobs, s.blobs)
+	maps.Copy(c.tags, s.tags)
+	for d, m := range s.manifests {
+		c.manifests[d] = &manifest{m.image, m.state}
+	}
+	if s.upload != nil {
+		left := *s.upload
+		c.upload = &left
+	}
+	return c
+}
+
 // blobSent comes before a push, blobKept after its acknowledgment.
 func (s *shelf) blobSent(d digest.Digest) {
 	s.touched[d] = true
 	if s.blobs[d] == absent {
 		s.blobs[d] = unsure
 	}
+	s.note()
 }
 
-func (s *shelf) blobKept(d digest.Digest) { s.blobs[d] = present }
+func (s *shelf) blobKept(d digest.Digest) {
+	s.blobs[d] = present
+	s.note()
+}
 
 // deletingBlob comes before a deletion, blobDeleted after its acknowledgment.
 func (s *shelf) deletingBlob(d digest.Digest) {
 	s.touched[d] = true
 	s.blobs[d] = unsure
+	s.note()
 }
 
-func (s *shelf) blobDeleted(d digest.Digest) { s.blobs[d] = absent }
+func (s *shelf) blobDeleted(d digest.Digest) {
+	s.blobs[d] = absent
+	s.note()
+}
 
 func (s *shelf) manifestSent(i image, tags []string) {
 	s.touched[i.digest] = true
@@ -86,6 +118,7 @@ func (s *shelf) manifestSent(i image, tags []string) {
 		was, known := s.tags[name]
 		s.tags[name] = tag{append(slices.Clone(was.digests), i.digest), !known || was.mayBeGone}
 	}
+	s.note()
 }
 
 func (s *shelf) manifestKept(i image, tags []string) {
@@ -93,6 +126,7 @@ func (s *shelf) manifestKept(i image, tags []string) {
 	for _, name := range tags {
 		s.tags[name] = tag{digests: []digest.Digest{i.digest}}
 	}
+	s.note()
 }
 
 func (s *shelf) deletingManifest(d digest.Digest) {
@@ -103,6 +137,7 @@ func (s *shelf) deletingManifest(d digest.Digest) {
 			s.tags[name] = tag{at.digests, true}
 		}
 	}
+	s.note()
 }
 
 func (s *shelf) manifestDeleted(d digest.Digest) {
@@ -112,11 +147,24 @@ func (s *shelf) manifestDeleted(d digest.Digest) {
 			delete(s.tags, name)
 		}
 	}
+	s.note()
 }
 
-func (s *shelf) deletingTag(name string) { s.tags[name] = tag{s.tags[name].digests, true} }
+func (s *shelf) deletingTag(name string) {
+	s.tags[name] = tag{s.tags[name].digests, true}
+	s.note()
+}
 
-func (s *shelf) tagDeleted(name string) { delete(s.tags, name) }
+func (s *shelf) tagDeleted(name string) {
+	delete(s.tags, name)
+	s.note()
+}
+
+// leave keeps an upload in mind that is gone on with later, or none.
+func (s *shelf) leave(u *upload) {
+	s.upload = u
+	s.note()
+}
 
 // kept lists manifests that are there for certain and that keep says yes to, in an
 // order that follows from their digests.
