@@ -53,3 +53,11 @@ func checkKey(key string) error {
 	}
 	return nil
 }
+
+// FileKey is the key under which Files keeps a blob.
+func FileKey(d digest.Digest) (string, error) {
+	if err := CheckDigest(d); err != nil {
+		return "", err
+	}
+	return keyOf(d), nil
+}
