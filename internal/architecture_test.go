@@ -34,6 +34,7 @@ func places() map[string]place {
 		"internal/events":   {floor: 2},
 		"internal/ledger":   {floor: 2},
 		"internal/gc":       {floor: 2},
+		"internal/backup":   {floor: 2},
 
 		"internal/blob":                  {floor: 1},
 		"internal/blob/s3":               {floor: 1, also: []string{"internal/blob"}},
