@@ -51,6 +51,10 @@ type Config struct {
 	Authenticator Authenticator
 	Authorizer    Authorizer
 	Projects      Projects
+	Backups       Backups
+	Leases        Leases
+	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
+	SpoolDir string
 	// Version and Commit are the program's.
 	Version, Commit string
 	Now             func() time.Time
@@ -75,6 +79,7 @@ func New(c Config) http.Handler {
 	s.registerWhoami(api)
 	s.registerTokens(api)
 	s.registerProjects(api)
+	s.registerBackup(api)
 	mux.HandleFunc("GET "+openAPIPath, s.openAPI(api))
 	mux.HandleFunc(prefix, unknownPath(mux))
 	return guard(mux)

@@ -29,6 +29,7 @@ const password = "correct horse"
 // fixture is the API over a real database.
 type fixture struct {
 	t       *testing.T
+	config  Config
 	handler http.Handler
 	db      *metadata.DB
 	authn   *authn.Authenticator
@@ -52,11 +53,12 @@ func newFixture(t *testing.T) *fixture {
 	if _, err := f.authn.EnsureAdmin(t.Context(), password); err != nil {
 		t.Fatal(err)
 	}
-	f.handler = New(Config{
+	f.config = Config{
 		Authenticator: f.authn, Authorizer: authz.New(), Projects: f.db.Projects,
 		Version: "1.2.3", Commit: "abc",
 		Now: clock, Log: slog.New(slog.NewTextHandler(f.log, nil)),
-	})
+	}
+	f.handler = New(f.config)
 	return f
 }
 
@@ -294,12 +296,16 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		t.Errorf("openapi = %q, Content-Type = %q", got.OpenAPI, w.Header().Get("Content-Type"))
 	}
 	want := map[string][]string{
-		"/api/v1/projects":        {"get", "post"},
-		"/api/v1/projects/{name}": {"get"},
-		"/api/v1/tokens":          {"post"},
-		"/api/v1/tokens/current":  {"delete"},
-		"/api/v1/version":         {"get"},
-		"/api/v1/whoami":          {"get"},
+		"/api/v1/backup/blobs/{digest}": {"get"},
+		"/api/v1/backup/holds":          {"post"},
+		"/api/v1/backup/holds/{id}":     {"delete", "put"},
+		"/api/v1/backup/metadata":       {"get"},
+		"/api/v1/projects":              {"get", "post"},
+		"/api/v1/projects/{name}":       {"get"},
+		"/api/v1/tokens":                {"post"},
+		"/api/v1/tokens/current":        {"delete"},
+		"/api/v1/version":               {"get"},
+		"/api/v1/whoami":                {"get"},
 	}
 	if len(got.Paths) != len(want) {
 		t.Errorf("%d paths, want %d", len(got.Paths), len(want))
