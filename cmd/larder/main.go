@@ -70,6 +70,7 @@ through it, once for everybody. Begin with
 		newServeCommand(), newDemoCommand(), newVersionCommand(), newAdminCommand(),
 		newLoginCommand(), newLogoutCommand(), newWhoamiCommand(),
 		newNewProjectCommand(), newProjectCommand(), newProjectsCommand(), newGetCommand(),
+		newBackupCommand(),
 	)
 	addGlobalFlags(root)
 	return root
