@@ -25,14 +25,16 @@ const (
 //	blobs/sha256/ab/ab12...  a blob; its key is the path below blobs
 //	uploads/RANDOM           an upload that is running or was saved
 //	spool/RANDOM             a spool that is running
+//	damaged/ab12...          a damaged blob that was set aside
 //
-// All three are on one file system, so that a commit is a rename.
+// All are on one file system, so that a commit is a rename.
 type Files struct {
 	disk    disk
 	folders *folders
 	blobs   string
 	uploads string
 	spool   string
+	damaged string // made when it is needed
 }
 
 var _ Store = (*Files)(nil)
@@ -64,6 +66,7 @@ func openFiles(dir string, d disk) (*Files, error) {
 		blobs:   filepath.Join(root, "blobs"),
 		uploads: filepath.Join(root, "uploads"),
 		spool:   filepath.Join(root, "spool"),
+		damaged: filepath.Join(root, damagedFolder),
 	}
 	for _, folder := range []string{s.blobs, s.uploads, s.spool} {
 		if err := made.ensure(folder); err != nil {
@@ -118,8 +121,8 @@ func (s *Files) Stat(_ context.Context, key string) (int64, error) {
 	return info.Size(), nil
 }
 
-// Open opens a blob. What it returns is an *os.File, so that a server can hand
-// it to the kernel (sendfile).
+// Open opens a blob. What it returns is an Opened that a server can hand to the kernel
+// (sendfile).
 func (s *Files) Open(_ context.Context, key string) (io.ReadSeekCloser, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -128,7 +131,7 @@ func (s *Files) Open(_ context.Context, key string) (io.ReadSeekCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening blob %s: %w", key, notFound(err))
 	}
-	return f, nil
+	return openFile{f}, nil
 }
 
 // Delete removes a blob. Whoever has it open can read on.

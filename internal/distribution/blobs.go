@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 const mediaTypeBlob = "application/octet-stream"
 
-// stored is a blob whose bytes were verified long ago and lie in storage.
+// stored is a blob whose bytes lie in storage.
 type stored interface{ Stored() io.ReadSeeker }
 
 // getBlob sends a blob or ranges of it (OCI Distribution 1.1, §Pulling blobs).
@@ -34,19 +36,47 @@ func (h *Handler) getBlob(ctx context.Context, x *exchange) error {
 		return err
 	}
 	if isStored {
-		h.sendStored(x, s.Stored())
-		return nil
+		return h.sendStored(ctx, x, blob, s.Stored())
 	}
 	return h.sendFollowed(ctx, x, blob)
 }
 
-// sendStored leaves the sending to the server, which leaves a file to the kernel.
-func (h *Handler) sendStored(x *exchange, content io.ReadSeeker) {
-	serveContent(x.w, x.r, content)
-	promised, err := strconv.ParseInt(x.w.Header().Get("Content-Length"), 10, 64)
-	if err == nil && x.w.written < promised {
-		h.abort(x, fmt.Errorf("only %d of %d bytes were sent", x.w.written, promised))
+// sendStored leaves the sending to the server, which leaves a file to the kernel. The
+// last byte is sent once the bytes are known to be the blob's.
+func (h *Handler) sendStored(ctx context.Context, x *exchange, blob oci.Blob, content io.ReadSeeker) error {
+	if blob.Size() == 0 { // nothing could be withheld
+		if err := blob.Verified(ctx); err != nil {
+			return err
+		}
 	}
+	held := heldFile{newHeldWriter(x.w)}
+	serveContent(held, x.r, content)
+	err := verifyEnd(ctx, x, blob, held)
+	if err == nil {
+		err = held.release()
+	}
+	if err != nil {
+		h.abort(x, err)
+	}
+	return nil
+}
+
+// verifyEnd returns nil when all but the last byte of a response was sent, and that
+// byte may follow.
+func verifyEnd(ctx context.Context, x *exchange, blob oci.Blob, held heldFile) error {
+	sent := x.w.written
+	if held.holding {
+		sent++
+	}
+	promised, err := strconv.ParseInt(x.w.Header().Get("Content-Length"), 10, 64)
+	if err == nil && sent < promised {
+		return fmt.Errorf("only %d of %d bytes were sent", sent, promised)
+	}
+	if !held.holding { // there is no body: a condition of the request decided so
+		return nil
+	}
+	x.w.pause() // it is not the client that is waited for
+	return blob.Verified(ctx)
 }
 
 // headBlob describes a blob (OCI Distribution 1.1, §Checking if content exists in the

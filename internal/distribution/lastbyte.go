@@ -54,6 +54,48 @@ func (w *heldWriter) release() error {
 	return err
 }
 
+// heldFile is a heldWriter that leaves the server's own ways of sending and buffering:
+// what it sends is there already.
+type heldFile struct{ *heldWriter }
+
+// Write takes all of p and passes on all but its last byte.
+func (w heldFile) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := w.release(); err != nil {
+		return 0, err
+	}
+	n, err := w.paced.Write(p[:len(p)-1])
+	if err != nil {
+		return n, err
+	}
+	w.last[0], w.holding = p[len(p)-1], true
+	return len(p), nil
+}
+
+// ReadFrom passes on all but the last byte of src, a file as the kernel does it.
+func (w heldFile) ReadFrom(src io.Reader) (int64, error) {
+	limited, ok := src.(*io.LimitedReader)
+	if !ok || limited.N <= 0 {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	if err := w.release(); err != nil {
+		return 0, err
+	}
+	limited.N--
+	n, err := w.paced.ReadFrom(limited)
+	if err != nil || limited.N > 0 {
+		return n, err
+	}
+	limited.N = 1
+	if _, err := io.ReadFull(limited, w.last[:]); err != nil {
+		return n, err
+	}
+	w.holding = true
+	return n + 1, nil
+}
+
 // followed remembers that reading a blob failed, which http.ServeContent does not tell.
 type followed struct {
 	io.ReadSeeker

@@ -30,7 +30,7 @@ import (
 // fixture is the whole registry behind a test server: SQLite, files, authn, authz.
 type fixture struct {
 	*httptest.Server
-	t        *testing.T
+	t        testing.TB
 	dir      string
 	db       *metadata.DB
 	hosted   *registry.Registry
@@ -42,7 +42,7 @@ type fixture struct {
 }
 
 // newFixture has the users admin and bob, and the hosted project demo.
-func newFixture(t *testing.T) *fixture {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	f := &fixture{t: t, dir: t.TempDir(), secrets: map[string]string{}}
 	f.open()
@@ -95,6 +95,7 @@ func (f *fixture) open() {
 
 func (f *fixture) close() {
 	f.Close()
+	f.hosted.Close()
 	if err := f.db.Close(); err != nil {
 		f.t.Error(err)
 	}
@@ -236,7 +237,7 @@ func (f *fixture) get(path string) response {
 }
 
 // expect fails unless the status and, for errors, the code are as wanted.
-func (r response) expect(t *testing.T, status int, code oci.Code) response {
+func (r response) expect(t testing.TB, status int, code oci.Code) response {
 	t.Helper()
 	if r.StatusCode != status || r.code() != code {
 		t.Fatalf("%s %s answered %d %q, want %d %q\n%s", r.Request.Method, r.Request.URL, r.StatusCode, r.code(), status, code, r.body)
@@ -258,7 +259,7 @@ func (r response) code() oci.Code {
 	return list.Errors[0].Code
 }
 
-func (r response) header(t *testing.T, name, want string) response {
+func (r response) header(t testing.TB, name, want string) response {
 	t.Helper()
 	if got := strings.Join(r.Header.Values(name), ", "); got != want {
 		t.Errorf("%s %s answered %s %q, want %q", r.Request.Method, r.Request.URL, name, got, want)
@@ -304,7 +305,7 @@ func (f *fixture) startUpload(repo, query string) string {
 	return f.do(request{method: "POST", path: "/v2/" + repo + "/blobs/uploads/" + query}).expect(f.t, 202, "").Header.Get("Location")
 }
 
-func marshal(t *testing.T, v any) []byte {
+func marshal(t testing.TB, v any) []byte {
 	t.Helper()
 	content, err := json.Marshal(v)
 	if err != nil {
@@ -313,7 +314,7 @@ func marshal(t *testing.T, v any) []byte {
 	return content
 }
 
-func unmarshal[T any](t *testing.T, content []byte) T {
+func unmarshal[T any](t testing.TB, content []byte) T {
 	t.Helper()
 	var v T
 	if err := json.Unmarshal(content, &v); err != nil {

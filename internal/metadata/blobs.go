@@ -56,7 +56,7 @@ func (bs *Blobs) Held(ctx context.Context, d digest.Digest) (Blob, error) {
 	return b, nil
 }
 
-// Put remembers where a blob is stored, in place of what was known of it, and links
+// Put remembers where a blob is stored, in place of what was known of it, damage too, and links
 // it in the repositories, which are created if need be, all or nothing. ErrNotFound
 // says that the project of one of them does not exist.
 func (bs *Blobs) Put(ctx context.Context, b Blob, repositories ...string) error {
@@ -68,6 +68,9 @@ func (bs *Blobs) Put(ctx context.Context, b Blob, repositories ...string) error 
 			b.Digest, b.Key, b.Size, stamp{bs.store.now()})
 		if err != nil {
 			return fmt.Errorf("writing its key: %w", err)
+		}
+		if _, err := change(ctx, tx, "DELETE FROM damaged_blobs WHERE digest = $1", b.Digest); err != nil {
+			return fmt.Errorf("forgetting that it was damaged: %w", err)
 		}
 		for _, repository := range repositories {
 			if err := bs.store.linkBlob(ctx, tx, repository, b.Digest); err != nil {
@@ -119,15 +122,6 @@ func (bs *Blobs) Unlink(ctx context.Context, repository string, d digest.Digest)
 		WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND digest = $2`, repository, d))
 	if err != nil {
 		return failed(err, "unlinking blob %s in %s", d, repository)
-	}
-	return nil
-}
-
-// Forget is for a blob whose bytes are gone or damaged: nobody can read it until it
-// is Put again, and then everybody who could. A blob that is not known is no error.
-func (bs *Blobs) Forget(ctx context.Context, d digest.Digest) error {
-	if _, err := bs.store.change(ctx, "DELETE FROM blobs WHERE digest = $1", d); err != nil {
-		return failed(err, "forgetting blob %s", d)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ type DB struct {
 	Tags         *Tags
 	Blobs        *Blobs
 	Orphans      *Orphans
+	Damaged      *Damaged
 	Uploads      *Uploads
 	Multiparts   *Multiparts
 	Users        *Users
@@ -48,6 +49,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Tags:         &Tags{s},
 		Blobs:        blobs,
 		Orphans:      &Orphans{s},
+		Damaged:      &Damaged{s},
 		Uploads:      &Uploads{s},
 		Multiparts:   &Multiparts{s},
 		Users:        &Users{s},

@@ -39,8 +39,8 @@ type Blob interface {
 	io.ReadSeekCloser
 	// Size is the blob's length in bytes, -1 while an upstream has not told it.
 	Size() int64
-	// Verified returns nil once all the blob's bytes have matched its digest, at
-	// once for a stored blob. A response's last byte is sent after it only.
+	// Verified returns nil once all the blob's bytes have matched its digest. It is
+	// called when all but a response's last byte was read; that byte is sent after it.
 	Verified(ctx context.Context) error
 }
 

@@ -67,18 +67,15 @@ func (c *Cache) Blob(ctx context.Context, caller oci.Caller, repo oci.Repository
 	}
 }
 
-// openHeld opens a blob that the repository links. One whose bytes are gone or
-// damaged counts as not held, and is fetched anew within the same request.
+// openHeld opens a blob that the repository links. One whose bytes are found gone or
+// damaged was set aside: it counts as not held, and is fetched anew within the same
+// request.
 func (c *Cache) openHeld(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, bool, error) {
 	blob, _, err := c.Held.Blob(ctx, caller, repo, d)
 	switch {
 	case err == nil:
 		return blob, true, nil
 	case errors.Is(err, registry.ErrDamaged):
-		c.Log.Error("a stored blob is damaged or gone and is fetched anew", "digest", d, "repository", string(repo), "error", err)
-		if err := c.DB.Blobs.Forget(ctx, d); err != nil {
-			return nil, false, fmt.Errorf("setting damaged blob %s aside: %w", d, err)
-		}
 		return nil, false, nil
 	case oci.CodeOf(err) == oci.CodeBlobUnknown:
 		return nil, false, nil

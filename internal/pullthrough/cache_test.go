@@ -87,6 +87,7 @@ func newBenchOn(t *testing.T, wrap func(blob.Store) blob.Store, changes ...func(
 		change(&fills)
 	}
 	b.fills = pullthrough.NewFills(fills)
+	t.Cleanup(b.held.Close)
 	t.Cleanup(b.fills.Close)
 	b.cache = pullthrough.Config{
 		Title: "Docker Hub", TagTTL: time.Minute, Allows: func(string) bool { return true },

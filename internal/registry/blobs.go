@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -23,47 +22,55 @@ const useLimit = time.Second
 
 // StatBlob describes a blob (OCI Distribution 1.1, §Checking if content exists in
 // the registry). The error is BLOB_UNKNOWN when the repository does not link it, and
-// also, with ErrDamaged in its chain, when the stored bytes are gone: then a client
-// that asks before a push sends the blob again, which repairs it.
+// also, with ErrDamaged in its chain, when the stored bytes are gone or not as many as
+// were stored: then a client that asks before a push sends the blob again, which
+// repairs it.
 func (r *Registry) StatBlob(ctx context.Context, _ oci.Caller, repo oci.Repository, d digest.Digest) (oci.Descriptor, oci.Served, error) {
 	row, err := r.blobRow(ctx, repo, d)
+	if errors.Is(err, metadata.ErrNotFound) {
+		return oci.Descriptor{}, oci.Served{}, blobUnknown(repo, d, nil)
+	}
 	if err != nil {
 		return oci.Descriptor{}, oci.Served{}, err
 	}
 	size, err := r.blobs.Stat(ctx, row.Key)
-	if errors.Is(err, blob.ErrNotFound) {
-		size, err = -1, nil
+	switch {
+	case errors.Is(err, blob.ErrNotFound):
+		err = gone(row)
+	case err == nil && size != row.Size:
+		err = wrongSize(row, "", size)
+	case err == nil:
+		err = r.use(ctx, repo, d)
+		return oci.Descriptor{MediaType: blobMediaType, Digest: d, Size: size}, oci.Served{}, err
 	}
-	if err != nil {
-		return oci.Descriptor{}, oci.Served{}, fmt.Errorf("looking for blob %s: %w", d, err)
+	if found, ok := errors.AsType[*damage](err); ok {
+		return oci.Descriptor{}, oci.Served{}, blobUnknown(repo, d, errors.Join(err, r.setAside(ctx, found)))
 	}
-	if size != row.Size {
-		return oci.Descriptor{}, oci.Served{}, blobUnknown(repo, d, r.damaged(row, size))
-	}
-	if err := r.use(ctx, repo, d); err != nil {
-		return oci.Descriptor{}, oci.Served{}, err
-	}
-	return oci.Descriptor{MediaType: blobMediaType, Digest: d, Size: size}, oci.Served{}, nil
+	return oci.Descriptor{}, oci.Served{}, fmt.Errorf("looking for blob %s: %w", d, err)
 }
 
-// Blob opens a blob (OCI Distribution 1.1, §Pulling blobs); the caller closes it. Its
-// size on disk is checked before anything is answered. The error is BLOB_UNKNOWN when
-// the repository does not link it; UNKNOWN, with ErrDamaged in its chain, when the
-// stored bytes are gone or short.
+// Blob opens a blob (OCI Distribution 1.1, §Pulling blobs); the caller closes it. The
+// error is BLOB_UNKNOWN when the repository does not link it; UNKNOWN, with ErrDamaged
+// in its chain, when the stored bytes are found to be gone or damaged at once, or were
+// before. Whether the rest is good, Verified tells.
 func (r *Registry) Blob(ctx context.Context, _ oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
 	row, err := r.blobRow(ctx, repo, d)
+	if errors.Is(err, metadata.ErrNotFound) {
+		return nil, oci.Served{}, r.absent(ctx, repo, d)
+	}
 	if err != nil {
 		return nil, oci.Served{}, err
 	}
-	opened, err := r.open(ctx, row)
-	if errors.Is(err, ErrDamaged) {
+	opened, err := r.openSound(ctx, row)
+	switch {
+	case errors.Is(err, ErrDamaged):
+		return nil, oci.Served{}, refuseDamaged(d, err)
+	case errors.Is(err, errChanged):
 		return nil, oci.Served{}, &oci.Error{
-			Code:    oci.CodeUnknown,
-			Message: fmt.Sprintf("blob %s is damaged in this registry's storage: tell its operator to run larder fsck, or push the image again", d),
-			Err:     err,
+			Code: oci.CodeUnavailable, RetryAfter: time.Second, Err: err,
+			Message: fmt.Sprintf("blob %s is being changed in this registry's storage: try again in a moment", d),
 		}
-	}
-	if err != nil {
+	case err != nil:
 		return nil, oci.Served{}, err
 	}
 	return opened, oci.Served{}, nil
@@ -77,9 +84,25 @@ func (r *Registry) StoredBlob(ctx context.Context, d digest.Digest) (oci.Blob, e
 	if err != nil {
 		return nil, fmt.Errorf("looking up blob %s: %w", d, err)
 	}
-	opened, err := r.open(ctx, row)
+	opened, err := r.openSound(ctx, row)
 	if err != nil {
 		return nil, err
+	}
+	return opened, nil
+}
+
+// openSound opens a blob and begins to verify it. What is found damaged at once is set
+// aside.
+func (r *Registry) openSound(ctx context.Context, row metadata.Blob) (*StoredBlob, error) {
+	opened, err := r.open(ctx, row)
+	if found, ok := errors.AsType[*damage](err); ok {
+		return nil, errors.Join(err, r.setAside(ctx, found))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := opened.begin(ctx); err != nil {
+		return nil, errors.Join(err, opened.Close())
 	}
 	return opened, nil
 }
@@ -100,63 +123,22 @@ func (r *Registry) use(ctx context.Context, repo oci.Repository, d digest.Digest
 	return nil
 }
 
+// absent tells a blob that was never there from one that was found damaged.
+func (r *Registry) absent(ctx context.Context, repo oci.Repository, d digest.Digest) error {
+	known, err := r.db.Damaged.Get(ctx, repo.String(), d)
+	if errors.Is(err, metadata.ErrNotFound) {
+		return blobUnknown(repo, d, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("looking up blob %s of %s: %w", d, repo, err)
+	}
+	return refuseDamaged(d, &damage{row: known.Blob, reason: known.Reason})
+}
+
 func (r *Registry) blobRow(ctx context.Context, repo oci.Repository, d digest.Digest) (metadata.Blob, error) {
 	row, err := r.db.Blobs.Get(ctx, repo.String(), d)
-	if errors.Is(err, metadata.ErrNotFound) {
-		return metadata.Blob{}, blobUnknown(repo, d, nil)
-	}
 	if err != nil {
 		return metadata.Blob{}, fmt.Errorf("looking up blob %s of %s: %w", d, repo, err)
 	}
 	return row, nil
 }
-
-// open opens a blob's bytes and holds their number against the row.
-func (r *Registry) open(ctx context.Context, row metadata.Blob) (*StoredBlob, error) {
-	content, err := r.blobs.Open(ctx, row.Key)
-	if errors.Is(err, blob.ErrNotFound) {
-		return nil, r.damaged(row, -1)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("opening blob %s: %w", row.Digest, err)
-	}
-	size, err := content.Seek(0, io.SeekEnd)
-	if err == nil && size != row.Size {
-		err = r.damaged(row, size)
-	}
-	if err == nil {
-		_, err = content.Seek(0, io.SeekStart)
-	}
-	if err != nil {
-		_ = content.Close()
-		return nil, fmt.Errorf("opening blob %s: %w", row.Digest, err)
-	}
-	return &StoredBlob{ReadSeekCloser: content, size: size}, nil
-}
-
-// damaged logs and describes a blob whose bytes are gone (size -1) or short. Its row
-// is left for fsck.
-func (r *Registry) damaged(row metadata.Blob, size int64) error {
-	r.log.Error("a stored blob is damaged or gone", "digest", row.Digest, "key", row.Key, "size", row.Size, "found", size)
-	if size < 0 {
-		return fmt.Errorf("blob %s, %d bytes, is not in storage: %w", row.Digest, row.Size, ErrDamaged)
-	}
-	return fmt.Errorf("blob %s has %d bytes in storage and not %d: %w", row.Digest, size, row.Size, ErrDamaged)
-}
-
-// StoredBlob is a blob whose bytes were verified when they were stored. It is an
-// oci.Blob.
-type StoredBlob struct {
-	io.ReadSeekCloser
-	size int64
-}
-
-// Size is the blob's length in bytes.
-func (b *StoredBlob) Size() int64 { return b.size }
-
-// Verified returns nil at once.
-func (b *StoredBlob) Verified(context.Context) error { return nil }
-
-// Stored gives the driver's own reader, so that a file can go to a socket without
-// passing through this process.
-func (b *StoredBlob) Stored() io.ReadSeeker { return b.ReadSeekCloser }

@@ -65,8 +65,8 @@ func TestADamagedBlobIsNeverAnsweredInPart(t *testing.T) {
 			if !errors.Is(err, registry.ErrDamaged) {
 				t.Errorf("ErrDamaged is not in the chain of %v", err)
 			}
-			if _, err := h.db.Blobs.Held(t.Context(), d); err != nil {
-				t.Errorf("the row is not left for fsck: %v", err)
+			if _, err := h.db.Damaged.Get(t.Context(), app.String(), d); err != nil {
+				t.Errorf("the damage is not named: %v", err)
 			}
 
 			_, _, err = h.StatBlob(t.Context(), oci.Caller{}, app, d)

@@ -11,8 +11,8 @@ import (
 	"github.com/larder-registry/larder/internal/oci"
 )
 
-// ErrDamaged is in the chain of errors about a blob whose bytes are gone or do not
-// have the size they were stored with, although metadata knows the blob.
+// ErrDamaged is in the chain of errors about a blob whose stored bytes are gone or are
+// not those that were stored. That they could not be read is no damage.
 var ErrDamaged = errors.New("stored bytes are gone or damaged")
 
 // ErrUploadBusy is in the chain when another request is writing the same upload.

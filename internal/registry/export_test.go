@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 
 	"github.com/larder-registry/larder/internal/metadata"
 )
@@ -17,4 +18,15 @@ func NewSessionsForTest() func(ctx context.Context, id string) (release func(), 
 		}
 		return turn.release, nil
 	}
+}
+
+// FindDamageForTest reads a blob back and returns what sets it aside, for tests of two
+// requests that meet the same damage. It returns nil when nothing is wrong.
+func (r *Registry) FindDamageForTest(ctx context.Context, row metadata.Blob) func(context.Context) error {
+	_, err := r.readBack(ctx, row)
+	found, ok := errors.AsType[*damage](err)
+	if !ok {
+		return nil
+	}
+	return func(ctx context.Context) error { return r.setAside(ctx, found) }
 }

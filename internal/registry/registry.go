@@ -5,6 +5,8 @@
 package registry
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -23,6 +25,8 @@ type Config struct {
 	Now func() time.Time
 	// Log hears of damaged blobs; nil means slog.Default.
 	Log *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
 	// HotManifests is how many bytes of manifests are kept in memory; zero means 64 MiB.
 	HotManifests uint64
 }
@@ -38,9 +42,18 @@ type Registry struct {
 	hot      *hotManifests
 	sessions *sessions
 	probe    sync.Mutex // one probe stores its image, others wait for it
+	metrics  *Metrics
+	sound    *soundBlobs
+
+	life context.Context // of readings that outlive who asked for them
+	stop context.CancelCauseFunc
+	work sync.WaitGroup
 }
 
-// New makes a Registry.
+// errClosed ends readings when the program stops.
+var errClosed = errors.New("the registry is shutting down")
+
+// New makes a Registry. Close ends it.
 func New(c Config) *Registry {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -54,6 +67,10 @@ func New(c Config) *Registry {
 	if c.HotManifests == 0 {
 		c.HotManifests = defaultHotManifests
 	}
+	if c.Metrics == nil {
+		c.Metrics = newMetrics()
+	}
+	life, stop := context.WithCancelCause(context.Background())
 	return &Registry{
 		db:       c.DB,
 		blobs:    c.Blobs,
@@ -62,5 +79,18 @@ func New(c Config) *Registry {
 		log:      c.Log,
 		hot:      newHotManifests(c.HotManifests, c.DB.Changes),
 		sessions: newSessions(c.DB),
+		metrics:  c.Metrics,
+		sound:    newSoundBlobs(),
+		life:     life,
+		stop:     stop,
 	}
+}
+
+// Close breaks off the readings of blobs that are being verified, and waits for them.
+// It may be called again.
+func (r *Registry) Close() {
+	r.sound.mu.Lock()
+	r.stop(errClosed)
+	r.sound.mu.Unlock()
+	r.work.Wait()
 }

@@ -36,6 +36,8 @@ type house struct {
 	dir string
 	db  *metadata.DB
 
+	files *blob.Files
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -61,13 +63,23 @@ func (h *house) open() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.db = db
-	h.Registry = registry.New(registry.Config{DB: db, Blobs: files, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	h.db, h.files = db, files
+	h.over(files)
+}
+
+// over puts a registry on another view of the same files.
+func (h *house) over(store blob.Store) {
+	if h.Registry != nil {
+		h.Close()
+	}
+	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: store, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	h.t.Cleanup(h.Close)
 }
 
 // restart closes everything and opens it again.
 func (h *house) restart() {
 	h.t.Helper()
+	h.Close()
 	if err := h.db.Close(); err != nil {
 		h.t.Fatal(err)
 	}

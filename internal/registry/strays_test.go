@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/oci"
-	"github.com/larder-registry/larder/internal/registry"
 )
 
 func TestAStartRemovesWhatNoUploadLeadsTo(t *testing.T) {
@@ -66,7 +64,7 @@ func TestASweepSparesWhatSessionsLeadTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	storage := &sweeping{Store: files}
-	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: front{storage}, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	h.over(front{storage})
 	h.append(h.start(digest.SHA256), []byte("kept"))
 	h.start(digest.SHA256) // has no bytes yet
 	if removed, err := h.SweepStrays(t.Context(), time.Hour); err != nil || removed != 7 {
@@ -78,7 +76,7 @@ func TestASweepSparesWhatSessionsLeadTo(t *testing.T) {
 	if _, err := files.Resume(t.Context(), storage.saved[0]); err != nil {
 		t.Errorf("the state that was spared: %v", err)
 	}
-	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: files, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	h.over(files)
 	if removed, err := h.SweepStrays(t.Context(), time.Hour); err != nil || removed != 0 {
 		t.Errorf("a driver that has nothing to sweep: %d, %v", removed, err)
 	}
@@ -111,7 +109,7 @@ func TestAPushThatFillsTheDiskLeavesNothingThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: fullStore{files}, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	h.over(fullStore{files})
 	content := random(t, 1<<20)
 	d := digest.FromBytes(content)
 	body := func() io.Reader { return struct{ io.Reader }{bytes.NewReader(content)} }

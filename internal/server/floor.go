@@ -47,7 +47,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if f.Stores, err = OpenStores(ctx, config); err != nil {
 		return nil, err
 	}
-	f.held = registry.New(registry.Config{DB: f.DB, Blobs: f.Blobs, Guard: f.guard, Log: f.log})
+	f.held = registry.New(registry.Config{DB: f.DB, Blobs: f.Blobs, Guard: f.guard, Log: f.log, Metrics: registry.NewMetrics(to)})
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
@@ -108,6 +108,9 @@ func (f *floor) endFills() {
 // close ends the transfers under way and closes the stores.
 func (f *floor) close() {
 	f.endFills()
+	if f.held != nil {
+		f.held.Close()
+	}
 	if f.Stores != nil {
 		if err := f.Close(); err != nil {
 			f.log.Error("closing the stores", "error", err)

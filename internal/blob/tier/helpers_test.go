@@ -7,8 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -166,6 +166,6 @@ func isKept(t *testing.T, s *tier.Store, key string) bool {
 		t.Fatal(err)
 	}
 	defer closed(t, f)
-	_, isFile := f.(*os.File)
+	_, isFile := f.(syscall.Conn)
 	return isFile
 }

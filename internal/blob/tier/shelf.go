@@ -175,13 +175,16 @@ func (s *shelf) keep(key, file string, size int64) error {
 	return nil
 }
 
-// drop removes what is kept under a key, if anything.
-func (s *shelf) drop(key string) {
+// drop removes what is kept under a key, and tells whether there was anything.
+func (s *shelf) drop(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at := s.files[baseOf(key)]; at != nil {
-		s.remove(at)
+	at := s.files[baseOf(key)]
+	if at == nil {
+		return false
 	}
+	s.remove(at)
+	return true
 }
 
 func (s *shelf) makeRoom(size int64) {

@@ -68,8 +68,8 @@ func Open(beneath blob.Store, c Config) (*Store, error) {
 	return s, nil
 }
 
-// Open opens a blob. One that is kept is an *os.File, so that a server can hand it to
-// the kernel (sendfile).
+// Open opens a blob. One that is kept is a file, so that a server can hand it to the
+// kernel (sendfile).
 func (s *Store) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	return s.OpenDigest(ctx, key, "")
 }
@@ -85,7 +85,7 @@ func (s *Store) OpenDigest(ctx context.Context, key string, d digest.Digest) (io
 	}
 	if file := s.shelf.open(key); file != nil {
 		s.metrics.hits.Inc()
-		return file, nil
+		return blob.OpenedFile(file), nil
 	}
 	r := &reader{store: s, ctx: ctx, key: key, digest: d}
 	if r.fetch = s.join(key); r.fetch != nil {
@@ -113,12 +113,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	err := s.Store.Delete(ctx, key)
 	// Also after an error: the blob may be gone nevertheless. And afterwards: what
 	// begins to come in from now on finds nothing.
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.fetches[key]; f != nil {
-		f.unwanted = true
-	}
-	s.shelf.drop(key)
+	s.DropCopy(key)
 	return err
 }
 

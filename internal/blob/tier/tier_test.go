@@ -281,7 +281,7 @@ func fileOf(t *testing.T, s *tier.Store, key string) string {
 		t.Fatal(err)
 	}
 	defer closed(t, f)
-	file, ok := f.(*os.File)
+	file, ok := f.(interface{ Name() string })
 	if !ok {
 		t.Fatal("the blob is not kept")
 	}
@@ -316,5 +316,30 @@ larder_hot_reads_total{result="miss"} 1
 	}
 	if problems, err := testutil.GatherAndLint(to); err != nil || len(problems) > 0 {
 		t.Errorf("the metrics' names: %v, %v", problems, err)
+	}
+}
+
+func TestADamagedCopyIsDroppedAndTheBlobReadFromBeneath(t *testing.T) {
+	s := above(t, newFar(t), t.TempDir(), 10*mebibyte)
+	p := content(11, 2000)
+	key := put(t, s, p)
+	wantRead(t, s, key, p)
+	s.Settle()
+	if err := os.WriteFile(fileOf(t, s, key), content(12, 2000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !s.DropCopy(key) {
+		t.Error("there was no copy")
+	}
+	wantRead(t, s, key, p)
+	s.Settle()
+	if err := s.SetAside(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if s.DropCopy(key) {
+		t.Error("a copy of what was set aside is left")
+	}
+	if _, err := s.Open(t.Context(), key); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("what was set aside is opened: %v", err)
 	}
 }

@@ -67,11 +67,10 @@ func blobLinks(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			notFound(t, second(db.Blobs.Get(t.Context(), "demo/app", b.Digest)))
 			same(t, b, must[metadata.Blob](t)(db.Blobs.Get(t.Context(), "demo/copy", b.Digest)))
 		},
-		"a forgotten blob becomes readable again where it was linked once it is stored again": func(t *testing.T, db *metadata.DB) {
+		"a damaged blob becomes readable again where it was linked once it is stored again": func(t *testing.T, db *metadata.DB) {
 			ok(t, db.Blobs.Put(t.Context(), b, "demo/app"))
 			ok(t, db.Repositories.Create(t.Context(), "demo/other"))
-			ok(t, db.Blobs.Forget(t.Context(), b.Digest))
-			ok(t, db.Blobs.Forget(t.Context(), b.Digest))
+			same(t, true, must[bool](t)(db.Damaged.Set(t.Context(), damaged(b))))
 			notFound(t, second(db.Blobs.Get(t.Context(), "demo/app", b.Digest)))
 			notFound(t, second(db.Blobs.Held(t.Context(), b.Digest)))
 			same(t, true, must[bool](t)(db.Blobs.Linked(t.Context(), "demo/app", b.Digest)))

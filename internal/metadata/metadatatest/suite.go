@@ -46,6 +46,8 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"what is used", uses},
 		{"what nothing links", unlinked},
 		{"what no row leads to", orphans},
+		{"verified blobs", verifiedBlobs},
+		{"damaged blobs", damagedBlobs},
 		{"uploads", uploads},
 		{"multipart uploads", multiparts},
 		{"users", users},

@@ -52,7 +52,7 @@ func needs(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		},
 		"a blob that is linked and not stored is lacking": func(t *testing.T, db *metadata.DB) {
 			ok(t, db.Blobs.Put(t.Context(), b, "demo/app"))
-			ok(t, db.Blobs.Forget(t.Context(), b.Digest))
+			same(t, true, must[bool](t)(db.Damaged.Set(t.Context(), damaged(b))))
 			push := metadata.PutManifest{Repository: "demo/app", Manifest: manifest("one"), Blobs: []digest.Digest{b.Digest}}
 			same(t, metadata.MissingError{Blobs: push.Blobs}, lacks(t, db.Manifests.Put(t.Context(), push)))
 			push.Repository = "nobody/app"

@@ -1,0 +1,42 @@
+package blob
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+)
+
+// damagedFolder holds what was set aside. Nothing in it is Larder's any more: whoever
+// operates it may look at it, copy or remove it.
+const damagedFolder = "damaged"
+
+// SetAside takes a damaged blob out of the store and keeps its bytes in the folder
+// damaged: a commit of the same digest would otherwise take them for the good ones. A
+// blob that was set aside before is replaced, and one that is not there is no error.
+func (s *Files) SetAside(_ context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if err := s.setAside(key); err != nil {
+		return fmt.Errorf("setting blob %s aside: %w", key, err)
+	}
+	return nil
+}
+
+func (s *Files) setAside(key string) error {
+	if err := s.folders.ensure(s.damaged); err != nil {
+		return err
+	}
+	from := s.path(key)
+	if _, err := os.Lstat(from); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := s.disk.rename(from, filepath.Join(s.damaged, path.Base(key))); err != nil {
+		return err
+	}
+	return errors.Join(s.disk.syncFolder(s.damaged), s.disk.syncFolder(filepath.Dir(from)))
+}

@@ -1,0 +1,375 @@
+package registry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/registry"
+)
+
+// small blobs are verified before anything is answered, large ones meanwhile.
+const (
+	small = 10_000
+	large = 3 << 20
+)
+
+// damages are what may happen to a file under a running server.
+func damages() map[string]func(path string) error {
+	return map[string]func(path string) error{
+		"a byte is flipped": flip,
+		"the last byte is flipped": func(path string) error {
+			info, err := os.Stat(path)
+			return errors.Join(err, flipAt(path, info.Size()-1))
+		},
+		"it is cut":     func(path string) error { return os.Truncate(path, small/2) },
+		"it is emptied": func(path string) error { return os.Truncate(path, 0) },
+		"it has grown": func(path string) error {
+			f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteString("more")
+			return errors.Join(err, f.Close())
+		},
+		"it is deleted": os.Remove,
+		"another file of that size is put in its place": func(path string) error {
+			info, err := os.Stat(path)
+			if err != nil {
+				return err
+			}
+			other := path + ".other"
+			return errors.Join(os.WriteFile(other, make([]byte, info.Size()), 0o600), os.Rename(other, path))
+		},
+	}
+}
+
+func flip(path string) error { return flipAt(path, 0) }
+
+func flipAt(path string, offset int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	var b [1]byte
+	_, err = f.ReadAt(b[:], offset)
+	b[0] ^= 1
+	_, written := f.WriteAt(b[:], offset)
+	return errors.Join(err, written, f.Close())
+}
+
+// pull reads a blob as a response does: all but its last byte, and that when it has
+// been verified. With part it reads only so many bytes from the middle.
+func (h *house) pull(repo oci.Repository, d digest.Digest, part int64) ([]byte, error) {
+	h.t.Helper()
+	opened, _, err := h.Blob(h.t.Context(), oci.Caller{}, repo, d)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = opened.Close() }()
+	source := io.Reader(opened.(*registry.StoredBlob).Stored())
+	if part > 0 {
+		if _, err := source.(io.Seeker).Seek(opened.Size()/2, io.SeekStart); err != nil {
+			h.t.Fatal(err)
+		}
+		source = io.LimitReader(source, part)
+	}
+	content, err := io.ReadAll(source)
+	if err != nil {
+		return nil, err
+	}
+	return content, opened.Verified(h.t.Context())
+}
+
+func (h *house) pulls(repo oci.Repository, content []byte) {
+	h.t.Helper()
+	got, err := h.pull(repo, digest.FromBytes(content), 0)
+	if err != nil || !bytes.Equal(content, got) {
+		h.t.Fatalf("pulled %d bytes, %v", len(got), err)
+	}
+}
+
+func TestADamagedBlobIsServedToNobodyAndAPushMendsIt(t *testing.T) {
+	for name, damage := range damages() {
+		for _, test := range []struct {
+			when string
+			size int
+			warm bool
+			part int64
+		}{
+			{when: "before its first pull", size: small},
+			{when: "after a pull", size: small, warm: true},
+			{when: "before a pull of a part", size: small, part: 100},
+			{when: "while it is large", size: large},
+			{when: "while it is large, after a pull", size: large, warm: true},
+			{when: "while it is large, before a pull of a part", size: large, warm: true, part: 100},
+		} {
+			t.Run(name+" "+test.when, func(t *testing.T) {
+				t.Parallel()
+				h := newHouse(t)
+				content := random(t, test.size)
+				d := h.pushBlob(app, content)
+				if test.warm {
+					h.pulls(app, content)
+				}
+				if err := damage(h.file(d)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := h.pull(app, d, test.part); !errors.Is(err, registry.ErrDamaged) {
+					t.Fatalf("it was pulled: %v", err)
+				}
+				h.isSetAside(d)
+				h.pushBlob(app, content)
+				h.pulls(app, content)
+			})
+		}
+	}
+}
+
+// isSetAside fails unless a push is told that the blob is missing and a pull that it is
+// damaged.
+func (h *house) isSetAside(d digest.Digest) {
+	h.t.Helper()
+	_, _, err := h.StatBlob(h.t.Context(), oci.Caller{}, app, d)
+	expectCode(h.t, oci.CodeBlobUnknown, err)
+	_, _, err = h.Blob(h.t.Context(), oci.Caller{}, app, d)
+	expectCode(h.t, oci.CodeUnknown, err)
+	if !errors.Is(err, registry.ErrDamaged) {
+		h.t.Errorf("ErrDamaged is not in the chain of %v", err)
+	}
+	_, _, err = h.Blob(h.t.Context(), oci.Caller{}, other, d)
+	expectCode(h.t, oci.CodeBlobUnknown, err)
+}
+
+func TestADamagedBlobThatWasPushedIsKeptAside(t *testing.T) {
+	h := newHouse(t)
+	content := random(t, small)
+	d := h.pushBlob(app, content)
+	if err := flip(h.file(d)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.pull(app, d, 0); !errors.Is(err, registry.ErrDamaged) {
+		t.Fatal(err)
+	}
+	aside, err := os.ReadFile(filepath.Join(h.dir, "storage", "damaged", d.Encoded()))
+	if err != nil || len(aside) != len(content) || bytes.Equal(aside, content) {
+		t.Errorf("aside lie %d bytes, %v", len(aside), err)
+	}
+}
+
+func TestOfTwoWhoMeetTheSameDamageTheSecondLeavesWhatWasMendedMeanwhile(t *testing.T) {
+	h := newHouse(t)
+	content := random(t, small)
+	d := h.pushBlob(app, content)
+	if err := flip(h.file(d)); err != nil {
+		t.Fatal(err)
+	}
+	row, err := h.db.Blobs.Held(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := h.FindDamageForTest(t.Context(), row), h.FindDamageForTest(t.Context(), row)
+	if first == nil || second == nil {
+		t.Fatal("the damage was not found")
+	}
+	if err := first(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.pushBlob(app, content)
+	if err := second(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.pulls(app, content)
+	if n, err := h.db.Damaged.Count(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d blobs are called damaged, %v", n, err)
+	}
+}
+
+// watched is a store whose readings are counted, and may be far or fail.
+type watched struct {
+	*blob.Files
+	opened atomic.Int64
+	far    bool
+	fails  atomic.Pointer[error]
+}
+
+type watchedFile struct {
+	blob.Opened
+	store *watched
+}
+
+func (w *watched) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
+	w.opened.Add(1)
+	opened, err := w.Files.Open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return &watchedFile{opened.(blob.Opened), w}, nil
+}
+
+func (f *watchedFile) Near() bool { return !f.store.far }
+
+func (f *watchedFile) Read(p []byte) (int, error) {
+	if failure := f.store.fails.Load(); failure != nil {
+		return 0, *failure
+	}
+	return f.Opened.Read(p)
+}
+
+// openings is how many times a blob was opened by what it is given.
+func (w *watched) openings(during func()) int64 {
+	before := w.opened.Load()
+	during()
+	return w.opened.Load() - before
+}
+
+func watch(h *house) *watched {
+	w := &watched{Files: h.files}
+	h.over(w)
+	return w
+}
+
+// rest waits until the blob's file has an identity.
+func (h *house) rest(d digest.Digest) {
+	h.t.Helper()
+	row, err := h.db.Blobs.Held(h.t.Context(), d)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	f, err := h.files.Open(h.t.Context(), row.Key)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if identity, err := f.(blob.Opened).Identity(); err != nil || identity != "" || time.Now().After(deadline) {
+			return
+		}
+	}
+}
+
+func TestABlobIsReadBackOnceAnHourAndWhenItsFileWasTouched(t *testing.T) {
+	h := newHouse(t)
+	content := random(t, large)
+	d := h.pushBlob(app, content)
+	h.rest(d)
+	w := watch(h)
+	want := func(what string, openings int64) {
+		t.Helper()
+		if got := w.openings(func() { h.pulls(app, content) }); got != openings {
+			t.Errorf("%s it is opened %d times, want %d", what, got, openings)
+		}
+	}
+	want("at first", 2)
+	want("right after", 1)
+	h.wait(59 * time.Minute)
+	want("within the hour", 1)
+	h.wait(2 * time.Minute)
+	want("after an hour", 2)
+	if err := os.Chmod(h.file(d), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.rest(d)
+	want("touched", 2)
+}
+
+func TestABlobThatIsFarIsVerifiedByItsOwnPull(t *testing.T) {
+	h := newHouse(t)
+	content := random(t, large)
+	d := h.pushBlob(app, content)
+	h.rest(d)
+	w := watch(h)
+	w.far = true
+	if got := w.openings(func() { h.pulls(app, content) }); got != 1 {
+		t.Errorf("a pull of the whole opens it %d times", got)
+	}
+	h.wait(2 * time.Hour)
+	if got := w.openings(func() { _, _ = h.pull(app, d, 100) }); got != 1 {
+		t.Errorf("once verified a pull of a part opens it %d times", got)
+	}
+	h.over(w) // which remembers nothing
+	if got := w.openings(func() { _, _ = h.pull(app, d, 100) }); got != 2 {
+		t.Errorf("a pull of a part opens it %d times", got)
+	}
+	if err := flip(h.file(d)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.pull(app, d, 0); !errors.Is(err, registry.ErrDamaged) {
+		t.Errorf("damaged it was pulled: %v", err)
+	}
+	h.isSetAside(d)
+}
+
+func TestStorageThatCannotBeReadIsNoDamage(t *testing.T) {
+	for _, size := range []int{small, large} {
+		h := newHouse(t)
+		content := random(t, size)
+		d := h.pushBlob(app, content)
+		w := watch(h)
+		failure := error(syscall.EIO)
+		w.fails.Store(&failure)
+		if _, err := h.pull(app, d, 0); !errors.Is(err, syscall.EIO) || errors.Is(err, registry.ErrDamaged) {
+			t.Errorf("the error is %v", err)
+		}
+		w.fails.Store(nil)
+		h.pulls(app, content)
+	}
+}
+
+func TestABlobThatChangesWhileItIsSentDoesNotEnd(t *testing.T) {
+	h := newHouse(t)
+	content := random(t, large)
+	d := h.pushBlob(app, content)
+	h.rest(d)
+	h.pulls(app, content)
+	opened, _, err := h.Blob(t.Context(), oci.Caller{}, app, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = opened.Close() }()
+	if _, err := io.ReadAll(opened); err != nil {
+		t.Fatal(err)
+	}
+	if err := flip(h.file(d)); err != nil {
+		t.Fatal(err)
+	}
+	if err := opened.Verified(t.Context()); err == nil {
+		t.Error("it ended as if nothing had been changed")
+	}
+}
+
+func TestADamagedBlobOfACacheIsForgotten(t *testing.T) {
+	h := newHouse(t)
+	cached := oci.Repository("hub/app")
+	if err := h.db.Projects.Create(t.Context(), metadata.Project{Name: "hub", Kind: metadata.Cache}); err != nil {
+		t.Fatal(err)
+	}
+	content := random(t, small)
+	d := h.pushBlob(cached, content)
+	path := h.file(d)
+	if err := flip(path); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := h.Blob(t.Context(), oci.Caller{}, cached, d)
+	expectCode(t, oci.CodeUnknown, err)
+	_, _, err = h.Blob(t.Context(), oci.Caller{}, cached, d)
+	expectCode(t, oci.CodeBlobUnknown, err)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its file is left: %v", err)
+	}
+	if n, err := h.db.Damaged.Count(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d blobs are named, %v", n, err)
+	}
+}
