@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -39,7 +40,8 @@ func (e *MissingError) Error() string {
 
 // Put keeps a manifest, makes it readable in one repository, which is created if
 // need be, and sets its tags there, all or nothing. The links of the blobs that it
-// names count as used now. ErrNotFound says that the project does not exist, a
+// names count as used now, its subject and the manifests that it needs as pushed now.
+// ErrNotFound says that the project does not exist, a
 // *MissingError that the repository lacks what the manifest needs.
 func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 	named := oci.NamedDigests(p.Manifest.Content)
@@ -55,6 +57,9 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 			return err
 		}
 		if err := ms.store.useBlobs(ctx, tx, id, named); err != nil {
+			return err
+		}
+		if err := ms.store.pushAgain(ctx, tx, id, p); err != nil {
 			return err
 		}
 		for _, name := range p.Tags {
@@ -125,6 +130,29 @@ func (s *store) useBlobs(ctx context.Context, tx *sql.Tx, repositoryID int64, na
 		repositoryID, names, stamp{now}, stamp{now.Add(-UseResolution)})
 	if err != nil {
 		return fmt.Errorf("noting that it uses its blobs: %w", err)
+	}
+	return nil
+}
+
+// pushAgain notes that manifests are pushed with one that refers to them, so that a
+// retention which has read the repository before does not retire them after.
+func (s *store) pushAgain(ctx context.Context, tx *sql.Tx, repositoryID int64, p PutManifest) error {
+	referred := slices.Clone(p.Manifests)
+	if p.Manifest.Subject != "" {
+		referred = append(referred, p.Manifest.Subject)
+	}
+	if len(referred) == 0 {
+		return nil
+	}
+	names, err := asJSON(referred)
+	if err != nil {
+		return err
+	}
+	_, err = change(ctx, tx, `
+		UPDATE manifest_links SET pushed_at = $3 WHERE repository_id = $1 AND digest `+s.among("$2"),
+		repositoryID, names, stamp{s.now()})
+	if err != nil {
+		return fmt.Errorf("noting that it refers to its manifests: %w", err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 )
 
@@ -20,6 +21,21 @@ func (c *Cache) DeleteManifest(ctx context.Context, repo oci.Repository, d diges
 	err := c.Held.DeleteManifest(ctx, repo, d)
 	c.tags.evictManifest(repo, d)
 	return err
+}
+
+// RetireTag is DeleteTag for a tag that is still as it was read; see registry.RetireTag.
+func (c *Cache) RetireTag(ctx context.Context, repo oci.Repository, t metadata.Tag) (retired bool, err error) {
+	retired, err = c.Held.RetireTag(ctx, repo, t)
+	c.tags.evict(tagKey{repo, t.Name})
+	return retired, err
+}
+
+// RetireManifest is DeleteManifest for a manifest that is still as it was read; see
+// registry.RetireManifest.
+func (c *Cache) RetireManifest(ctx context.Context, repo oci.Repository, m metadata.ManifestLink) (retired bool, err error) {
+	retired, err = c.Held.RetireManifest(ctx, repo, m)
+	c.tags.evictManifest(repo, m.Digest)
+	return retired, err
 }
 
 // DeleteBlob evicts a blob from one repository.

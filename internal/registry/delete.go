@@ -27,6 +27,25 @@ func (r *Registry) DeleteTag(ctx context.Context, repo oci.Repository, tag strin
 	return deleted(err, manifestUnknown(repo, oci.Reference{Tag: tag}), "deleting tag "+tag, repo)
 }
 
+// actorRetention is who retires, in the history of tags.
+const actorRetention = "retention"
+
+// RetireTag removes a tag, provided that nobody set or pinned it since it was read;
+// retired tells whether that held.
+func (r *Registry) RetireTag(ctx context.Context, repo oci.Repository, t metadata.Tag) (retired bool, err error) {
+	retired, err = r.db.Tags.Retire(ctx, repo.String(), t, actorRetention)
+	r.hot.forget(repo)
+	return retired, err
+}
+
+// RetireManifest removes a manifest, provided that it has no tag and that nobody pushed,
+// pulled or pinned it since it was read; retired tells whether that held.
+func (r *Registry) RetireManifest(ctx context.Context, repo oci.Repository, m metadata.ManifestLink) (retired bool, err error) {
+	retired, err = r.db.Manifests.Retire(ctx, repo.String(), m)
+	r.hot.forget(repo)
+	return retired, err
+}
+
 // DeleteBlob takes a blob out of a repository; other repositories keep it (OCI
 // Distribution 1.1, §Deleting blobs). The error is BLOB_UNKNOWN when it is not there.
 func (r *Registry) DeleteBlob(ctx context.Context, repo oci.Repository, d digest.Digest) error {

@@ -80,6 +80,17 @@ func retiring(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, true, must[bool](t)(db.Manifests.Retire(t.Context(), "demo/copy", link(t, db, "demo/copy", m.Digest))))
 			notFound(t, second(db.Manifests.Held(t.Context(), m.Digest)))
 		},
+		"a manifest that another was pushed for since it was read is not retired": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "demo/app", m))
+			ok(t, put(t.Context(), db, "demo/app", other))
+			child, subject := link(t, db, "demo/app", m.Digest), link(t, db, "demo/app", other.Digest)
+			index := manifest("index")
+			index.Subject = other.Digest
+			ok(t, db.Manifests.Put(t.Context(), metadata.PutManifest{Repository: "demo/app", Manifest: index, Manifests: []digest.Digest{m.Digest}}))
+			for _, read := range []metadata.ManifestLink{child, subject} {
+				same(t, false, must[bool](t)(db.Manifests.Retire(t.Context(), "demo/app", read)))
+			}
+		},
 		"a manifest that got a tag, a push or a pull since it was read is not retired": func(t *testing.T, db *metadata.DB) {
 			retire := func(l metadata.ManifestLink) bool {
 				return must[bool](t)(db.Manifests.Retire(t.Context(), "demo/app", l))
