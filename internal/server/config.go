@@ -40,15 +40,25 @@ type Config struct {
 	Upstreams       []Upstream // names and registries are unique
 }
 
-// TLS says where the server certificate comes from: from files, or made by
-// Larder itself, or from nowhere, which means plain HTTP.
+// TLS says where the server certificate comes from: from files, made by Larder
+// itself, from an authority that issues them by itself, or from nowhere, which means
+// plain HTTP.
 type TLS struct {
 	CertFile, KeyFile string // PEM; both or none
 	SelfSigned        bool
+	ACME              ACME
 }
 
 // Enabled tells whether the listeners speak TLS.
-func (t TLS) Enabled() bool { return t.SelfSigned || t.CertFile != "" }
+func (t TLS) Enabled() bool { return t.SelfSigned || t.CertFile != "" || len(t.ACME.Domains) > 0 }
+
+// ACME says who issues the server's certificates, and for which names.
+type ACME struct {
+	Domains   []string // lower-case host names; empty: off
+	Email     string   // where the authority writes to; may be empty
+	Directory *url.URL // of the authority, https; nil: Let's Encrypt
+	CA        string   // PEM file with further roots for it; may be empty
+}
 
 // Log says what is logged, and how.
 type Log struct {

@@ -55,6 +55,12 @@ unknown key "upstreams[0].tagsTTLs" (larder.yaml line 4): did you mean upstreams
 		{"a merge key", withFile("<<: {data: /d}"), `the configuration (larder.yaml line 1) uses a YAML merge key: write the keys out`},
 
 		// Kinds of values.
+		{"certificates by ACME for no name", withFile("tls:\n  acme: {email: a@b.example}"), "tls.acme (larder.yaml line 2) needs domains: list the names by which clients reach this server"},
+		{"certificates by ACME for an address", withFile("tls:\n  acme: {domains: [10.0.0.1]}"), `tls.acme.domains "10.0.0.1" (larder.yaml line 2) is not a host name that an authority certifies: write one such as registry.example.com, not an address and not a wildcard
+tls.acme (larder.yaml line 2) needs domains: list the names by which clients reach this server`},
+		{"certificates by ACME beside files", withFile("tls:\n  selfSigned: true\n  acme: {domains: [a.example]}"), "tls (larder.yaml line 1) has acme and another source of certificates: keep one of acme, selfSigned: true, and certFile with keyFile"},
+		{"a mail address that is none", withFile("tls:\n  acme: {domains: [a.example], email: me}"), `tls.acme.email "me" (larder.yaml line 2) is not a mail address: write NAME@HOST`},
+		{"a directory that is no URL", withFile("tls:\n  acme: {domains: [a.example], directory: http://ca.example}"), `tls.acme.directory "http://ca.example" (larder.yaml line 2) is not the address of an ACME directory: write https://HOST/PATH`},
 		{"a value where a mapping belongs", withFile("tls: yes"), `tls (larder.yaml line 1) takes a mapping with the keys acme, certFile, keyFile, selfSigned`},
 		{"a mapping where a value belongs", withFile("listen: {port: 5000}"), `listen (larder.yaml line 1) takes a single value`},
 		{"a value where a list belongs", withFile("trustedProxies: 10.0.0.0/8"), `trustedProxies (larder.yaml line 1) takes a list, for example [a, b]`},
@@ -149,7 +155,6 @@ func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
 		{"a size of the cache", withFile("cacheSize: 80%"), "cacheSize (larder.yaml line 1) is not in this version of Larder; remove it: nothing is evicted from the cache"},
 		{"a listener for a cluster", withFile("kubernetes: {listen: ':8443'}"), "kubernetes.listen (larder.yaml line 1) is not in this version of Larder; remove it"},
 		{"replicas", withFile("replica:\n  advertise: http://10.0.0.1"), "replica.advertise (larder.yaml line 2) is not in this version of Larder; remove it: one server serves one data folder"},
-		{"certificates by ACME", withFile("tls:\n  acme: {domains: [a.example]}"), "tls.acme (larder.yaml line 2) is not in this version of Larder; remove it; write certFile and keyFile, or selfSigned: true"},
 		{"pull limits", withFile("pullLimits:\n  anonymous: 100/6h"), "pullLimits (larder.yaml line 1) is not in this version of Larder; remove it: pulls are not limited"},
 	}
 	for _, tt := range tests {

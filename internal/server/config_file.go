@@ -124,7 +124,7 @@ func (r *fileReader) tls(e entry) {
 		"certFile":   func(e entry) { r.path(e, &c.CertFile) },
 		"keyFile":    func(e entry) { r.path(e, &c.KeyFile) },
 		"selfSigned": func(e entry) { r.boolean(e, &c.SelfSigned) },
-		"acme":       r.absent("remove it; write certFile and keyFile, or selfSigned: true"),
+		"acme":       r.acme,
 	})
 }
 

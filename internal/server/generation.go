@@ -25,7 +25,9 @@ type Tuning struct {
 	Cache    pullthrough.Limits
 	Upstream upstream.Timeouts
 	Backoff  func(failures int) time.Duration
-	Now      func() time.Time
+	// ACMEPause is the pause before the second try to obtain a certificate.
+	ACMEPause time.Duration
+	Now       func() time.Time
 }
 
 // generation is everything that one configuration makes: upstreams, caches, names

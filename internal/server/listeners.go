@@ -52,9 +52,17 @@ func (s *Server) open(ctx context.Context, name, setting, address string, handle
 	return nil
 }
 
+// certificates is what the listeners' TLS needs.
+type certificates interface {
+	TLSConfig() *tls.Config
+	Reload() error
+}
+
 // certificates makes what the listeners' TLS needs, nil for plain HTTP.
-func (f *floor) certificates(config Config) (*Certificates, error) {
+func (f *floor) certificates(config Config, tuning Tuning) (certificates, error) {
 	switch {
+	case len(config.TLS.ACME.Domains) > 0:
+		return newACME(config.TLS.ACME, f.Data.Path("tls", "acme"), tuning.ACMEPause, f.log), nil
 	case config.TLS.CertFile != "":
 		certificates, err := FileCertificates(config.TLS.CertFile, config.TLS.KeyFile)
 		if err != nil {

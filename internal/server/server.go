@@ -52,8 +52,9 @@ type Server struct {
 	current *generation
 
 	listeners []*listener
-	certs     *Certificates
-	probing   chan struct{} // held by the one readiness check that reads from storage
+	certs     certificates      // nil for plain HTTP
+	acme      *acmeCertificates // those of certs, where they come from an authority
+	probing   chan struct{}     // held by the one readiness check that reads from storage
 	metrics   *prometheus.Registry
 	requests  *telemetry.Metrics
 }
@@ -78,14 +79,20 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 	if s.floor, err = openFloor(ctx, config, options, s.metrics); err != nil {
 		return nil, err
 	}
-	if s.certs, err = s.floor.certificates(config); err != nil {
+	if s.certs, err = s.floor.certificates(config, options.Tuning); err != nil {
 		return nil, err
 	}
+	s.acme, _ = s.certs.(*acmeCertificates)
 	if s.current, err = s.newGeneration(ctx, config); err != nil {
 		return nil, err
 	}
 	if err := s.listen(ctx); err != nil {
 		return nil, err
+	}
+	if s.acme != nil {
+		if err := s.acme.answerAt(s.Addr()); err != nil {
+			return nil, err
+		}
 	}
 	// Last, because a password that was made is shown once, and a start that fails
 	// does not show it.
@@ -104,6 +111,9 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.DB.Watch(background, s.log) })
 	work.Go(func() { s.floor.maintain(background) })
 	work.Go(func() { s.floor.pulls.Run(background) })
+	if s.acme != nil {
+		work.Go(func() { s.acme.manage(background) })
+	}
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		s.log.Info("listening", "listener", l.name, "address", l.Addr().String(), "tls", s.certs != nil)
@@ -152,6 +162,9 @@ func (s *Server) drain() {
 func (s *Server) close() {
 	for _, l := range s.listeners {
 		_ = l.Close()
+	}
+	if s.acme != nil {
+		s.acme.Close()
 	}
 	if s.floor == nil {
 		return

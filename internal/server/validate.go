@@ -23,6 +23,8 @@ func (l *loader) validate() {
 func (l *loader) validateTLS() {
 	t := l.config.TLS
 	switch from := l.given["tls"].from; {
+	case len(t.ACME.Domains) > 0 && (t.SelfSigned || t.CertFile != "" || t.KeyFile != ""):
+		l.fail(fmt.Errorf("tls (%s) has acme and another source of certificates: keep one of acme, selfSigned: true, and certFile with keyFile", from))
 	case t.SelfSigned && (t.CertFile != "" || t.KeyFile != ""):
 		l.fail(fmt.Errorf("tls (%s) has both selfSigned and certificate files: keep either selfSigned: true, or certFile and keyFile", from))
 	case (t.CertFile == "") != (t.KeyFile == ""):
