@@ -103,28 +103,42 @@ func currentClient() (*client, loginContext, error) {
 // call sends body as JSON, unless it is nil, and reads the answer into answer,
 // unless that is nil. What the server refuses is an *answerError.
 func (c *client) call(ctx context.Context, method, path string, body, answer any) error {
+	r, err := c.request(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	response, err := c.http.Do(r)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	return c.answer(response, answer)
+}
+
+// request makes a request with the credentials, and with body as JSON unless it is nil.
+func (c *client) request(ctx context.Context, method, path string, body any) (*http.Request, error) {
 	var text io.Reader
 	if body != nil {
 		encoded, err := json.Marshal(body)
 		if err != nil {
-			return fmt.Errorf("writing the request: %w", err)
+			return nil, fmt.Errorf("writing the request: %w", err)
 		}
 		text = bytes.NewReader(encoded)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, c.server+path, text)
 	if err != nil {
-		return fmt.Errorf("making the request: %w", err)
+		return nil, fmt.Errorf("making the request: %w", err)
 	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	r.Header.Set("User-Agent", "larder/"+version)
 	c.authorize(r)
-	response, err := c.http.Do(r)
-	if err != nil {
-		return c.unreachable(err)
-	}
-	defer func() { _ = response.Body.Close() }()
+	return r, nil
+}
+
+// answer reads a whole answer.
+func (c *client) answer(response *http.Response, answer any) error {
 	content, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("reading the answer of %s: %w", c.server, err)

@@ -53,6 +53,7 @@ type Config struct {
 	Projects      Projects
 	Backups       Backups
 	Leases        Leases
+	Collector     Collector
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
 	SpoolDir string
 	// Version and Commit are the program's.
@@ -80,6 +81,7 @@ func New(c Config) http.Handler {
 	s.registerTokens(api)
 	s.registerProjects(api)
 	s.registerBackup(api)
+	s.registerPrune(api)
 	mux.HandleFunc("GET "+openAPIPath, s.openAPI(api))
 	mux.HandleFunc(prefix, unknownPath(mux))
 	return guard(mux)

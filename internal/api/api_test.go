@@ -302,6 +302,7 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/backup/metadata":       {"get"},
 		"/api/v1/projects":              {"get", "post"},
 		"/api/v1/projects/{name}":       {"get"},
+		"/api/v1/prune":                 {"post"},
 		"/api/v1/tokens":                {"post"},
 		"/api/v1/tokens/current":        {"delete"},
 		"/api/v1/version":               {"get"},

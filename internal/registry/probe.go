@@ -16,6 +16,34 @@ import (
 // Probe reads a tiny image back from metadata and storage and verifies it. The image
 // belongs to no repository; the first probe on a data folder stores it.
 func (r *Registry) Probe(ctx context.Context) error {
+	contents, err := probeContents()
+	if err != nil {
+		return err
+	}
+	for _, content := range contents {
+		if err := r.probeBlob(ctx, content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ProbeBlobs tells which blobs the probe reads: no repository links them, and they are
+// to be kept all the same.
+func ProbeBlobs() ([]digest.Digest, error) {
+	contents, err := probeContents()
+	if err != nil {
+		return nil, err
+	}
+	all := make([]digest.Digest, 0, len(contents))
+	for _, content := range contents {
+		all = append(all, digest.FromBytes(content))
+	}
+	return all, nil
+}
+
+// probeContents are the probe's config and manifest.
+func probeContents() ([][]byte, error) {
 	config := []byte(`{}`)
 	manifest, err := json.Marshal(v1.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2},
@@ -24,14 +52,9 @@ func (r *Registry) Probe(ctx context.Context) error {
 		Layers:    []v1.Descriptor{},
 	})
 	if err != nil {
-		return fmt.Errorf("making the probe's image: %w", err)
+		return nil, fmt.Errorf("making the probe's image: %w", err)
 	}
-	for _, content := range [][]byte{config, manifest} {
-		if err := r.probeBlob(ctx, content); err != nil {
-			return err
-		}
-	}
-	return nil
+	return [][]byte{config, manifest}, nil
 }
 
 func (r *Registry) probeBlob(ctx context.Context, content []byte) error {

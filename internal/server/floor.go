@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -32,6 +33,7 @@ type floor struct {
 	pulls *registry.Pulls
 	who   *authn.Authenticator
 	fills *pullthrough.Fills
+	gc    *gc.Collector
 
 	cacheMetrics    *pullthrough.Metrics
 	upstreamMetrics *upstream.Metrics
@@ -54,6 +56,9 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	}
 	f.who, err = authn.New(authn.Config{Users: f.DB.Users, Tokens: f.DB.Tokens, Keys: f.DB.Keys, Issuer: "larder", Changes: f.DB.Changes.Accounts})
 	if err != nil {
+		return nil, err
+	}
+	if f.gc, err = f.newCollector(to); err != nil {
 		return nil, err
 	}
 	f.cacheMetrics = pullthrough.NewMetrics(to)

@@ -65,7 +65,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	registry := distribution.New(v2)
 	administration := api.New(api.Config{
 		Projects: s.floor.DB.Projects, Authenticator: s.floor.who, Authorizer: may,
-		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, SpoolDir: s.floor.Data.Path(),
+		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	g.main = s.observed(clients, s.routes(config, registry, administration))

@@ -110,6 +110,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	work.Go(func() { s.floor.DB.Watch(background, s.log) })
 	work.Go(func() { s.floor.maintain(background) })
+	work.Go(func() { s.floor.collect(background) })
 	work.Go(func() { s.floor.pulls.Run(background) })
 	if s.acme != nil {
 		work.Go(func() { s.acme.manage(background) })

@@ -34,6 +34,7 @@ func commands() map[string]command {
 		"certificate": certificate,       // certificate NAME: makes NAME.crt and NAME.key for loopback
 		"expand":      expand,            // expand FILE...: replaces $VARIABLES in files
 		"freeport":    freePort,          // freeport NAME: sets $NAME to a port that nobody listens on
+		"age":         age,               // age FILE DURATION: lets blobs have been stored earlier
 	}
 }
 
