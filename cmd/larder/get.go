@@ -10,10 +10,10 @@ func newGetCommand() *cobra.Command {
 			if len(args) == 0 {
 				return usagef("say what to list: larder get projects")
 			}
-			return usagef("%q cannot be listed: larder get knows projects", args[0])
+			return usagef("%q cannot be listed: larder get knows projects and retention", args[0])
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newGetProjectsCommand())
+	cmd.AddCommand(newGetProjectsCommand(), newGetRetentionCommand())
 	return cmd
 }

@@ -71,6 +71,7 @@ through it, once for everybody. Begin with
 		newLoginCommand(), newLogoutCommand(), newWhoamiCommand(),
 		newNewProjectCommand(), newProjectCommand(), newProjectsCommand(), newGetCommand(),
 		newBackupCommand(), newAdmCommand(),
+		newSetCommand(), newDeleteCommand(),
 	)
 	addGlobalFlags(root)
 	return root

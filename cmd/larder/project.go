@@ -67,6 +67,15 @@ func selectedProject() (loginContext, error) {
 	return login, err
 }
 
+// namespace is the project that the command line names with -n, or the selected one.
+func namespace(cmd *cobra.Command) (string, error) {
+	if n, err := cmd.Flags().GetString(namespaceFlag); err != nil || n != "" {
+		return n, err
+	}
+	login, err := selectedProject()
+	return login.Namespace, err
+}
+
 // selectProject keeps a project's name as the one to work in.
 func selectProject(name string) (loginContext, error) {
 	all, err := readContexts()

@@ -54,6 +54,8 @@ type Config struct {
 	Backups       Backups
 	Leases        Leases
 	Collector     Collector
+	Retentions    Retentions
+	Retention     RetentionPreviewer
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
 	SpoolDir string
 	// Version and Commit are the program's.
@@ -82,6 +84,7 @@ func New(c Config) http.Handler {
 	s.registerProjects(api)
 	s.registerBackup(api)
 	s.registerPrune(api)
+	s.registerRetention(api)
 	mux.HandleFunc("GET "+openAPIPath, s.openAPI(api))
 	mux.HandleFunc(prefix, unknownPath(mux))
 	return guard(mux)

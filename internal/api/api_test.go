@@ -20,6 +20,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
@@ -55,6 +56,7 @@ func newFixture(t *testing.T) *fixture {
 	}
 	f.config = Config{
 		Authenticator: f.authn, Authorizer: authz.New(), Projects: f.db.Projects,
+		Retentions: f.db.Retentions, Retention: &gc.Retention{DB: f.db, Now: clock},
 		Version: "1.2.3", Commit: "abc",
 		Now: clock, Log: slog.New(slog.NewTextHandler(f.log, nil)),
 	}
@@ -296,17 +298,19 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		t.Errorf("openapi = %q, Content-Type = %q", got.OpenAPI, w.Header().Get("Content-Type"))
 	}
 	want := map[string][]string{
-		"/api/v1/backup/blobs/{digest}": {"get"},
-		"/api/v1/backup/holds":          {"post"},
-		"/api/v1/backup/holds/{id}":     {"delete", "put"},
-		"/api/v1/backup/metadata":       {"get"},
-		"/api/v1/projects":              {"get", "post"},
-		"/api/v1/projects/{name}":       {"get"},
-		"/api/v1/prune":                 {"post"},
-		"/api/v1/tokens":                {"post"},
-		"/api/v1/tokens/current":        {"delete"},
-		"/api/v1/version":               {"get"},
-		"/api/v1/whoami":                {"get"},
+		"/api/v1/backup/blobs/{digest}":             {"get"},
+		"/api/v1/backup/holds":                      {"post"},
+		"/api/v1/backup/holds/{id}":                 {"delete", "put"},
+		"/api/v1/backup/metadata":                   {"get"},
+		"/api/v1/projects":                          {"get", "post"},
+		"/api/v1/projects/{name}":                   {"get"},
+		"/api/v1/prune":                             {"post"},
+		"/api/v1/tokens":                            {"post"},
+		"/api/v1/tokens/current":                    {"delete"},
+		"/api/v1/version":                           {"get"},
+		"/api/v1/whoami":                            {"get"},
+		"/api/v1/projects/{name}/retention":         {"get", "put", "delete"},
+		"/api/v1/projects/{name}/retention/preview": {"get", "post"},
 	}
 	if len(got.Paths) != len(want) {
 		t.Errorf("%d paths, want %d", len(got.Paths), len(want))

@@ -128,14 +128,23 @@ func (s *service) listProjects(ctx context.Context, who caller, in *listProjects
 }
 
 func (s *service) getProject(ctx context.Context, who caller, in *projectInput) (*projectOutput, error) {
-	p, err := s.Projects.Get(ctx, in.Name)
-	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+	p, err := s.visibleProject(ctx, who, in.Name)
+	if err != nil {
 		return nil, err
 	}
-	if err != nil || !s.visible(ctx, who, p) {
-		return nil, problem(http.StatusNotFound, fmt.Sprintf("project %.255q does not exist, or you may not see it: larder get projects lists those that you may see", in.Name))
-	}
 	return &projectOutput{Body: projectOf(p)}, nil
+}
+
+// visibleProject finds a project that the caller may see.
+func (s *service) visibleProject(ctx context.Context, who caller, name string) (metadata.Project, error) {
+	p, err := s.Projects.Get(ctx, name)
+	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+		return metadata.Project{}, err
+	}
+	if err != nil || !s.visible(ctx, who, p) {
+		return metadata.Project{}, problem(http.StatusNotFound, fmt.Sprintf("project %.255q does not exist, or you may not see it: larder get projects lists those that you may see", name))
+	}
+	return p, nil
 }
 
 func (s *service) visible(ctx context.Context, who caller, p metadata.Project) bool {

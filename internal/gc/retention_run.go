@@ -2,6 +2,7 @@ package gc
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -39,8 +40,22 @@ type removal struct {
 }
 
 // Run retires what the rules of all projects do not keep. Everything is read before
-// anything is removed, and an error while reading leaves everything as it is.
+// anything is removed, and an error while reading leaves everything as it is. ErrBusy is
+// in the chain when somebody else holds the lease.
 func (r *Retention) Run(ctx context.Context) (Retired, error) {
+	var done Retired
+	lease := metadata.Lease{Name: Lease, Holder: rand.Text()}
+	err := r.DB.Leases.Hold(ctx, lease, leaseLife, func(ctx context.Context) (err error) {
+		done, err = r.run(ctx)
+		return err
+	})
+	if errors.Is(err, metadata.ErrLeased) {
+		return Retired{}, fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return done, err
+}
+
+func (r *Retention) run(ctx context.Context) (Retired, error) {
 	var ruled []metadata.Retention
 	err := forEach(
 		func(after string) ([]metadata.Retention, error) { return r.DB.Retentions.List(ctx, after, rowPage) },

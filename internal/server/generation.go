@@ -28,6 +28,8 @@ type Tuning struct {
 	// ACMEPause is the pause before the second try to obtain a certificate.
 	ACMEPause time.Duration
 	Now       func() time.Time
+	// Retention is how long after the start the rules of projects are first kept to.
+	Retention time.Duration
 }
 
 // generation is everything that one configuration makes: upstreams, caches, names
@@ -66,6 +68,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	administration := api.New(api.Config{
 		Projects: s.floor.DB.Projects, Authenticator: s.floor.who, Authorizer: may,
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
+		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	g.main = s.observed(clients, s.routes(config, registry, administration))

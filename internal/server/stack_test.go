@@ -40,6 +40,8 @@ type stack struct {
 	args   []string
 	file   string
 	env    map[string]string
+	// retention is how long after a start the rules of projects are kept to.
+	retention time.Duration
 }
 
 // newStack starts both. Without a configuration file Larder is started as its
@@ -78,7 +80,7 @@ func (s *stack) start() {
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tuning: server.Tuning{
-			Now:     s.clock.Now,
+			Now: s.clock.Now, Retention: s.retention,
 			Backoff: func(int) time.Duration { return time.Millisecond },
 			Cache:   pullthrough.Limits{Patience: 300 * time.Millisecond, MovePatience: 5 * time.Second, Check: 2 * time.Second},
 			Upstream: upstream.Timeouts{
