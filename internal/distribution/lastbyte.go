@@ -120,30 +120,36 @@ func (f *followed) err() error {
 // sendFollowed sends a blob whose bytes may still be coming in and be wrong. Once the
 // response has begun, a failure aborts the connection: the body never ends cleanly.
 func (h *Handler) sendFollowed(ctx context.Context, x *exchange, blob oci.Blob) error {
-	size := blob.Size()
-	if size == 0 { // nothing could be withheld
+	if blob.Size() == 0 { // nothing could be withheld
 		if err := blob.Verified(ctx); err != nil {
 			return err
 		}
 	}
-	held, source := newHeldWriter(x.w), &followed{ReadSeeker: blob}
+	if err := sendWithheld(ctx, x.w, x.r, blob); err != nil {
+		h.abort(x, err)
+	}
+	return nil
+}
+
+// sendWithheld sends a blob or a range of it, and the last byte once the whole has been
+// verified. After an error the connection has to be aborted.
+func sendWithheld(ctx context.Context, w *pacedWriter, r *http.Request, blob oci.Blob) error {
+	size := blob.Size()
+	held, source := newHeldWriter(w), &followed{ReadSeeker: blob}
 	var err error
 	if size < 0 {
 		_, err = io.Copy(struct{ io.Writer }{held}, source)
 	} else {
-		serveContent(held, x.r, source)
+		serveContent(held, r, source)
 		err = source.err()
 	}
 	if err == nil && (held.holding || size < 0) { // else there is no body: a condition of the request decided so
 		err = blob.Verified(ctx)
 	}
-	if err == nil {
-		err = held.release()
-	}
 	if err != nil {
-		h.abort(x, err)
+		return err
 	}
-	return nil
+	return held.release()
 }
 
 // abort ends the connection so that the client sees that its response is not whole.

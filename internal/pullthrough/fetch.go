@@ -76,14 +76,35 @@ func (c *Cache) fetchByDigest(ctx context.Context, repo oci.Repository, d digest
 	return shown, c.keep(ctx, repo, shown)
 }
 
+// transferManifest finds a manifest that is held, or gets it from the upstream, on one
+// replica for all.
 func (c *Cache) transferManifest(ctx context.Context, repo oci.Repository, d digest.Digest) (transfer, error) {
-	held, err := c.DB.Manifests.Held(ctx, d)
+	if got, found, err := c.findManifest(ctx, repo, d); found || err != nil {
+		return got, err
+	}
+	return once(ctx, c, "manifest/"+d.String(), func(ctx context.Context) (transfer, bool, error) {
+		return c.findManifest(ctx, repo, d)
+	}, func(ctx context.Context) (transfer, error) {
+		return c.getManifest(ctx, repo, d)
+	})
+}
+
+// findManifest finds a manifest in the repository or, for want of that, in any other.
+func (c *Cache) findManifest(ctx context.Context, repo oci.Repository, d digest.Digest) (got transfer, found bool, err error) {
+	manifest, err := c.DB.Manifests.Get(ctx, string(repo), d)
 	if err == nil {
-		return transfer{manifest: held}, nil
+		return transfer{manifest: manifest, through: repo}, true, nil
 	}
-	if !errors.Is(err, metadata.ErrNotFound) {
-		return transfer{}, err
+	if errors.Is(err, metadata.ErrNotFound) {
+		manifest, err = c.DB.Manifests.Held(ctx, d)
 	}
+	if errors.Is(err, metadata.ErrNotFound) {
+		return transfer{}, false, nil
+	}
+	return transfer{manifest: manifest}, err == nil, err
+}
+
+func (c *Cache) getManifest(ctx context.Context, repo oci.Repository, d digest.Digest) (transfer, error) {
 	manifest, err := c.Upstream.Manifest(ctx, upstream.Any, repo.Rest(), d.String())
 	if err != nil {
 		return transfer{through: repo}, err

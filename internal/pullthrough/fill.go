@@ -39,7 +39,12 @@ type fill struct {
 	links    []source          // what has shown the blob
 	readers  map[*reader]int64 // how far they are, but for those who have fallen behind
 	passing  *passing          // nil while the disk takes what comes
+	lead     func()            // gives the lead over the replicas back; nil while another has it
 	err      error
+
+	// These are the transfer's own.
+	confirmed bool // the source has shown the blob by HEAD
+	aside     bool // what comes is not from the upstream
 }
 
 func newFill(f *Fills, d digest.Digest, from source) *fill {
@@ -111,6 +116,7 @@ func (f *fill) linkNow(repo string) {
 
 // run is the life of the fill: transfer, verify, store.
 func (f *fill) run(ctx context.Context) {
+	defer f.giveUpLead()
 	project := f.source.cache.Project
 	err := f.transfer(ctx)
 	if err != nil {
@@ -169,10 +175,17 @@ func (f *fill) fail(err error) {
 }
 
 func (f *fill) markBegun() {
+	if !f.hasBegun() {
+		close(f.began)
+	}
+}
+
+func (f *fill) hasBegun() bool {
 	select {
 	case <-f.began:
+		return true
 	default:
-		close(f.began)
+		return false
 	}
 }
 
@@ -193,23 +206,10 @@ func (f *fill) writtenBytes() int64 {
 
 // transfer brings the whole blob into the spool and verifies it.
 func (f *fill) transfer(ctx context.Context) error {
-	if _, err := f.fills.db.Blobs.Held(ctx, f.digest); err == nil {
-		return errHeld
-	} else if !errors.Is(err, metadata.ErrNotFound) {
+	if err := f.bring(ctx); err != nil {
 		return err
 	}
-	body, err := f.source.open(ctx, f.digest, 0)
-	if err != nil {
-		return err
-	}
-	if err := f.open(ctx, body.Size); err != nil {
-		_ = body.Close()
-		return err
-	}
-	if err := f.receive(ctx, body); err != nil {
-		return err
-	}
-	err = f.verify()
+	err := f.verify()
 	if _, mismatch := errors.AsType[*blob.MismatchError](err); mismatch {
 		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "a blob that is not what it claims to be", Err: err}
 	}
@@ -217,6 +217,35 @@ func (f *fill) transfer(ctx context.Context) error {
 		return fmt.Errorf("verifying the spool: %w", err)
 	}
 	return nil
+}
+
+// bring appends the whole blob to the spool. The error is errHeld when it is stored.
+func (f *fill) bring(ctx context.Context) error {
+	if f.fills.peers != nil {
+		return f.share(ctx)
+	}
+	if err := f.fromStorage(ctx); !errors.Is(err, metadata.ErrNotFound) {
+		return err
+	}
+	return f.fetch(ctx)
+}
+
+// fetch receives from the upstream what is missing.
+func (f *fill) fetch(ctx context.Context) error {
+	body, err := f.source.open(ctx, f.digest, f.writtenBytes())
+	if err != nil && f.hasBegun() && resumable(err) { // readers count on it
+		body, _, err = f.resume(ctx, 0, err)
+	}
+	if err != nil {
+		return err
+	}
+	if !f.hasBegun() {
+		if err := f.open(ctx, body.Size); err != nil {
+			_ = body.Close()
+			return err
+		}
+	}
+	return f.receive(ctx, body)
 }
 
 func (f *fill) verify() error {
@@ -255,6 +284,11 @@ func (f *fill) open(ctx context.Context, size int64) error {
 
 // store keeps the verified blob and links it to every repository that showed it.
 func (f *fill) store(ctx context.Context) error {
+	if f.fills.peers != nil && !f.leads() {
+		if stored, err := f.elsewhere(ctx); stored || err != nil {
+			return err
+		}
+	}
 	var linked int
 	err := f.fills.retried(ctx, rowRoom, func() (err error) { // not within commit: what is evicted waits for its guard
 		linked, err = f.commit(ctx)

@@ -41,6 +41,7 @@ type Fills struct {
 	window  int64 // bytes of a blob that passes through which are in memory
 	memory  *budget
 	detours atomic.Int64
+	peers   Peers
 
 	mu     sync.Mutex
 	active map[digest.Digest]*fill
@@ -67,6 +68,8 @@ type FillsConfig struct {
 	// of room, 256 KiB or more, and Memory what all of them may take, in bytes; zero
 	// means 8 MiB and 256 MiB.
 	Window, Memory int64
+	// Peers are the other replicas; nil: there are none, or each is on its own.
+	Peers Peers
 }
 
 // NewFills makes an empty set of fills. Close ends it.
@@ -87,6 +90,7 @@ func NewFills(c FillsConfig) *Fills {
 	return &Fills{
 		blobs: c.Blobs, guard: c.Guard, db: c.DB, metrics: c.Metrics, log: c.Log, backoff: c.Backoff,
 		room: c.Room, window: c.Window, memory: newBudget(c.Memory),
+		peers:  c.Peers,
 		active: map[digest.Digest]*fill{}, life: life, stop: stop,
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -145,7 +147,7 @@ func (c *Cache) statUnseen(ctx context.Context, repo oci.Repository, ref oci.Ref
 
 // fetchUnseenTag is the only GET by tag that there is: for a tag never seen.
 func (c *Cache) fetchUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf moment) (oci.Manifest, oci.Served, error) {
-	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, asOf, func(ctx context.Context) (oci.Manifest, error) {
+	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, tagState{asOf: asOf}, func(ctx context.Context) (oci.Manifest, error) {
 		return c.fetch(ctx, repo, ref)
 	})
 }
@@ -153,7 +155,7 @@ func (c *Cache) fetchUnseenTag(ctx context.Context, repo oci.Repository, ref oci
 // fetchSeenTag fetches the manifest of a tag that a HEAD has resolved already. When
 // the upstream no longer has that digest, the tag has moved since.
 func (c *Cache) fetchSeenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, state tagState) (oci.Manifest, oci.Served, error) {
-	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, state.asOf, func(ctx context.Context) (oci.Manifest, error) {
+	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, state, func(ctx context.Context) (oci.Manifest, error) {
 		manifest, err := c.fetch(ctx, repo, oci.Reference{Digest: state.Digest})
 		if upstream.KindOf(err) == upstream.NotFound {
 			return c.fetch(ctx, repo, ref)
@@ -162,24 +164,45 @@ func (c *Cache) fetchSeenTag(ctx context.Context, repo oci.Repository, ref oci.R
 	})
 }
 
-// fetchTag fetches a manifest, once for all who ask for the tag, and points the tag to it.
-func (c *Cache) fetchTag(ctx context.Context, key tagKey, asOf moment, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
+// fetchTag fetches a manifest, once for all who ask for the tag here or of another
+// replica, and points the tag to it.
+func (c *Cache) fetchTag(ctx context.Context, key tagKey, seen tagState, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
 	manifest, joined, err := shared(ctx, c, "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
-		manifest, err := get(ctx)
-		if err != nil {
-			return oci.Manifest{}, err
-		}
-		state, err := c.setTag(ctx, key, manifest, asOf)
-		if full(err) || errors.Is(err, metadata.ErrNotFound) {
-			return manifest, nil // there was no room to keep it, or it was evicted this very moment
-		}
-		if err != nil {
-			return oci.Manifest{}, err
-		}
-		c.tags.set(key, state)
-		return manifest, nil
+		return once(ctx, c, "tag/"+key.String(), func(ctx context.Context) (oci.Manifest, bool, error) {
+			return c.fetchedElsewhere(ctx, key, seen.Digest)
+		}, func(ctx context.Context) (oci.Manifest, error) {
+			manifest, err := get(ctx)
+			if err != nil {
+				return oci.Manifest{}, err
+			}
+			return manifest, c.pointTag(ctx, key, manifest, seen.asOf)
+		})
 	})
 	return manifest, c.fetched(ctx, key.repository, manifest, joined, err), err
+}
+
+// fetchedElsewhere finds the manifest that another replica has fetched for a tag, and
+// that a HEAD has seen, unless seen is empty.
+func (c *Cache) fetchedElsewhere(ctx context.Context, key tagKey, seen digest.Digest) (oci.Manifest, bool, error) {
+	manifest, tag, err := c.DB.Manifests.GetByTag(ctx, string(key.repository), key.tag)
+	if errors.Is(err, metadata.ErrNotFound) {
+		return oci.Manifest{}, false, nil
+	}
+	current := within(c.Now(), tag.CheckedAt, c.TagTTL) && (seen == "" || seen == manifest.Digest)
+	return manifest, err == nil && current, err
+}
+
+// pointTag points a tag to a manifest that was fetched for it.
+func (c *Cache) pointTag(ctx context.Context, key tagKey, manifest oci.Manifest, asOf moment) error {
+	state, err := c.setTag(ctx, key, manifest, asOf)
+	if full(err) || errors.Is(err, metadata.ErrNotFound) {
+		return nil // there was no room to keep it, or it was evicted this very moment
+	}
+	if err != nil {
+		return err
+	}
+	c.tags.set(key, state)
+	return nil
 }
 
 // statByDigest describes what is held, or asks upstream by HEAD, which costs no pull.

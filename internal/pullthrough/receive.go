@@ -67,7 +67,7 @@ func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream
 
 // resumable tells breaks of a connection from answers that will not change.
 func resumable(err error) bool {
-	if errors.Is(err, errSpool) || errors.Is(err, errAbandoned) {
+	if errors.Is(err, errSpool) || errors.Is(err, errAbandoned) || errors.Is(err, errUnconfirmed) {
 		return false
 	}
 	switch upstream.KindOf(err) {
@@ -118,7 +118,9 @@ func (f *fill) append(ctx context.Context, p []byte) error {
 	if at := f.writtenBytes(); f.size >= 0 && at+int64(len(p)) > f.size || at+int64(len(p)) > maxBlobSize {
 		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "more bytes than it had announced"}
 	}
-	f.fills.metrics.fillBytes.WithLabelValues(f.source.cache.Project).Add(float64(len(p)))
+	if !f.aside {
+		f.fills.metrics.fillBytes.WithLabelValues(f.source.cache.Project).Add(float64(len(p)))
+	}
 	if !f.passes() {
 		rest, err := f.spoolBytes(ctx, p)
 		if !full(err) {

@@ -89,7 +89,8 @@ func TestReplicas(t *testing.T) {
 		latest := oci.Reference{Tag: "latest"}
 		d := a.tag(app, "latest", a.image(app, nil))
 		eventually(t, "the manifest is kept in memory", func() bool {
-			return b.db.Changes.Accounts() == b.db.Changes.Accounts() && b.manifestCode(app, latest) == ""
+			mark := b.db.Changes.Repository(string(app))
+			return b.manifestCode(app, latest) == "" && b.db.Changes.Repository(string(app)) == mark
 		})
 		if err := a.DeleteTag(t.Context(), app, "latest"); err != nil {
 			t.Fatal(err)

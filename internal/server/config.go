@@ -36,6 +36,7 @@ type Config struct {
 	Log             Log
 	Metrics         Metrics
 	Projects        Projects
+	Replica         Replica
 	Mirror          Mirror
 	Upstreams       []Upstream // names and registries are unique
 }
@@ -74,6 +75,11 @@ type Metrics struct {
 // Projects says who may make projects.
 type Projects struct {
 	SelfProvision bool // every logged-in user may, and becomes their admin
+}
+
+// Replica says how several processes on one database and storage find each other.
+type Replica struct {
+	Advertise *url.URL // scheme and host by which others reach this one; nil: they do not
 }
 
 // Mirror is the listener on which names without a project are Docker Hub's.

@@ -154,7 +154,7 @@ func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
 		{"access by a cluster", withFile("data: /d\n\naccess: kubernetes"), "access: kubernetes (larder.yaml line 3) is not in this version of Larder; remove it or write access: local"},
 		{"a size of the cache", withFile("cacheSize: 80%"), "cacheSize (larder.yaml line 1) is not in this version of Larder; remove it: nothing is evicted from the cache"},
 		{"a listener for a cluster", withFile("kubernetes: {listen: ':8443'}"), "kubernetes.listen (larder.yaml line 1) is not in this version of Larder; remove it"},
-		{"replicas", withFile("replica:\n  advertise: http://10.0.0.1"), "replica.advertise (larder.yaml line 2) is not in this version of Larder; remove it: one server serves one data folder"},
+		{"replicas", withFile("replica:\n  advertise: http://10.0.0.1"), "replica.advertise \"http://10.0.0.1\" (larder.yaml line 2) is for several servers on one database and one storage: set database to a PostgreSQL and storage to an S3 that all of them use, or remove it"},
 		{"pull limits", withFile("pullLimits:\n  anonymous: 100/6h"), "pullLimits (larder.yaml line 1) is not in this version of Larder; remove it: pulls are not limited"},
 	}
 	for _, tt := range tests {

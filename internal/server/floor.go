@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -21,6 +23,8 @@ const (
 	uploadLife = 24 * time.Hour
 	// maintenance is how often leftovers are looked for.
 	maintenance = time.Hour
+	// upkeepLease is how long the background work of a killed replica is left alone.
+	upkeepLease = time.Minute
 )
 
 // floor is what stays open while configurations come and go: the data folder, the
@@ -34,6 +38,8 @@ type floor struct {
 	who   *authn.Authenticator
 	fills *pullthrough.Fills
 	gc    *gc.Collector
+	// replicas is nil where there is no other process, or none that could reach this one.
+	replicas *replicas
 
 	cacheMetrics    *pullthrough.Metrics
 	upstreamMetrics *upstream.Metrics
@@ -63,9 +69,14 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	}
 	f.cacheMetrics = pullthrough.NewMetrics(to)
 	f.upstreamMetrics = upstream.NewMetrics(to)
-	f.fills = pullthrough.NewFills(pullthrough.FillsConfig{
+	fills := pullthrough.FillsConfig{
 		Blobs: f.Blobs, Guard: f.guard, DB: f.DB, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
-	})
+	}
+	if config.Replica.Advertise != nil {
+		f.replicas = newReplicas(config.Replica.Advertise, f.DB.Leases, f.who, f.log)
+		fills.Peers = f.replicas
+	}
+	f.fills = pullthrough.NewFills(fills)
 	return f, nil
 }
 
@@ -83,12 +94,24 @@ func (f *floor) maintain(ctx context.Context) {
 	tick := time.NewTicker(maintenance)
 	defer tick.Stop()
 	for {
-		f.sweep(ctx)
+		f.alone(ctx, "leftovers", f.sweep)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// alone runs background work unless another replica is at it.
+func (f *floor) alone(ctx context.Context, work string, run func(context.Context)) {
+	lease := metadata.Lease{Name: "upkeep/" + work, Holder: rand.Text()}
+	err := f.DB.Leases.Hold(ctx, lease, upkeepLease, func(ctx context.Context) error {
+		run(ctx)
+		return nil
+	})
+	if err != nil && !errors.Is(err, metadata.ErrLeased) && ctx.Err() == nil {
+		f.log.Warn("keeping background work from other replicas", "work", work, "error", err)
 	}
 }
 
@@ -115,6 +138,9 @@ func (f *floor) close() {
 	f.endFills()
 	if f.held != nil {
 		f.held.Close()
+	}
+	if f.replicas != nil {
+		f.replicas.close()
 	}
 	if f.Stores != nil {
 		if err := f.Close(); err != nil {

@@ -49,6 +49,7 @@ func needRestart(old, now Config) []string {
 		{"database", old.Database, now.Database},
 		{"storage", old.Storage, now.Storage},
 		{"tls", old.TLS, now.TLS},
+		{"replica.advertise", old.Replica.Advertise, now.Replica.Advertise},
 		{"shutdownTimeout", old.ShutdownTimeout, now.ShutdownTimeout},
 		{"log.format", old.Log.Format, now.Log.Format},
 	} {

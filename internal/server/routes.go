@@ -14,6 +14,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/distribution"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
@@ -39,6 +40,11 @@ func (s *Server) routes(config Config, registry, administration http.Handler) ht
 	mux.HandleFunc("GET /readyz", s.ready)
 	if config.Metrics.Listen == "" {
 		mux.Handle("GET /metrics", s.forAdmins(s.metricsHandler()))
+	}
+	if s.floor.replicas != nil {
+		mux.Handle(distribution.FillsPath, distribution.NewFills(distribution.FillsConfig{
+			Follow: s.floor.fills.Follow, Verify: s.floor.who.VerifyReplica, Log: s.log,
+		}))
 	}
 	mux.HandleFunc("GET /{$}", front)
 	return beside(registry, mux)

@@ -18,6 +18,14 @@ func (l *loader) validate() {
 	l.validateUpstreamNames()
 	l.validateRegistries()
 	l.validateMirror()
+	l.validateReplica()
+}
+
+func (l *loader) validateReplica() {
+	c := l.config
+	if c.Replica.Advertise != nil && (c.Database == "" || c.Storage == nil) {
+		l.fail(l.given["replica.advertise"].errorf("is for several servers on one database and one storage: set database to a PostgreSQL and storage to an S3 that all of them use, or remove it"))
+	}
 }
 
 func (l *loader) validateTLS() {
