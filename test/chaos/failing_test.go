@@ -25,6 +25,7 @@ type failing struct {
 	pusher *pusher
 	quiet  *neighbor
 	hosted []string // paths of what was pushed, each ending with its digest
+	layer  content  // hosted[1]
 }
 
 func newFailing(t *testing.T, folder string) *failing {
@@ -35,6 +36,7 @@ func newFailing(t *testing.T, folder string) *failing {
 	f.quiet = newNeighbor(t, f.client, hub)
 	f.pusher = &pusher{client: f.client, shelf: newShelf("demo/app"), rng: choices(t, 300)}
 	config, layer := newContent(f.pusher.rng.Uint64(), 200), newContent(f.pusher.rng.Uint64(), 200_000)
+	f.layer = layer
 	made := newImage(config, layer)
 	for _, c := range []content{config, layer} {
 		if err := f.pusher.postWhole(t.Context(), c); err != nil {

@@ -31,6 +31,11 @@ type actor interface {
 func (p *pusher) use(c *client) { p.client = c }
 func (p *puller) use(c *client) { p.client = c }
 
+// aged is what an actor does when all that is stored has become old.
+type aged interface{ aged() }
+
+func (p *pusher) aged() { p.shelf.aged() }
+
 // carnage is one run of kills.
 type carnage struct {
 	t      *testing.T
@@ -38,16 +43,17 @@ type carnage struct {
 	hub    *hubsim.Hub
 	rng    *rand.Rand
 	actors []actor
+	// collector is one of them.
+	collector *collector
 
 	startups []time.Duration
 	done     atomic.Int64 // operations acknowledged
 	looked   int          // blobs, manifests and images read back and compared
-	left     leftovers
 }
 
 func TestWhatWasAcknowledgedSurvivesAnyKill(t *testing.T) {
 	hub := newHub(t, hubsim.Options{BlobBandwidth: 4 << 20})
-	c := &carnage{t: t, hub: hub, rng: choices(t, 0), server: newServer(t, filepath.Join(t.TempDir(), "data"), hub)}
+	c := &carnage{t: t, hub: hub, rng: choices(t, 0), server: newServer(t, filepath.Join(t.TempDir(), "data"), hub), collector: &collector{}}
 	c.populate()
 	count, limit := rounds(t)
 	began, round := time.Now(), 0
@@ -62,10 +68,11 @@ func TestWhatWasAcknowledgedSurvivesAnyKill(t *testing.T) {
 		}
 	}
 	c.withoutTheHub()
+	c.collectEverything()
 	slices.Sort(c.startups)
-	t.Logf("%d rounds, %d operations acknowledged, %d read back and compared; start-up median %s, max %s; files that metadata does not name: %d blobs, %d uploads, %d spools",
-		round, c.done.Load(), c.looked, c.startups[len(c.startups)/2].Round(time.Millisecond), c.startups[len(c.startups)-1].Round(time.Millisecond),
-		c.left.blobs, c.left.uploads, c.left.spools)
+	t.Logf("%d rounds, %d operations acknowledged, %d read back and compared; %d collected; start-up median %s, max %s",
+		round, c.done.Load(), c.looked, c.collector.removed.Load(),
+		c.startups[len(c.startups)/2].Round(time.Millisecond), c.startups[len(c.startups)-1].Round(time.Millisecond))
 }
 
 // populate starts the server for the first time and pushes what all pushers share.
@@ -84,14 +91,18 @@ func (c *carnage) populate() {
 		}
 		base.shelf.blobKept(blob.digest)
 	}
+	if err := base.pushManifest(c.t.Context(), newImage(common[0], common[1:]...)); err != nil {
+		c.t.Fatal(err) // without it, a collector would take them
+	}
 	for i := range uint64(pushers) {
-		c.actors = append(c.actors, &pusher{
-			shelf: newShelf(fmt.Sprintf("demo/app%d", i)), rng: choices(c.t, 2+i), common: common, base: base.shelf.repository,
-		})
+		p := &pusher{shelf: newShelf(fmt.Sprintf("demo/app%d", i)), rng: choices(c.t, 2+i), common: common, base: base.shelf.repository}
+		p.shelf.collected = true
+		c.actors = append(c.actors, p)
 	}
 	for i := range uint64(pullers) {
 		c.actors = append(c.actors, newPuller(c.hub, fmt.Sprintf("library/app%d", i), choices(c.t, 100+i)))
 	}
+	c.actors = append(c.actors, c.collector)
 	c.startAndSettle(false)
 }
 
@@ -122,6 +133,7 @@ func (c *carnage) killWhileStarting() {
 }
 
 // startAndSettle starts the server and compares what it has with what everybody knows.
+// All that is there is old afterwards.
 func (c *carnage) startAndSettle(all bool) {
 	c.t.Helper()
 	c.server.kill()
@@ -130,10 +142,11 @@ func (c *carnage) startAndSettle(all bool) {
 	if c.server.startup > maxStartup {
 		c.t.Errorf("the start took %s", c.server.startup)
 	}
-	c.left = leftBehind(c.t, c.server.data)
-	if c.left.spools > 0 || c.left.uploads > 0 {
-		c.t.Errorf("after the start there are %d files of spools and %d of uploads that nothing leads to", c.left.spools, c.left.uploads)
+	left := leftBehind(c.t, c.server.data)
+	if left.spools > 0 || left.uploads > 0 {
+		c.t.Errorf("after the start there are %d files of spools and %d of uploads that nothing leads to", left.spools, left.uploads)
 	}
+	c.age()
 	var looked atomic.Int64
 	var settling sync.WaitGroup
 	for _, a := range c.actors {
@@ -148,6 +161,42 @@ func (c *carnage) startAndSettle(all bool) {
 	}
 	settling.Wait()
 	c.looked += int(looked.Load())
+	c.tellOfAge()
+}
+
+// age makes all that is there old enough to be collected.
+func (c *carnage) age() {
+	c.t.Helper()
+	age(c.t, c.server.data)
+	c.tellOfAge()
+}
+
+func (c *carnage) tellOfAge() {
+	for _, a := range c.actors {
+		if owner, ok := a.(aged); ok {
+			owner.aged()
+		}
+	}
+}
+
+// collectEverything leaves nothing behind that metadata does not name. Files are
+// collected when they were found twice.
+func (c *carnage) collectEverything() {
+	c.t.Helper()
+	for range 2 {
+		c.age()
+		until(c.t, "a collection runs", func() bool {
+			ran, err := c.collector.collect(c.t.Context())
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			return ran
+		})
+	}
+	if left := leftBehind(c.t, c.server.data); left.blobs > 0 || c.collector.removed.Load() == 0 {
+		c.t.Errorf("%d were collected, and %d files of blobs that metadata does not name are left", c.collector.removed.Load(), left.blobs)
+	}
+	c.startAndSettle(true)
 }
 
 // withoutTheHub finds everything in place once more, when the hub could help no more.

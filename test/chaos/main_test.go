@@ -6,8 +6,8 @@
 // happen does not, so a seed repeats a run closely and not exactly. Environment:
 //
 //	LARDER_CHAOS_SEED    the seed; without it, one is drawn
-//	LARDER_CHAOS_ROUNDS  how often the program is killed; without it 12 times, or as
-//	                     often as fits into a minute
+//	LARDER_CHAOS_ROUNDS  how often the program is killed; without it 50 times, or as
+//	                     often as fits into four minutes
 //	LARDER_CHAOS_LOSSES  after how many steps of a recorded run the power is lost, or
 //	                     "all"; without it 60, or as many as fit into two minutes
 //	LARDER_BIN           the program to try; without it, one is built
@@ -32,8 +32,8 @@ const (
 	roundsVariable = "LARDER_CHAOS_ROUNDS"
 	lossesVariable = "LARDER_CHAOS_LOSSES"
 
-	shortRounds = 12
-	shortTime   = time.Minute
+	shortRounds = 50
+	shortTime   = 4 * time.Minute
 )
 
 func TestMain(m *testing.M) {

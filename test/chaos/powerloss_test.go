@@ -80,7 +80,6 @@ func record(t *testing.T) *recording {
 	hub := newHub(t, hubsim.Options{})
 	disk, folder := mountRecorder(t)
 	r := &recording{t: t, disk: disk, hub: hub, rng: choices(t, 400), server: newServer(t, filepath.Join(folder, "data"), hub)}
-	r.server.home = t.TempDir() // the test's own process would wait for itself
 	r.server.launch()
 	time.Sleep(time.Duration(r.rng.Int64N(int64(200 * time.Millisecond))))
 	r.server.kill()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -33,8 +32,9 @@ const (
 type server struct {
 	t    *testing.T
 	data string
-	home string // where it runs
+	home string // where it runs, never on what data is on
 	args []string
+	env  []string // more of its environment
 
 	// The rest belongs to the process that was started last.
 	url     string
@@ -49,7 +49,7 @@ type server struct {
 // newServer prepares a server that keeps its data in the folder and mirrors the hub.
 func newServer(t *testing.T, data string, hub *hubsim.Hub) *server {
 	t.Helper()
-	s := &server{t: t, data: data, home: filepath.Dir(data), output: &tail{}, args: []string{
+	s := &server{t: t, data: data, home: t.TempDir(), output: &tail{}, args: []string{
 		"serve", "--listen", "127.0.0.1:0", "--data", data, "--log-level", "warn", "--log-format", "text",
 		"--upstream", "docker-hub=" + hub.URL(),
 	}}
@@ -83,6 +83,7 @@ func (s *server) launch() {
 	s.cmd = exec.Command(os.Getenv(binaryVariable), s.args...)
 	s.cmd.Dir = s.home
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.cmd.Dir, "TMPDIR=" + s.cmd.Dir, "LARDER_ADMIN_PASSWORD=" + adminPassword}
+	s.cmd.Env = append(s.cmd.Env, s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {

@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 
@@ -47,6 +48,8 @@ type shelf struct {
 	upload     *upload
 	// touched are the blobs and manifests of the present round.
 	touched map[digest.Digest]bool
+	// collected says that what no manifest names is removed once it is old.
+	collected bool
 	// changed, when set, is called after each change of the rest.
 	changed func()
 }
@@ -132,6 +135,7 @@ func (s *shelf) manifestKept(i image, tags []string) {
 func (s *shelf) deletingManifest(d digest.Digest) {
 	s.touched[d] = true
 	s.manifests[d].state = unsure
+	s.mayBeCollected(slices.Values(s.manifests[d].refers))
 	for name, at := range s.tags {
 		if slices.Contains(at.digests, d) {
 			s.tags[name] = tag{at.digests, true}
@@ -163,6 +167,29 @@ func (s *shelf) tagDeleted(name string) {
 // leave keeps an upload in mind that is gone on with later, or none.
 func (s *shelf) leave(u *upload) {
 	s.upload = u
+	s.note()
+}
+
+// aged comes when all that is there has become old enough to be collected.
+func (s *shelf) aged() { s.mayBeCollected(maps.Keys(s.blobs)) }
+
+// mayBeCollected makes uncertain which of these blobs are there, of those that no
+// manifest names that is there for certain.
+func (s *shelf) mayBeCollected(blobs iter.Seq[digest.Digest]) {
+	if !s.collected {
+		return
+	}
+	named := map[digest.Digest]bool{}
+	for _, m := range s.kept(func(*manifest) bool { return true }) {
+		for _, d := range m.refers {
+			named[d] = true
+		}
+	}
+	for d := range blobs {
+		if s.blobs[d] == present && !named[d] {
+			s.blobs[d] = unsure
+		}
+	}
 	s.note()
 }
 
