@@ -58,6 +58,41 @@ func dumps(t *testing.T, open func(t *testing.T) *metadata.DB) {
 				same(t, want, got)
 			})
 		},
+		"a blob whose bytes are nowhere is linked, and readable once it is stored again": func(t *testing.T, db *metadata.DB) {
+			Fill(t, db)
+			text, _ := dumped(t, db)
+			t.Run("another", func(t *testing.T) {
+				other, lost := open(t), blob("one")
+				_, err := other.Load(t.Context(), strings.NewReader(text), func(b metadata.Blob) (string, error) {
+					if b.Digest == lost.Digest {
+						return "", metadata.ErrLeaveOut
+					}
+					return b.Key, nil
+				})
+				ok(t, err)
+				notFound(t, second(other.Blobs.Get(t.Context(), "demo/app", lost.Digest)))
+				ok(t, other.Blobs.Put(t.Context(), lost))
+				same(t, lost, must[metadata.Blob](t)(other.Blobs.Get(t.Context(), "demo/app", lost.Digest)))
+			})
+		},
+		"keys change all at once or not at all": func(t *testing.T, db *metadata.DB) {
+			Fill(t, db)
+			before, _ := dumped(t, db)
+			if err := db.Blobs.Rekey(t.Context(), func(b metadata.Blob) (string, error) {
+				if b.Digest == blob("two").Digest {
+					return "", errors.New("it was not moved")
+				}
+				return "new", nil
+			}); err == nil {
+				t.Error("a blob without a new key has none now")
+			}
+			after, _ := dumped(t, db)
+			same(t, before, after)
+			ok(t, db.Blobs.Rekey(t.Context(), func(b metadata.Blob) (string, error) { return "new-" + b.Key, nil }))
+			b := blob("two")
+			b.Key = "new-" + b.Key
+			same(t, b, must[metadata.Blob](t)(db.Blobs.Held(t.Context(), b.Digest)))
+		},
 		"a database that holds something is not loaded": func(t *testing.T, db *metadata.DB) {
 			before, _ := dumped(t, db)
 			_, err := db.Load(t.Context(), strings.NewReader(before), nil)
