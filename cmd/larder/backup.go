@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,9 @@ import (
 
 	"github.com/larder-registry/larder/internal/backup"
 	"github.com/larder-registry/larder/internal/blob/s3"
+	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/server"
 )
 
 // backupOptions are what larder backup is told.
@@ -30,17 +34,25 @@ func newBackupCommand() *cobra.Command {
 and, with --blobs, the blobs that it names. Blobs that are there from earlier backups
 are not copied again; garbage collection and eviction wait meanwhile.
 
+With --data, --config, --database or --storage it backs up what a stopped server left.
+
 The dump holds password hashes and signing keys: guard it as you guard the registry.`,
 		Example: `  larder backup --to /backup/
   larder backup --to /backup/ --blobs /backup/blobs
   larder backup --to /backup/ --blobs 's3://bucket/prefix?endpoint=https://s3.example.com'`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.to == "" {
-				return usagef("say where to: larder backup --to FILE or --to DIR/")
+	}
+	flags := server.BindStoreFlags(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if o.to == "" {
+			return usagef("say where to: larder backup --to FILE or --to DIR/")
+		}
+		for _, offline := range []string{"data", "config", "database", "storage"} {
+			if cmd.Flags().Changed(offline) {
+				return backUpStopped(cmd, o, flags)
 			}
-			return backUpServer(cmd, o)
-		},
+		}
+		return backUpServer(cmd, o)
 	}
 	cmd.Flags().StringVar(&o.to, "to", "", "write the metadata to `FILE`, or to a new file in a folder")
 	cmd.Flags().StringVar(&o.blobs, "blobs", "", "copy the blobs to a `DIR` or to s3://bucket/prefix?endpoint=URL, with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment")
@@ -56,8 +68,7 @@ func backUpServer(cmd *cobra.Command, o backupOptions) error {
 	from := newBackupClient(c)
 	defer from.close()
 	if o.blobs == "" {
-		_, err := o.dump(cmd, func(w io.Writer) error { return from.dump(cmd.Context(), w) })
-		return err
+		return second(o.dump(cmd, func(w io.Writer) error { return from.dump(cmd.Context(), w) }))
 	}
 	archive, err := openArchive(cmd.Context(), o.blobs)
 	if err != nil {
@@ -72,6 +83,40 @@ func backUpServer(cmd *cobra.Command, o backupOptions) error {
 	})
 	return errors.Join(err, closeArchive(archive))
 }
+
+// backUpStopped backs up what a server that is stopped left. Others may use the same
+// database and storage.
+func backUpStopped(cmd *cobra.Command, o backupOptions, flags *server.Flags) (err error) {
+	config, err := loadStores(flags)
+	if err != nil {
+		return err
+	}
+	stores, err := server.OpenStores(cmd.Context(), config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stores.Close()) }()
+	write := func(w io.Writer) error { return second(stores.DB.Dump(cmd.Context(), w)) }
+	if o.blobs == "" {
+		return second(o.dump(cmd, write))
+	}
+	archive, err := openArchive(cmd.Context(), o.blobs)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeArchive(archive)) }()
+	lease := metadata.Lease{Name: gc.Lease, Holder: rand.Text()}
+	return stores.DB.Leases.Hold(cmd.Context(), lease, time.Minute, func(ctx context.Context) error {
+		dump, err := o.dump(cmd, write)
+		if err != nil {
+			return err
+		}
+		return o.copyBlobs(ctx, cmd, dump, backup.FromStore(stores.Blobs), archive)
+	})
+}
+
+// second is the error of a call whose answer is not needed.
+func second[T any](_ T, err error) error { return err }
 
 // dump makes the file of the metadata, which write fills.
 func (o backupOptions) dump(cmd *cobra.Command, write func(io.Writer) error) (*backup.Dump, error) {

@@ -70,7 +70,7 @@ through it, once for everybody. Begin with
 		newServeCommand(), newDemoCommand(), newVersionCommand(), newAdminCommand(),
 		newLoginCommand(), newLogoutCommand(), newWhoamiCommand(),
 		newNewProjectCommand(), newProjectCommand(), newProjectsCommand(), newGetCommand(),
-		newBackupCommand(), newAdmCommand(),
+		newBackupCommand(), newRestoreCommand(), newMigrateCommand(), newAdmCommand(),
 		newSetCommand(), newDeleteCommand(),
 	)
 	addGlobalFlags(root)
