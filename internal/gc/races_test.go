@@ -57,11 +57,11 @@ func races() map[string]func(h *house, text string) (oci.Repository, error) {
 }
 
 func TestWhateverClientsAreToldWhileACollectorRunsHolds(t *testing.T) {
-	newHouse(t).races(6)
+	newHouse(t).races(3)
 }
 
 func TestWhateverClientsAreToldWhileACollectorRunsHoldsOnPostgreSQL(t *testing.T) {
-	newHouseOnPostgreSQL(t).races(3)
+	newHouseOnPostgreSQL(t).races(2)
 }
 
 func (h *house) races(rounds int) {
@@ -123,7 +123,7 @@ func (h *house) race(texts []string) {
 // The new bytes have the key of the old ones: removing those must not take them.
 func TestABlobThatIsPushedWhileItIsRemovedStaysWhole(t *testing.T) {
 	h := newHouse(t)
-	for range 50 {
+	for range 30 {
 		row := h.row(h.push(app, "a layer"))
 		h.ok(h.DeleteBlob(t.Context(), app, row.Digest))
 		swept := make(chan error, 1)

@@ -18,7 +18,7 @@ import (
 const blobMediaType = "application/octet-stream"
 
 // useLimit bounds how long a client that asks for a blob waits until that is noted.
-const useLimit = time.Second
+const useLimit = 5 * time.Second
 
 // StatBlob describes a blob (OCI Distribution 1.1, §Checking if content exists in
 // the registry). The error is BLOB_UNKNOWN when the repository does not link it, and
