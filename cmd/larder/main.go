@@ -67,7 +67,7 @@ through it, once for everybody. Begin with
 		return &usageError{fmt.Errorf("%w; see '%s --help'", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		newServeCommand(), newDemoCommand(), newVersionCommand(), newAdminCommand(),
+		newServeCommand(), newDemoCommand(), newVersionCommand(), newAdminCommand(), newFsckCommand(),
 		newLoginCommand(), newLogoutCommand(), newWhoamiCommand(),
 		newNewProjectCommand(), newProjectCommand(), newProjectsCommand(), newGetCommand(),
 		newBackupCommand(), newRestoreCommand(), newMigrateCommand(), newAdmCommand(),

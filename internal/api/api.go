@@ -16,6 +16,7 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
@@ -46,6 +47,11 @@ type Projects interface {
 	List(ctx context.Context, after string, limit int) ([]metadata.Project, error)
 }
 
+// Checker verifies what is kept.
+type Checker interface {
+	Fsck(ctx context.Context, c registry.Fsck) error
+}
+
 // Config is what the API stands on. Now may be nil, and Log too.
 type Config struct {
 	Authenticator Authenticator
@@ -58,6 +64,7 @@ type Config struct {
 	Retention     RetentionPreviewer
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
 	SpoolDir string
+	Checker  Checker
 	// Version and Commit are the program's.
 	Version, Commit string
 	Now             func() time.Time
@@ -65,7 +72,10 @@ type Config struct {
 }
 
 // service answers the operations.
-type service struct{ Config }
+type service struct {
+	Config
+	checking sync.Mutex // held by the one check that runs
+}
 
 // New returns the handler of everything below /api/.
 func New(c Config) http.Handler {
@@ -85,6 +95,7 @@ func New(c Config) http.Handler {
 	s.registerBackup(api)
 	s.registerPrune(api)
 	s.registerRetention(api)
+	s.registerFsck(api)
 	mux.HandleFunc("GET "+openAPIPath, s.openAPI(api))
 	mux.HandleFunc(prefix, unknownPath(mux))
 	return guard(mux)

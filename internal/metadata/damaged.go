@@ -34,6 +34,15 @@ func (ds *Damaged) Get(ctx context.Context, repository string, d digest.Digest) 
 	return found, nil
 }
 
+// Held finds a damaged blob, whichever repository links it.
+func (ds *Damaged) Held(ctx context.Context, d digest.Digest) (DamagedBlob, error) {
+	found, err := one(ctx, ds.store, scanDamaged, selectDamaged+"WHERE d.digest = $1", d)
+	if err != nil {
+		return DamagedBlob{}, failed(err, "looking for damage of blob %s", d)
+	}
+	return found, nil
+}
+
 // List tells at most limit damaged blobs whose digests sort after the one given.
 func (ds *Damaged) List(ctx context.Context, after digest.Digest, limit int) ([]DamagedBlob, error) {
 	all, err := list(ctx, ds.store, scanDamaged, selectDamaged+`

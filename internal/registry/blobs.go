@@ -44,7 +44,7 @@ func (r *Registry) StatBlob(ctx context.Context, _ oci.Caller, repo oci.Reposito
 		return oci.Descriptor{MediaType: blobMediaType, Digest: d, Size: size}, oci.Served{}, err
 	}
 	if found, ok := errors.AsType[*damage](err); ok {
-		return oci.Descriptor{}, oci.Served{}, blobUnknown(repo, d, errors.Join(err, r.setAside(ctx, found)))
+		return oci.Descriptor{}, oci.Served{}, blobUnknown(repo, d, r.meet(ctx, found))
 	}
 	return oci.Descriptor{}, oci.Served{}, fmt.Errorf("looking for blob %s: %w", d, err)
 }
@@ -96,7 +96,7 @@ func (r *Registry) StoredBlob(ctx context.Context, d digest.Digest) (oci.Blob, e
 func (r *Registry) openSound(ctx context.Context, row metadata.Blob) (*StoredBlob, error) {
 	opened, err := r.open(ctx, row)
 	if found, ok := errors.AsType[*damage](err); ok {
-		return nil, errors.Join(err, r.setAside(ctx, found))
+		return nil, r.meet(ctx, found)
 	}
 	if err != nil {
 		return nil, err

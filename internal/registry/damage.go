@@ -65,33 +65,34 @@ func (r *Registry) openBytes(ctx context.Context, row metadata.Blob) (io.ReadSee
 
 // setAside makes a damaged blob unreadable until it is stored again. What caches alone
 // link is deleted, since their upstream has it; the bytes of a hosted blob are kept
-// aside and named. Nothing is done to what was stored anew since the damage was seen.
-func (r *Registry) setAside(ctx context.Context, found *damage) error {
+// aside and named. Nothing is done, and done is false, where the blob was deleted or
+// stored anew since the damage was seen.
+func (r *Registry) setAside(ctx context.Context, found *damage) (done bool, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), asideLimit)
 	defer cancel()
 	defer r.guard.Removing(found.row.Digest)()
 	there, err := r.stillDamaged(ctx, found)
 	if err != nil || !there {
-		return err
+		return false, err
 	}
 	hosted, err := r.db.Blobs.LinkedByAny(ctx, found.row.Digest, metadata.Hosted)
 	if err != nil {
-		return err
+		return false, err
 	}
 	// The bytes first: were the row forgotten before them, a commit of the same digest
 	// might take them for its own.
 	if err := r.removeDamaged(ctx, found.row.Key, hosted); err != nil {
-		return err
+		return false, err
 	}
 	r.sound.forget(found.row.Key)
 	record := metadata.DamagedBlob{Blob: found.row, Reason: found.reason, FoundAt: r.now()}
 	if _, err := r.db.Damaged.Set(ctx, record); err != nil {
-		return err
+		return false, err
 	}
 	r.metrics.setAside(hosted)
 	r.log.Error("a damaged blob was set aside: what caches alone hold is fetched anew, what was pushed has to be pushed again",
 		"digest", found.row.Digest, "key", found.row.Key, "size", found.row.Size, "hosted", hosted, "reason", found.reason)
-	return nil
+	return true, nil
 }
 
 func (r *Registry) removeDamaged(ctx context.Context, key string, hosted bool) error {

@@ -28,5 +28,8 @@ func (r *Registry) FindDamageForTest(ctx context.Context, row metadata.Blob) fun
 	if !ok {
 		return nil
 	}
-	return func(ctx context.Context) error { return r.setAside(ctx, found) }
+	return func(ctx context.Context) error {
+		_, err := r.setAside(ctx, found)
+		return err
+	}
 }

@@ -52,14 +52,26 @@ func (r *Registry) verifyNow(ctx context.Context, row metadata.Blob) error {
 func (r *Registry) conclude(ctx context.Context, err error) error {
 	r.metrics.verified(err)
 	if found, ok := errors.AsType[*damage](err); ok {
-		return errors.Join(err, r.setAside(ctx, found))
+		return r.meet(ctx, found)
 	}
 	return err
+}
+
+// meet sets a damaged blob aside that somebody has asked for, and returns the error that
+// says so.
+func (r *Registry) meet(ctx context.Context, found *damage) error {
+	_, err := r.setAside(ctx, found)
+	return errors.Join(found, err)
 }
 
 // readBack reads a blob to its end, and tells the identity of the bytes that it read. The
 // error is a *damage when they are not the blob's.
 func (r *Registry) readBack(ctx context.Context, row metadata.Blob) (identity string, err error) {
+	return r.readBackThrough(ctx, row, func(content io.Reader) io.Reader { return content })
+}
+
+// readBackThrough is readBack by way of another reader.
+func (r *Registry) readBackThrough(ctx context.Context, row metadata.Blob, through func(io.Reader) io.Reader) (identity string, err error) {
 	content, identity, err := r.openSettled(ctx, row)
 	if errors.Is(err, blob.ErrNotFound) {
 		return "", gone(row)
@@ -69,7 +81,7 @@ func (r *Registry) readBack(ctx context.Context, row metadata.Blob) (identity st
 	}
 	defer func() { _ = content.Close() }()
 	hash := row.Digest.Algorithm().Hash()
-	size, err := io.CopyBuffer(struct{ io.Writer }{hash}, &contextReader{ctx, content}, make([]byte, copyBuffer))
+	size, err := io.CopyBuffer(struct{ io.Writer }{hash}, through(&contextReader{ctx, content}), make([]byte, copyBuffer))
 	if found := mismatch(row, err); found != nil {
 		return "", found
 	}

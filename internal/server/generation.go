@@ -66,7 +66,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	}
 	registry := distribution.New(v2)
 	administration := api.New(api.Config{
-		Projects: s.floor.DB.Projects, Authenticator: s.floor.who, Authorizer: may,
+		Projects: s.floor.DB.Projects, Authenticator: s.floor.who, Authorizer: may, Checker: s.floor.held,
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,

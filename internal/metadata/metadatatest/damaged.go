@@ -23,6 +23,8 @@ func damagedBlobs(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			db = open(t)
 			same(t, damaged(b), must[metadata.DamagedBlob](t)(db.Damaged.Get(t.Context(), "demo/app", b.Digest)))
 			notFound(t, second(db.Damaged.Get(t.Context(), "demo/other", b.Digest)))
+			same(t, damaged(b), must[metadata.DamagedBlob](t)(db.Damaged.Held(t.Context(), b.Digest)))
+			notFound(t, second(db.Damaged.Held(t.Context(), other.Digest)))
 			notFound(t, second(db.Blobs.Get(t.Context(), "demo/app", b.Digest)))
 			same(t, 1, must[int64](t)(db.Damaged.Count(t.Context())))
 		},

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/registry"
+	"github.com/larder-registry/larder/internal/server"
+)
+
+func newFsckCommand() *cobra.Command {
+	var olderThan time.Duration
+	var bandwidth byteSize
+	cmd := &cobra.Command{
+		Use:   "fsck",
+		Short: "Verify every blob and every link",
+		Long: `Verify every blob and every link of the server that you are logged in to, or with
+--data or --config of one that is stopped. Pushes and pulls go on meanwhile.
+
+A damaged blob of a cache is fetched anew when it is next pulled. One that was pushed
+is set aside and named with its repositories and tags: push it again, or restore it
+from a backup. The exit status is 1 when something was found.`,
+		Args: usageArgs(cobra.NoArgs),
+	}
+	flags := server.BindStoreFlags(cmd.Flags())
+	cmd.Flags().DurationVar(&olderThan, "older-than", 0, "leave out blobs that a check has verified less long ago, such as 168h")
+	cmd.Flags().Var(&bandwidth, "bandwidth", "read blobs no faster than this each second, such as 50MiB")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		report := newFsckReport(cmd.OutOrStdout(), cmd.ErrOrStderr())
+		check := registry.Fsck{OlderThan: olderThan, Bandwidth: int64(bandwidth), Tell: report.tell}
+		var err error
+		if cmd.Flags().Changed("data") || cmd.Flags().Changed("config") {
+			err = fsckOffline(cmd.Context(), flags, check)
+		} else {
+			err = fsckOnline(cmd.Context(), check)
+		}
+		return report.end(err)
+	}
+	return cmd
+}
+
+// fsckOffline checks the stores of a server that is stopped.
+func fsckOffline(ctx context.Context, flags *server.Flags, check registry.Fsck) error {
+	config, err := loadStores(flags)
+	if err != nil {
+		return err
+	}
+	if err := server.CheckData(config); err != nil {
+		return err
+	}
+	return server.Fsck(ctx, config, check, slog.New(slog.DiscardHandler))
+}
+
+// fsckOnline asks the server to check itself and follows its answer.
+func fsckOnline(ctx context.Context, check registry.Fsck) error {
+	c, _, err := currentClient()
+	if err != nil {
+		return err
+	}
+	query := url.Values{"bandwidth": {strconv.FormatInt(check.Bandwidth, 10)}, "olderThan": {check.OlderThan.String()}}
+	done := false
+	err = c.lines(ctx, http.MethodPost, "/api/v1/fsck?"+query.Encode(), nil, func(text []byte) error {
+		var line api.FsckLine
+		if err := json.Unmarshal(text, &line); err != nil {
+			return fmt.Errorf("reading the answer of %s: %w", c.server, err)
+		}
+		if line.Error != "" {
+			return errors.New(line.Error)
+		}
+		done = line.Done
+		return check.Tell(line.FsckEvent)
+	})
+	if err == nil && !done {
+		err = fmt.Errorf("the answer of %s broke off before the check was done: run it again with --older-than 24h, which goes on where it was", c.server)
+	}
+	return err
+}
+
+// byteSize is a flag's number of bytes, such as 50MiB.
+type byteSize int64
+
+func (s *byteSize) String() string { return strconv.FormatInt(int64(*s), 10) }
+
+func (*byteSize) Type() string { return "size" }
+
+// Set reads a number with or without a unit of powers of 1024.
+func (s *byteSize) Set(text string) error {
+	number, unit := strings.TrimRight(text, "KMGTiB"), int64(1)
+	switch strings.TrimPrefix(text, number) {
+	case "", "B":
+	case "KiB":
+		unit = 1 << 10
+	case "MiB":
+		unit = 1 << 20
+	case "GiB":
+		unit = 1 << 30
+	default:
+		return errors.New("it is a size such as 500KiB, 50MiB or 1GiB")
+	}
+	n, err := strconv.ParseInt(number, 10, 32)
+	if err != nil || n < 1 {
+		return errors.New("it is a size such as 500KiB, 50MiB or 1GiB")
+	}
+	*s = byteSize(n * unit)
+	return nil
+}
