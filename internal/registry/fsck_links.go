@@ -210,8 +210,8 @@ func (f *fsck) manifest(ctx context.Context, repo string, kind metadata.Kind, m 
 // missing is what a manifest refers to and its repository does not link.
 func (f *fsck) missing(ctx context.Context, repo string, m oci.Manifest) ([]string, error) {
 	content, err := oci.ParseManifest(m.MediaType, m.Content)
-	if err != nil {
-		return nil, nil //nolint:nilerr // it refers to nothing that Larder knows
+	if err != nil { // it refers to nothing that Larder knows
+		return nil, nil
 	}
 	var missing []string
 	for _, d := range content.Blobs() {
