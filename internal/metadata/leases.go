@@ -75,6 +75,14 @@ func (ls *Leases) Get(ctx context.Context, name string) (Lease, error) {
 	return l, nil
 }
 
+// DeleteExpired forgets the leases that killed processes have left.
+func (ls *Leases) DeleteExpired(ctx context.Context) error {
+	if _, err := ls.store.change(ctx, "DELETE FROM leases WHERE expires_at <= "+ls.store.clock); err != nil {
+		return failed(err, "deleting expired leases")
+	}
+	return nil
+}
+
 // Hold acquires a lease, runs fn while it renews it, and gives it back. ErrLeased in
 // the chain says that another holder has it and that fn was not run. The context of
 // fn ends with ErrLeaseLost as its cause before the lease expires unrenewed.

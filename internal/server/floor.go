@@ -120,7 +120,7 @@ func (f *floor) sweep(ctx context.Context) {
 	if dropped > 0 {
 		f.log.Info("removed unfinished uploads", "count", dropped, "older_than", uploadLife)
 	}
-	err = errors.Join(err, f.DB.Tokens.DeleteExpired(ctx, time.Now()))
+	err = errors.Join(err, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx))
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("removing leftovers", "error", err)
 	}

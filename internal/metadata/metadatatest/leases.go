@@ -51,6 +51,13 @@ func leases(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, db.Leases.Acquire(t.Context(), bob, leaseLife))
 			notFound(t, db.Leases.Renew(t.Context(), "collect", "ann", leaseLife))
 		},
+		"what is held outlives the expired ones": func(t *testing.T, db *metadata.DB) {
+			ok(t, db.Leases.Acquire(t.Context(), ann, leaseLife))
+			ok(t, db.Leases.Acquire(t.Context(), metadata.Lease{Name: "evict", Holder: "ann"}, 0))
+			ok(t, db.Leases.DeleteExpired(t.Context()))
+			same(t, ann, must[metadata.Lease](t)(db.Leases.Get(t.Context(), "collect")))
+			notFound(t, db.Leases.Renew(t.Context(), "evict", "ann", leaseLife))
+		},
 		"renewing prolongs it": func(t *testing.T, db *metadata.DB) {
 			ok(t, db.Leases.Acquire(t.Context(), ann, leaseLife))
 			ok(t, db.Leases.Renew(t.Context(), "collect", "ann", 0))
