@@ -56,7 +56,7 @@ unknown key "upstreams[0].tagsTTLs" (larder.yaml line 4): did you mean upstreams
 
 		// Kinds of values.
 		{"certificates by ACME for no name", withFile("tls:\n  acme: {email: a@b.example}"), "tls.acme (larder.yaml line 2) needs domains: list the names by which clients reach this server"},
-		{"certificates by ACME for an address", withFile("tls:\n  acme: {domains: [10.0.0.1]}"), `tls.acme.domains "10.0.0.1" (larder.yaml line 2) is not a host name that an authority certifies: write one such as registry.example.com, not an address and not a wildcard
+		{"certificates by ACME for an address", withFile("tls:\n  acme: {domains: [10.0.0.1]}"), `tls.acme.domains[0] "10.0.0.1" (larder.yaml line 2) is not a host name that an authority certifies: write one such as registry.example.com, not an address and not a wildcard
 tls.acme (larder.yaml line 2) needs domains: list the names by which clients reach this server`},
 		{"certificates by ACME beside files", withFile("tls:\n  selfSigned: true\n  acme: {domains: [a.example]}"), "tls (larder.yaml line 1) has acme and another source of certificates: keep one of acme, selfSigned: true, and certFile with keyFile"},
 		{"a mail address that is none", withFile("tls:\n  acme: {domains: [a.example], email: me}"), `tls.acme.email "me" (larder.yaml line 2) is not a mail address: write NAME@HOST`},
