@@ -52,6 +52,8 @@ func places() map[string]place {
 
 		"internal/hubsim":  {beside: true, importers: []string{"cmd/larder"}},
 		"internal/testkit": {beside: true},
+
+		"internal/testkit/s3test": {beside: true, helper: true},
 	}
 }
 

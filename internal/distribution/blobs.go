@@ -21,6 +21,9 @@ type stored interface{ Stored() io.ReadSeeker }
 
 // getBlob sends a blob or ranges of it (OCI Distribution 1.1, §Pulling blobs).
 func (h *Handler) getBlob(ctx context.Context, x *exchange) error {
+	if sent, err := h.redirectBlob(ctx, x); sent || err != nil {
+		return err
+	}
 	blob, served, err := x.target.Images.Blob(ctx, x.who.caller(), x.target.Repository, x.route.digest)
 	x.tell(served)
 	if err != nil {

@@ -30,16 +30,6 @@ func (ms *Multiparts) Forget(ctx context.Context, key string) error {
 	return nil
 }
 
-// Noted tells whether a key is noted: what is stored under it is no leftover yet, even
-// though no blob leads to it.
-func (ms *Multiparts) Noted(ctx context.Context, key string) (bool, error) {
-	found, err := ms.store.yes(ctx, "SELECT EXISTS (SELECT 1 FROM multiparts WHERE storage_key = $1)", key)
-	if err != nil {
-		return false, failed(err, "looking for the multipart upload of %s", key)
-	}
-	return found, nil
-}
-
 // OlderThan tells the ids, by key, of at most limit multipart uploads that were last
 // noted before a time and whose keys follow after.
 func (ms *Multiparts) OlderThan(ctx context.Context, before time.Time, after string, limit int) (map[string]string, error) {

@@ -27,6 +27,8 @@ type Config struct {
 	Log *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
+	// Redirect lets BlobLink give addresses of storage.
+	Redirect bool
 	// HotManifests is how many bytes of manifests are kept in memory; zero means 64 MiB.
 	HotManifests uint64
 }
@@ -39,6 +41,7 @@ type Registry struct {
 	guard    *blob.Guard
 	now      func() time.Time
 	log      *slog.Logger
+	redirect bool
 	hot      *hotManifests
 	sessions *sessions
 	probe    sync.Mutex // one probe stores its image, others wait for it
@@ -77,6 +80,7 @@ func New(c Config) *Registry {
 		guard:    c.Guard,
 		now:      c.Now,
 		log:      c.Log,
+		redirect: c.Redirect,
 		hot:      newHotManifests(c.HotManifests, c.DB.Changes),
 		sessions: newSessions(c.DB),
 		metrics:  c.Metrics,

@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"time"
-
-	"github.com/larder-registry/larder/internal/blob/s3"
 )
 
 const (
@@ -26,10 +24,10 @@ type Config struct {
 	// InsecureHTTP says that plain HTTP outside loopback is meant: a proxy or the
 	// network takes care.
 	InsecureHTTP    bool
-	Data            string     // folder that holds everything that is not elsewhere
-	Database        Password   // URL of PostgreSQL; empty: SQLite in the data folder
-	Storage         *s3.Config // object storage, with its keys; nil: files in the data folder
-	PublicURL       *url.URL   // scheme and host only; nil: taken from each request
+	Data            string   // folder that holds everything that is not elsewhere
+	Database        Password // URL of PostgreSQL; empty: SQLite in the data folder
+	Storage         *Storage // object storage, with its keys; nil: files in the data folder
+	PublicURL       *url.URL // scheme and host only; nil: taken from each request
 	TLS             TLS
 	TrustedProxies  []netip.Prefix // whose forwarded headers are believed
 	ShutdownTimeout time.Duration  // what transfers get to end after SIGTERM

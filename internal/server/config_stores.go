@@ -5,7 +5,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/larder-registry/larder/internal/blob/s3"
 	"github.com/larder-registry/larder/internal/metadata"
 )
 
@@ -53,12 +52,12 @@ func (l *loader) setStorage(g given) {
 	if g.text == "" {
 		return
 	}
-	storage, err := s3.ParseURL(g.text)
+	storage, err := parseStorage(g.text)
 	if err != nil {
 		l.fail(fmt.Errorf("storage (%s): %w", g.from, err))
 		return
 	}
-	l.config.Storage = &storage
+	l.config.Storage = storage
 }
 
 // storageKeys completes the storage with the keys of the environment.

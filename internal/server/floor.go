@@ -11,6 +11,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/blob/tier"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/pullthrough"
@@ -32,6 +33,8 @@ const (
 type floor struct {
 	log *slog.Logger
 	*Stores
+	blobs blob.Store  // the stores' own, with hot blobs in front where they are far away
+	hot   *tier.Store // the same, nil when there is none
 	guard *blob.Guard // of all who store or remove blobs
 	held  *registry.Registry
 	pulls *registry.Pulls
@@ -55,7 +58,13 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if f.Stores, err = OpenStores(ctx, config); err != nil {
 		return nil, err
 	}
-	f.held = registry.New(registry.Config{DB: f.DB, Blobs: f.Blobs, Guard: f.guard, Log: f.log, Metrics: registry.NewMetrics(to)})
+	if err := f.keepHot(config, to); err != nil {
+		return nil, err
+	}
+	f.held = registry.New(registry.Config{
+		DB: f.DB, Blobs: f.blobs, Guard: f.guard, Log: f.log, Metrics: registry.NewMetrics(to),
+		Redirect: config.Storage != nil && config.Storage.Redirect,
+	})
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
@@ -70,7 +79,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	f.cacheMetrics = pullthrough.NewMetrics(to)
 	f.upstreamMetrics = upstream.NewMetrics(to)
 	fills := pullthrough.FillsConfig{
-		Blobs: f.Blobs, Guard: f.guard, DB: f.DB, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
+		Blobs: f.blobs, Guard: f.guard, DB: f.DB, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
 	}
 	if config.Replica.Advertise != nil {
 		f.replicas = newReplicas(config.Replica.Advertise, f.DB.Leases, f.who, f.log)
@@ -78,6 +87,25 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	}
 	f.fills = pullthrough.NewFills(fills)
 	return f, nil
+}
+
+// keepHot puts a local folder in front of object storage, when there is to be one.
+func (f *floor) keepHot(config Config, to prometheus.Registerer) error {
+	f.blobs = f.Blobs
+	if config.Storage == nil {
+		return nil
+	}
+	size, err := config.Storage.hotSize(f.Data.Path())
+	if err != nil || size == 0 {
+		return err
+	}
+	f.hot, err = tier.Open(f.Blobs, tier.Config{
+		Dir: f.Data.Path(hotFolder), Size: size, Metrics: tier.NewMetrics(to), Log: f.log,
+	})
+	if err == nil {
+		f.blobs = f.hot
+	}
+	return err
 }
 
 // removeStrays removes what the uploads left that a killed process had under way.
@@ -120,7 +148,11 @@ func (f *floor) sweep(ctx context.Context) {
 	if dropped > 0 {
 		f.log.Info("removed unfinished uploads", "count", dropped, "older_than", uploadLife)
 	}
-	err = errors.Join(err, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx))
+	strays, failed := f.held.SweepStrays(ctx, uploadLife)
+	if strays > 0 {
+		f.log.Info("removed what transfers had left that were cut off", "count", strays, "older_than", uploadLife)
+	}
+	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx))
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("removing leftovers", "error", err)
 	}
@@ -141,6 +173,9 @@ func (f *floor) close() {
 	}
 	if f.replicas != nil {
 		f.replicas.close()
+	}
+	if f.hot != nil {
+		f.hot.Close()
 	}
 	if f.Stores != nil {
 		if err := f.Close(); err != nil {

@@ -144,5 +144,5 @@ func storageName(config Config) string {
 	if config.Storage == nil {
 		return "files"
 	}
-	return config.Storage.String()
+	return config.Storage.Config.String() // how it is used makes no other of it
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/larder-registry/larder/internal/blob/s3"
 	"github.com/larder-registry/larder/internal/metadata"
 )
 
@@ -73,8 +72,8 @@ func (t Target) database(lookupEnv func(string) (string, bool)) (string, error) 
 	return text, nil
 }
 
-func targetStorage(text string, lookupEnv func(string) (string, bool)) (*s3.Config, error) {
-	storage, err := s3.ParseURL(text)
+func targetStorage(text string, lookupEnv func(string) (string, bool)) (*Storage, error) {
+	storage, err := parseStorage(text)
 	if err != nil {
 		return nil, fmt.Errorf("the new storage: %w; or write files for the data folder", err)
 	}
@@ -83,5 +82,5 @@ func targetStorage(text string, lookupEnv func(string) (string, bool)) (*s3.Conf
 	if storage.AccessKey == "" || storage.SecretKey == "" {
 		return nil, fmt.Errorf("the new storage needs keys: set the environment variables %s and %s", accessKeyVariable, secretKeyVariable)
 	}
-	return &storage, nil
+	return storage, nil
 }

@@ -40,6 +40,7 @@ type stack struct {
 	args   []string
 	file   string
 	env    map[string]string
+	change func(*server.Config) // what no setting can; nil for nothing
 	// retention is how long after a start the rules of projects are kept to.
 	retention time.Duration
 }
@@ -76,6 +77,9 @@ func newStackWith(t *testing.T, options hubsim.Options, file func(*hubsim.Hub) s
 func (s *stack) start() {
 	s.t.Helper()
 	config := s.load()
+	if s.change != nil {
+		s.change(&config)
+	}
 	larder, err := server.New(s.t.Context(), config, server.Options{
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

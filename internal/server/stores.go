@@ -77,8 +77,9 @@ func (s *Stores) openBlobs(ctx context.Context, config Config) (blob.Store, erro
 	if config.Storage == nil {
 		return blob.OpenFiles(s.Data.Path())
 	}
-	storage := *config.Storage
+	storage := config.Storage.Config
 	storage.SpoolDir = s.Data.Path(spoolFolder)
+	storage.Records = s.DB.Multiparts
 	store, err := s3.Open(ctx, storage)
 	if err != nil {
 		return nil, fmt.Errorf("%w; see that the address in storage and the keys in %s and %s are right", err, accessKeyVariable, secretKeyVariable)

@@ -18,7 +18,7 @@ import (
 func TestAnArchiveKeepsBlobsUnderTheirDigests(t *testing.T) {
 	for _, s := range []*service{&versitygw, &minIO} {
 		for name, size := range map[string]int{"an empty blob": 0, "a small blob": 5, "a blob of several parts": 33 << 20} {
-			t.Run(s.name+" keeps "+name, func(t *testing.T) { keepsUnderItsDigest(t, s, content(size)) })
+			t.Run(s.Name+" keeps "+name, func(t *testing.T) { keepsUnderItsDigest(t, s, content(size)) })
 		}
 	}
 }
@@ -46,7 +46,7 @@ func keepsUnderItsDigest(t *testing.T, s *service, want []byte) {
 		t.Errorf("read %d bytes, %v; want %d", len(got), err, len(want))
 	}
 	key := c.Prefix + "/sha256/" + d.Encoded()[:2] + "/" + d.Encoded()
-	if _, err := s.client.StatObject(t.Context(), bucket, key, minio.StatObjectOptions{}); err != nil {
+	if _, err := s.Client.StatObject(t.Context(), bucket, key, minio.StatObjectOptions{}); err != nil {
 		t.Errorf("there is no object %s: %v", key, err)
 	}
 }

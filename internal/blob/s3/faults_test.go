@@ -14,24 +14,25 @@ import (
 
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/blob/s3"
+	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
 
 func TestEveryRequestMayFailOnce(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
-		fault fault
+		fault s3test.Fault
 		left  []string // in S3 at the end, until a sweep
 	}{
-		{"500", answer(http.StatusInternalServerError, "InternalError"), nil},
-		{"503 slow down", answer(http.StatusServiceUnavailable, "SlowDown"), nil},
-		{"the request is cut", cutRequest, nil},
-		{"the answer is cut", cutAnswer, []string{"parts"}},
+		{"500", s3test.Answer(http.StatusInternalServerError, "InternalError"), nil},
+		{"503 slow down", s3test.Answer(http.StatusServiceUnavailable, "SlowDown"), nil},
+		{"the request is cut", s3test.CutRequest, nil},
+		{"the answer is cut", s3test.CutAnswer, []string{"parts"}},
 		// S3 has begun two multipart uploads, and only the second one's id is known.
-		{"the answer is lost", loseAnswer, []string{"parts"}},
-		{"nothing is answered", silence, nil},
-		{"the answer stalls in its middle", stallAnswer, []string{"parts"}},
-		{"200 with an error in the body", okWithError, nil},
+		{"the answer is lost", s3test.LoseAnswer, []string{"parts"}},
+		{"nothing is answered", s3test.Silence, nil},
+		{"the answer stalls in its middle", s3test.StallAnswer, []string{"parts"}},
+		{"200 with an error in the body", s3test.OKWithError, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -39,7 +40,7 @@ func TestEveryRequestMayFailOnce(t *testing.T) {
 			c := config(t.TempDir())
 			c.Stall = 300 * time.Millisecond
 			c.Records = &notes{}
-			throughProxy(t, &c).fail(firstTries(tt.fault))
+			throughProxy(t, &c).Fail(s3test.FirstTries(tt.fault))
 			store := open(t, c)
 			live(t, store)
 			wantObjects(t, c, tt.left...)
@@ -120,16 +121,16 @@ func TestS3ThatStaysDownIsAnErrorAndNotAMissingBlob(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
-		fault fault
+		fault s3test.Fault
 		want  error
 	}{
-		{"500", answer(http.StatusInternalServerError, "InternalError"), blob.ErrUnavailable},
-		{"503 slow down", answer(http.StatusServiceUnavailable, "SlowDown"), blob.ErrUnavailable},
-		{"403", answer(http.StatusForbidden, "AccessDenied"), blob.ErrUnavailable},
-		{"no bucket", answer(http.StatusNotFound, "NoSuchBucket"), blob.ErrUnavailable},
-		{"nothing is answered", silence, blob.ErrUnavailable},
-		{"the connection is closed", hangUp, blob.ErrUnavailable},
-		{"507", answer(http.StatusInsufficientStorage, "XMinioStorageFull"), syscall.ENOSPC},
+		{"500", s3test.Answer(http.StatusInternalServerError, "InternalError"), blob.ErrUnavailable},
+		{"503 slow down", s3test.Answer(http.StatusServiceUnavailable, "SlowDown"), blob.ErrUnavailable},
+		{"403", s3test.Answer(http.StatusForbidden, "AccessDenied"), blob.ErrUnavailable},
+		{"no bucket", s3test.Answer(http.StatusNotFound, "NoSuchBucket"), blob.ErrUnavailable},
+		{"nothing is answered", s3test.Silence, blob.ErrUnavailable},
+		{"the connection is closed", s3test.HangUp, blob.ErrUnavailable},
+		{"507", s3test.Answer(http.StatusInsufficientStorage, "XMinioStorageFull"), syscall.ENOSPC},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,7 +139,7 @@ func TestS3ThatStaysDownIsAnErrorAndNotAMissingBlob(t *testing.T) {
 			c.Stall, c.Tries = 300*time.Millisecond, 2
 			p := throughProxy(t, &c)
 			all := calls(t, open(t, c))
-			p.fail(always(tt.fault))
+			p.Fail(s3test.Always(tt.fault))
 			each(t, all, func(name string, call func(context.Context) error) {
 				if err := call(t.Context()); !errors.Is(err, tt.want) || errors.Is(err, blob.ErrNotFound) {
 					t.Errorf("%s: error is %v, want %v", name, err, tt.want)
@@ -153,7 +154,7 @@ func TestAContextEndsEveryCall(t *testing.T) {
 	c := config(t.TempDir())
 	p := throughProxy(t, &c)
 	all := calls(t, open(t, c))
-	p.fail(always(silence))
+	p.Fail(s3test.Always(s3test.Silence))
 	each(t, all, func(name string, call func(context.Context) error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()

@@ -16,9 +16,14 @@ import (
 
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/blob/s3"
+	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
 
-const partSize = 5 << 20
+const (
+	partSize  = 5 << 20
+	bucket    = s3test.Bucket
+	secretKey = s3test.SecretKey
+)
 
 // config is that of the store which belongs to dir, in versitygw.
 func config(dir string) s3.Config { return versitygw.config(dir) }
@@ -26,8 +31,8 @@ func config(dir string) s3.Config { return versitygw.config(dir) }
 func (s *service) config(dir string) s3.Config {
 	sum := sha256.Sum256([]byte(dir))
 	return s3.Config{
-		Endpoint: s.endpoint, Bucket: bucket, Prefix: "tests/" + hex.EncodeToString(sum[:8]), Region: region,
-		PathStyle: true, AccessKey: accessKey, SecretKey: secretKey,
+		Endpoint: s.Endpoint, Bucket: bucket, Prefix: "tests/" + hex.EncodeToString(sum[:8]), Region: s3test.Region,
+		PathStyle: true, AccessKey: s3test.AccessKey, SecretKey: secretKey,
 		SpoolDir: filepath.Join(dir, "spool"), PartSize: partSize,
 	}
 }
@@ -108,13 +113,13 @@ func objects(t *testing.T, c s3.Config) []string {
 	t.Helper()
 	prefix := c.Prefix + "/"
 	var found []string
-	for object := range versitygw.client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
+	for object := range versitygw.Client.ListObjects(t.Context(), bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true}) {
 		if object.Err != nil {
 			t.Fatal(object.Err)
 		}
 		found = append(found, strings.Split(strings.TrimPrefix(object.Key, prefix), "/")[0])
 	}
-	for upload := range versitygw.client.ListIncompleteUploads(t.Context(), bucket, prefix, true) {
+	for upload := range versitygw.Client.ListIncompleteUploads(t.Context(), bucket, prefix, true) {
 		if upload.Err != nil {
 			t.Fatal(upload.Err)
 		}

@@ -128,26 +128,19 @@ func (m *multipart) note(ctx context.Context) error {
 	return nil
 }
 
-// complete makes the parts the blob. Its record stays, renewed, until a sweep: before
-// metadata knows the key, it is all that tells the blob from a leftover where S3 dates
-// an object by the beginning of its upload.
+// complete makes the parts the blob.
 func (m *multipart) complete(ctx context.Context) error {
 	s := m.store
-	if err := m.note(ctx); err != nil {
-		return err
-	}
 	parts := make([]minio.CompletePart, len(m.etags))
 	for i, etag := range m.etags {
 		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: etag}
 	}
 	_, err := s.client.CompleteMultipartUpload(ctx, s.bucket, s.blobs+m.key, m.id, parts, minio.PutObjectOptions{})
-	if err == nil {
-		return nil
+	if err != nil && (!hasCode(err, minio.NoSuchUpload) || !m.completed(ctx)) {
+		return fmt.Errorf("completing a multipart upload of %d parts: %w", len(parts), explained(err))
 	}
-	if hasCode(err, minio.NoSuchUpload) && m.completed(ctx) {
-		return nil
-	}
-	return fmt.Errorf("completing a multipart upload of %d parts: %w", len(parts), explained(err))
+	_ = s.records.Forget(ctx, m.key) // otherwise the sweep finds that it has ended
+	return nil
 }
 
 // completed says whether the blob is there: when the answer to a first try is

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"testing"
+
+	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
 
 func TestABodyThatIsCutAgainAndAgainIsReadOn(t *testing.T) {
@@ -15,9 +17,9 @@ func TestABodyThatIsCutAgainAndAgainIsReadOn(t *testing.T) {
 	store := open(t, c)
 	want := content(100_000)
 	key := put(t, store, want)
-	p.fail(func(r *http.Request) fault {
+	p.Fail(func(r *http.Request) s3test.Fault {
 		if r.Method == http.MethodGet {
-			return cutAnswer
+			return s3test.CutAnswer
 		}
 		return nil
 	})
@@ -41,9 +43,9 @@ func TestRunsOfBytesAreReadWithOneRequestEach(t *testing.T) {
 	store := open(t, c)
 	want := content(1 << 20)
 	key := put(t, store, want)
-	p.seen("")
+	p.Seen("")
 	wantBlob(t, store, key, want)
-	if gets := p.seen(http.MethodGet); gets != 1 {
+	if gets := p.Seen(http.MethodGet); gets != 1 {
 		t.Errorf("a sequential read takes %d requests, want 1", gets)
 	}
 	f, err := store.Open(t.Context(), key)
@@ -56,7 +58,7 @@ func TestRunsOfBytesAreReadWithOneRequestEach(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if gets := p.seen(http.MethodGet); gets != 0 {
+	if gets := p.Seen(http.MethodGet); gets != 0 {
 		t.Errorf("seeking takes %d requests, want none", gets)
 	}
 	if _, err := f.Seek(1<<19, io.SeekStart); err != nil {
@@ -65,7 +67,7 @@ func TestRunsOfBytesAreReadWithOneRequestEach(t *testing.T) {
 	if got, err := io.ReadAll(f); err != nil || !bytes.Equal(got, want[1<<19:]) {
 		t.Errorf("read %d bytes, %v; want the second half", len(got), err)
 	}
-	if gets := p.seen(http.MethodGet); gets != 1 {
+	if gets := p.Seen(http.MethodGet); gets != 1 {
 		t.Errorf("a range takes %d requests, want 1", gets)
 	}
 }

@@ -65,7 +65,7 @@ func TestWrongKeysAreAnErrorThatDoesNotShowThem(t *testing.T) {
 func TestAMissingBucketIsNotTakenForAMissingBlob(t *testing.T) {
 	c := config(t.TempDir())
 	c.Bucket = "soon-removed"
-	if err := versitygw.client.MakeBucket(t.Context(), c.Bucket, minio.MakeBucketOptions{}); err != nil {
+	if err := versitygw.Client.MakeBucket(t.Context(), c.Bucket, minio.MakeBucketOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	store := open(t, c)
@@ -85,12 +85,12 @@ func TestAMissingBucketIsNotTakenForAMissingBlob(t *testing.T) {
 
 func removeBucket(t *testing.T, name string) {
 	t.Helper()
-	for object := range versitygw.client.ListObjects(t.Context(), name, minio.ListObjectsOptions{Recursive: true}) {
-		if err := versitygw.client.RemoveObject(t.Context(), name, object.Key, minio.RemoveObjectOptions{}); err != nil {
+	for object := range versitygw.Client.ListObjects(t.Context(), name, minio.ListObjectsOptions{Recursive: true}) {
+		if err := versitygw.Client.RemoveObject(t.Context(), name, object.Key, minio.RemoveObjectOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := versitygw.client.RemoveBucket(t.Context(), name); err != nil {
+	if err := versitygw.Client.RemoveBucket(t.Context(), name); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -21,7 +21,7 @@ import (
 
 func TestS3PassesTheSuite(t *testing.T) {
 	for _, in := range []*service{&versitygw, &minIO} {
-		t.Run(in.name, func(t *testing.T) {
+		t.Run(in.Name, func(t *testing.T) {
 			blobtest.Run(t, func(t *testing.T, dir string) blob.Store { return open(t, in.config(dir)) })
 		})
 	}
@@ -77,7 +77,7 @@ func TestAnUploadWhosePartsAreGoneIsNotFoundAndRemoved(t *testing.T) {
 	c := config(t.TempDir())
 	store := open(t, c)
 	state := save(t, upload(t, store, content(2*partSize+1)))
-	if err := versitygw.client.RemoveIncompleteUpload(t.Context(), bucket, incomplete(t, c)); err != nil {
+	if err := versitygw.Client.RemoveIncompleteUpload(t.Context(), bucket, incomplete(t, c)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := store.Resume(t.Context(), state); !errors.Is(err, blob.ErrNotFound) {
@@ -90,7 +90,7 @@ func TestAnUploadWhosePartsAreGoneIsNotFoundAndRemoved(t *testing.T) {
 func incomplete(t *testing.T, c s3.Config) string {
 	t.Helper()
 	var key string
-	for upload := range versitygw.client.ListIncompleteUploads(t.Context(), bucket, c.Prefix+"/", true) {
+	for upload := range versitygw.Client.ListIncompleteUploads(t.Context(), bucket, c.Prefix+"/", true) {
 		if upload.Err != nil || key != "" {
 			t.Fatalf("a second multipart upload, or an error: %v", upload.Err)
 		}
@@ -186,7 +186,7 @@ func TestAWalkGoesOnBeyondTheFirstThousandAndPassesOverWhatIsNotOurs(t *testing.
 	}
 	for _, name := range append([]string{"notes.txt", "folder/" + rand.Text()}, want...) {
 		key := c.Prefix + "/blobs/" + name
-		if _, err := versitygw.client.PutObject(t.Context(), bucket, key, nil, 0, minio.PutObjectOptions{}); err != nil {
+		if _, err := versitygw.Client.PutObject(t.Context(), bucket, key, nil, 0, minio.PutObjectOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}

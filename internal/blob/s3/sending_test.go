@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
 
 func TestAPartThatIsDamagedOnItsWayIsRefused(t *testing.T) {
@@ -17,9 +18,9 @@ func TestAPartThatIsDamagedOnItsWayIsRefused(t *testing.T) {
 	c := config(t.TempDir())
 	p := throughProxy(t, &c)
 	store := open(t, c)
-	p.fail(func(r *http.Request) fault {
+	p.Fail(func(r *http.Request) s3test.Fault {
 		if r.Method == http.MethodPut {
-			return flipByte
+			return s3test.FlipSent
 		}
 		return nil
 	})
@@ -40,25 +41,14 @@ func TestAPartThatIsDamagedOnItsWayIsRefused(t *testing.T) {
 	wantObjects(t, c)
 }
 
-// flipByte changes what is sent.
-func flipByte(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		panic(http.ErrAbortHandler)
-	}
-	body[len(body)/2] ^= 1
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	next.ServeHTTP(w, r)
-}
-
 func TestAnUploadWhoseRequestHasEndedIsSaved(t *testing.T) {
 	t.Parallel()
 	c := config(t.TempDir())
 	p := throughProxy(t, &c)
 	store := open(t, c)
-	p.fail(func(r *http.Request) fault {
+	p.Fail(func(r *http.Request) s3test.Fault {
 		if r.URL.Query().Has("partNumber") {
-			return silence
+			return s3test.Silence
 		}
 		return nil
 	})
@@ -72,7 +62,7 @@ func TestAnUploadWhoseRequestHasEndedIsSaved(t *testing.T) {
 		t.Fatal(err)
 	}
 	end()
-	p.fail(nil)
+	p.Fail(nil)
 	state := save(t, u)
 	if got := resume(t, store, state).Size(); got != int64(len(data)) {
 		t.Errorf("%d bytes were saved, want %d", got, len(data))
@@ -89,7 +79,7 @@ func TestASpoolsWriterDoesNotWaitForS3(t *testing.T) {
 	c := config(t.TempDir())
 	p := throughProxy(t, &c)
 	store := open(t, c)
-	p.fail(always(silence))
+	p.Fail(s3test.Always(s3test.Silence))
 	spooling, end := context.WithCancel(t.Context())
 	spool, err := store.Spool(spooling, digest.SHA256)
 	if err != nil {
@@ -103,7 +93,7 @@ func TestASpoolsWriterDoesNotWaitForS3(t *testing.T) {
 		t.Errorf("the spool reads as %d bytes, %v", len(got), err)
 	}
 	end() // the transfer is over, and nothing of it has reached S3
-	p.fail(nil)
+	p.Fail(nil)
 	key, err := spool.Commit(t.Context(), digest.FromBytes(data))
 	if err != nil {
 		t.Fatal(err)
@@ -146,16 +136,16 @@ func commitFailsOnce(t *testing.T, size int, retry func(*testing.T, blob.Store, 
 	store := open(t, c)
 	data := content(size)
 	u := upload(t, store, data)
-	p.fail(func(r *http.Request) fault {
+	p.Fail(func(r *http.Request) s3test.Fault {
 		if r.Method == http.MethodPost && r.URL.Query().Has("uploadId") || r.Method == http.MethodPut && r.URL.RawQuery == "" {
-			return answer(http.StatusForbidden, "AccessDenied")
+			return s3test.Answer(http.StatusForbidden, "AccessDenied")
 		}
 		return nil
 	})
 	if _, err := u.Commit(t.Context(), digest.FromBytes(data)); err == nil {
 		t.Fatal("Commit succeeds though S3 refuses")
 	}
-	p.fail(nil)
+	p.Fail(nil)
 	u = retry(t, store, u)
 	data = append(data, content(partSize)[:u.Size()-int64(size)]...)
 	key, err := u.Commit(t.Context(), digest.FromBytes(data))

@@ -67,8 +67,8 @@ func (s *Store) sweepMultiparts(ctx context.Context, named map[string]bool, befo
 	}
 }
 
-// sweepMultipart removes the parts that a key leads to. Most keys lead to a blob: their
-// uploads were completed.
+// sweepMultipart removes the parts that a key leads to. One that leads to a blob was
+// completed, and could not be forgotten.
 func (s *Store) sweepMultipart(ctx context.Context, key, id string) (removed int, err error) {
 	if _, err := s.stat(ctx, key); err == nil {
 		return 0, s.records.Forget(ctx, key)

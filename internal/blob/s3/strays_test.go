@@ -15,6 +15,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/blob/s3"
+	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
 
 // notes is what metadata is to a store: its records.
@@ -79,8 +80,8 @@ func wantSwept(t *testing.T, store *s3.Store, saved [][]byte, want int) {
 }
 
 func TestWhatACrashHasLeftIsSweptAndWhatWasSavedIsNot(t *testing.T) {
-	for _, in := range []*service{&versitygw, &minIO} {
-		t.Run(in.name, func(t *testing.T) {
+	for _, in := range []service{versitygw, minIO} {
+		t.Run(in.Name, func(t *testing.T) {
 			t.Parallel()
 			records := &notes{}
 			c := in.config(t.TempDir())
@@ -112,15 +113,15 @@ func TestWhatACrashHasLeftIsSweptAndWhatWasSavedIsNot(t *testing.T) {
 
 func TestAnUploadWhoseBeginningWasNeverAnsweredIsSwept(t *testing.T) {
 	t.Parallel()
-	for _, in := range []*service{&versitygw, &minIO} {
+	for _, in := range []service{versitygw, minIO} {
 		records := &notes{}
 		c := in.config(t.TempDir())
 		c.Records, c.Tries = records, 2
 		p := throughProxy(t, &c)
 		store := open(t, c)
-		p.fail(func(r *http.Request) fault {
+		p.Fail(func(r *http.Request) s3test.Fault {
 			if r.URL.Query().Has("uploads") {
-				return loseAnswer
+				return s3test.LoseAnswer
 			}
 			return nil
 		})
@@ -134,7 +135,7 @@ func TestAnUploadWhoseBeginningWasNeverAnsweredIsSwept(t *testing.T) {
 		if !errors.Is(errors.Join(err, failed), blob.ErrUnavailable) {
 			t.Errorf("Write and Commit: %v, %v; want ErrUnavailable", err, failed)
 		}
-		p.fail(nil)
+		p.Fail(nil)
 		if err := u.Cancel(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -147,37 +148,56 @@ func TestAnUploadWhoseBeginningWasNeverAnsweredIsSwept(t *testing.T) {
 	}
 }
 
-func TestACompletedUploadStaysNotedUntilTheSweepWhichLeavesTheBlob(t *testing.T) {
+func TestAnUploadThatHasEndedIsForgotten(t *testing.T) {
 	t.Parallel()
 	records := &notes{}
 	c := config(t.TempDir())
 	c.Records = records
 	store := open(t, c)
-	p := content(partSize + 1)
-	key := put(t, store, p)
-	if records.left() != 1 {
-		t.Errorf("%d multipart uploads are noted after a commit, want its own", records.left())
-	}
-	wantSwept(t, store, nil, 0)
-	wantBlob(t, store, key, p)
-	if records.left() != 0 {
-		t.Errorf("%d multipart uploads are noted after the sweep", records.left())
-	}
-}
-
-func TestACanceledUploadIsForgotten(t *testing.T) {
-	t.Parallel()
-	records := &notes{}
-	c := config(t.TempDir())
-	c.Records = records
-	u := upload(t, open(t, c), content(2*partSize+1))
-	if err := u.Cancel(t.Context()); err != nil {
+	put(t, store, content(partSize+1))
+	if err := upload(t, store, content(2*partSize+1)).Cancel(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if records.left() != 0 {
 		t.Errorf("%d multipart uploads are noted, want none", records.left())
 	}
-	wantObjects(t, c)
+	wantObjects(t, c, "blobs")
+}
+
+func TestASweepLeavesABlobWhoseUploadCouldNotBeForgotten(t *testing.T) {
+	for _, in := range []service{versitygw, minIO} {
+		t.Run(in.Name, func(t *testing.T) {
+			t.Parallel()
+			records := &forgetful{}
+			c := in.config(t.TempDir())
+			c.Records = records
+			store := open(t, c)
+			p := content(partSize + 1)
+			key := put(t, store, p)
+			if records.left() != 1 {
+				t.Fatalf("%d multipart uploads are noted, want 1", records.left())
+			}
+			records.works = true
+			wantSwept(t, store, nil, 0)
+			wantBlob(t, store, key, p)
+			if records.left() != 0 {
+				t.Errorf("%d multipart uploads are noted after the sweep, want none", records.left())
+			}
+		})
+	}
+}
+
+// forgetful is notes that do not forget until they work.
+type forgetful struct {
+	notes
+	works bool
+}
+
+func (f *forgetful) Forget(ctx context.Context, key string) error {
+	if !f.works {
+		return errors.New("the database is busy")
+	}
+	return f.notes.Forget(ctx, key)
 }
 
 func TestNothingIsBegunThatCannotBeNoted(t *testing.T) {
@@ -209,11 +229,11 @@ func TestASweepThatFailsRemovesNothingMore(t *testing.T) {
 	if _, err := store.SweepStrays(t.Context(), [][]byte{[]byte("no state")}, later()); err == nil {
 		t.Error("a sweep goes on though it cannot read what was saved")
 	}
-	p.fail(always(answer(http.StatusServiceUnavailable, "SlowDown")))
+	p.Fail(s3test.Always(s3test.Answer(http.StatusServiceUnavailable, "SlowDown")))
 	if n, err := store.SweepStrays(t.Context(), nil, later()); !errors.Is(err, blob.ErrUnavailable) || n != 0 {
 		t.Errorf("the sweep removed %d, %v; want ErrUnavailable", n, err)
 	}
-	p.fail(nil)
+	p.Fail(nil)
 	if records.left() != 1 {
 		t.Errorf("%d are noted, want 1", records.left())
 	}

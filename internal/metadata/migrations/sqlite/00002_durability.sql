@@ -56,8 +56,7 @@ CREATE TABLE leases (
 ) STRICT, WITHOUT ROWID;
 
 -- Multipart uploads that object storage was asked to begin: under which key of a blob,
--- the id that it gave, empty until it has answered, and when the key was last noted. The
--- row stays for a while after the end, so that nobody takes the blob for a leftover.
+-- the id that it gave, empty until it has answered, and when the key was last noted.
 CREATE TABLE multiparts (
 	storage_key TEXT    NOT NULL PRIMARY KEY,
 	upload_id   TEXT    NOT NULL,

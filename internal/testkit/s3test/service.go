@@ -1,4 +1,6 @@
-package s3_test
+// Package s3test starts the implementations of S3 that tests talk to, and a proxy that
+// makes them fail.
+package s3test
 
 import (
 	"bytes"
@@ -10,78 +12,65 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"testing"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
-	"go.uber.org/goleak"
 )
 
 const (
 	buildLimit = 10 * time.Minute
 	startLimit = time.Minute
-
-	bucket    = "larder"
-	region    = "us-east-1"
-	accessKey = "test-access"
-	secretKey = "test-secret-never-printed"
 )
 
-// service is one implementation of S3, which all tests of the package share.
-type service struct {
-	tool
-	arguments   func(address, folder string) []string
-	environment []string
+// What every service has.
+const (
+	Bucket    = "larder"
+	Region    = "us-east-1"
+	AccessKey = "test-access"
+	SecretKey = "test-secret-never-printed"
+)
 
-	endpoint *url.URL
-	client   *minio.Client
-	process  *exec.Cmd
-	folder   string
-	output   bytes.Buffer
+// Service is one implementation of S3, run as a program of its own on 127.0.0.1, with
+// one bucket.
+type Service struct {
+	Name     string
+	Endpoint *url.URL
+	Client   *minio.Client // as the service's owner
+
+	process *exec.Cmd
+	folder  string
+	output  bytes.Buffer
 }
 
-var (
-	versitygw = service{
-		tool: tool{"versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"},
-		arguments: func(address, folder string) []string {
-			return []string{"--quiet", "--port", address, "--region", region, "posix", folder}
-		},
-		environment: []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey},
-	}
-	minIO = service{
-		tool: tool{"minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c"},
-		arguments: func(address, folder string) []string {
+// Versitygw starts versitygw, which keeps objects as files.
+func Versitygw() (*Service, error) {
+	return start(tool{"versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"},
+		func(address, folder string) []string {
+			return []string{"--quiet", "--port", address, "--region", Region, "posix", folder}
+		}, "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
+}
+
+// MinIO starts MinIO, which is stricter in some things and more lenient in others.
+func MinIO() (*Service, error) {
+	return start(tool{"minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c"},
+		func(address, folder string) []string {
 			return []string{"server", "--quiet", "--address", address, "--console-address", "127.0.0.1:0", folder}
-		},
-		environment: []string{"MINIO_ROOT_USER=" + accessKey, "MINIO_ROOT_PASSWORD=" + secretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off"},
-	}
-)
-
-func TestMain(m *testing.M) {
-	os.Exit(run(m))
+		}, "MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off")
 }
 
-func run(m *testing.M) (code int) {
-	for _, s := range []*service{&versitygw, &minIO} {
-		defer s.stop()
-		if err := s.start(); err != nil {
-			fmt.Fprintf(os.Stderr, "starting %s: %v\n%s", s.name, err, s.output.Bytes())
-			return 1
-		}
+func start(t tool, arguments func(address, folder string) []string, environment ...string) (*Service, error) {
+	s := &Service{Name: t.name}
+	err := s.start(t, arguments, environment)
+	if err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("starting %s: %w\n%s", t.name, err, s.output.Bytes())
 	}
-	code = m.Run()
-	versitygw.stop()
-	minIO.stop()
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
+	return s, nil
 }
 
-func (s *service) start() (err error) {
-	program, err := s.program()
+func (s *Service) start(t tool, arguments func(address, folder string) []string, environment []string) (err error) {
+	program, err := t.program()
 	if err != nil {
 		return err
 	}
@@ -92,15 +81,15 @@ func (s *service) start() (err error) {
 	if err != nil {
 		return err
 	}
-	s.endpoint = &url.URL{Scheme: "http", Host: address}
-	s.process = exec.Command(program, s.arguments(address, s.folder)...)
-	s.process.Env = append(os.Environ(), s.environment...)
+	s.Endpoint = &url.URL{Scheme: "http", Host: address}
+	s.process = exec.Command(program, arguments(address, s.folder)...)
+	s.process.Env = append(os.Environ(), environment...)
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	if err := s.process.Start(); err != nil {
 		return err
 	}
-	s.client, err = minio.New(address, &minio.Options{
-		Creds: credentials.NewStaticV4(accessKey, secretKey, ""), Region: region, BucketLookup: minio.BucketLookupPath,
+	s.Client, err = minio.New(address, &minio.Options{
+		Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: Region, BucketLookup: minio.BucketLookupPath,
 	})
 	if err != nil {
 		return err
@@ -108,7 +97,7 @@ func (s *service) start() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	for {
-		if err = s.client.MakeBucket(ctx, bucket, minio.MakeBucketOptions{}); err == nil {
+		if err = s.Client.MakeBucket(ctx, Bucket, minio.MakeBucketOptions{}); err == nil {
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -117,8 +106,8 @@ func (s *service) start() (err error) {
 	}
 }
 
-// stop ends the service. A second call does nothing.
-func (s *service) stop() {
+// Stop ends the service and removes what it holds. A second call does nothing.
+func (s *Service) Stop() {
 	if s.process != nil && s.process.Process != nil && s.process.ProcessState == nil {
 		_ = s.process.Process.Kill()
 		_ = s.process.Wait() // it was killed
