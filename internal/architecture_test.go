@@ -53,7 +53,7 @@ func places() map[string]place {
 		"internal/hubsim":  {beside: true, importers: []string{"cmd/larder"}},
 		"internal/testkit": {beside: true},
 
-		"internal/testkit/s3test": {beside: true, helper: true},
+		"internal/testkit/s3test": {beside: true, helper: true, also: []string{"internal/testkit"}},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/larder-registry/larder/internal/hubsim"
 	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 	"github.com/larder-registry/larder/internal/server"
+	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
 
 // moving is a stack that holds an image, and places to move it to.
@@ -36,11 +37,15 @@ func newMoving(t *testing.T) *moving {
 			t.Error(err)
 		}
 	})
-	m := &moving{
-		stack: newStack(t, hubsim.Options{}, ""), database: postgres.Database(t),
-		storage: "s3://" + movedBucket + "/moved?" + startVersitygw(t),
+	bucket, err := s3test.Versitygw()
+	if err != nil {
+		t.Fatal(err)
 	}
-	m.env["AWS_ACCESS_KEY_ID"], m.env["AWS_SECRET_ACCESS_KEY"] = movedAccessKey, movedSecretKey
+	t.Cleanup(bucket.Stop)
+	m := &moving{
+		stack: newStack(t, hubsim.Options{}, ""), database: postgres.Database(t), storage: bucket.StorageURL("moved"),
+	}
+	m.env["AWS_ACCESS_KEY_ID"], m.env["AWS_SECRET_ACCESS_KEY"] = s3test.AccessKey, s3test.SecretKey
 	m.image = m.hub.AddImage("library/app", "1", small(1))
 	m.get("/v2/docker-hub/library/app/manifests/1").wants(t, http.StatusOK, "larder; fwd=miss; stored")
 	m.get("/v2/docker-hub/library/app/blobs/"+m.layer().String()).wants(t, http.StatusOK, "larder; fwd=miss; stored")

@@ -20,6 +20,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/hubsim"
 	"github.com/larder-registry/larder/internal/metadata/metadatatest"
+	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
 
 // replicaPatience bounds what takes a second where a machine is not busy.
@@ -44,10 +45,14 @@ func newReplicas(t *testing.T) *replicas {
 			t.Error(err)
 		}
 	})
+	bucket, err := s3test.Versitygw()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bucket.Stop)
 	environment := []string{
-		"AWS_ACCESS_KEY_ID=" + s3AccessKey, "AWS_SECRET_ACCESS_KEY=" + s3SecretKey,
-		"LARDER_DATABASE=" + database.Database(t),
-		"LARDER_STORAGE=s3://" + s3Bucket + "/images?" + startVersitygw(t),
+		"AWS_ACCESS_KEY_ID=" + s3test.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s3test.SecretKey,
+		"LARDER_DATABASE=" + database.Database(t), "LARDER_STORAGE=" + bucket.StorageURL("images"),
 	}
 	r := &replicas{t: t, hub: newHub(t, hubsim.Options{BlobBandwidth: 1 << 20}), mirror: freeAddress(t)}
 	r.a = r.replica(environment, "--mirror-listen", r.mirror)

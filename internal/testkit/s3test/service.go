@@ -5,23 +5,20 @@ package s3test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
-const (
-	buildLimit = 10 * time.Minute
-	startLimit = time.Minute
-)
+const startLimit = time.Minute
 
 // What every service has.
 const (
@@ -45,7 +42,7 @@ type Service struct {
 
 // Versitygw starts versitygw, which keeps objects as files.
 func Versitygw() (*Service, error) {
-	return start(tool{"versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"},
+	return start(testkit.Tool{Name: "versitygw", Source: "github.com/versity/versitygw/cmd/versitygw", Version: "v1.8.0"},
 		func(address, folder string) []string {
 			return []string{"--quiet", "--port", address, "--region", Region, "posix", folder}
 		}, "ROOT_ACCESS_KEY="+AccessKey, "ROOT_SECRET_KEY="+SecretKey)
@@ -53,24 +50,24 @@ func Versitygw() (*Service, error) {
 
 // MinIO starts MinIO, which is stricter in some things and more lenient in others.
 func MinIO() (*Service, error) {
-	return start(tool{"minio", "github.com/minio/minio", "v0.0.0-20260212201848-7aac2a2c5b7c"},
+	return start(testkit.Tool{Name: "minio", Source: "github.com/minio/minio", Version: "v0.0.0-20260212201848-7aac2a2c5b7c"},
 		func(address, folder string) []string {
 			return []string{"server", "--quiet", "--address", address, "--console-address", "127.0.0.1:0", folder}
 		}, "MINIO_ROOT_USER="+AccessKey, "MINIO_ROOT_PASSWORD="+SecretKey, "MINIO_BROWSER=off", "MINIO_UPDATE=off")
 }
 
-func start(t tool, arguments func(address, folder string) []string, environment ...string) (*Service, error) {
-	s := &Service{Name: t.name}
+func start(t testkit.Tool, arguments func(address, folder string) []string, environment ...string) (*Service, error) {
+	s := &Service{Name: t.Name}
 	err := s.start(t, arguments, environment)
 	if err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("starting %s: %w\n%s", t.name, err, s.output.Bytes())
+		return nil, fmt.Errorf("starting %s: %w\n%s", t.Name, err, s.output.Bytes())
 	}
 	return s, nil
 }
 
-func (s *Service) start(t tool, arguments func(address, folder string) []string, environment []string) (err error) {
-	program, err := t.program()
+func (s *Service) start(t testkit.Tool, arguments func(address, folder string) []string, environment []string) (err error) {
+	program, err := t.Program()
 	if err != nil {
 		return err
 	}
@@ -106,6 +103,12 @@ func (s *Service) start(t tool, arguments func(address, folder string) []string,
 	}
 }
 
+// StorageURL is how Larder's configuration names a folder of the bucket.
+func (s *Service) StorageURL(folder string) string {
+	query := url.Values{"path-style": {"true"}, "region": {Region}, "endpoint": {s.Endpoint.String()}}
+	return "s3://" + Bucket + "/" + folder + "?" + query.Encode()
+}
+
 // Stop ends the service and removes what it holds. A second call does nothing.
 func (s *Service) Stop() {
 	if s.process != nil && s.process.Process != nil && s.process.ProcessState == nil {
@@ -123,51 +126,4 @@ func freeAddress() (string, error) {
 		return "", err
 	}
 	return l.Addr().String(), l.Close()
-}
-
-// tool is a program that tests need, built from its module.
-type tool struct{ name, source, version string }
-
-// program is the tool's path. It is built once for each version into the user's
-// cache: that takes minutes.
-func (t tool) program() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	tools := filepath.Join(cache, "larder-test-tools")
-	program := filepath.Join(tools, t.name+"@"+t.version, t.name)
-	if _, err := os.Stat(program); err == nil {
-		return program, nil
-	}
-	if err := os.MkdirAll(filepath.Dir(program), 0o750); err != nil {
-		return "", err
-	}
-	// Built aside and renamed, since other tests may do the same.
-	aside, err := os.MkdirTemp(tools, "build-")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(aside) }()
-	if err := t.build(aside); err != nil {
-		return "", err
-	}
-	return program, os.Rename(filepath.Join(aside, t.name), program)
-}
-
-func (t tool) build(folder string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
-	defer cancel()
-	command := []string{"go", "install", t.source + "@" + t.version}
-	if nice, err := exec.LookPath("nice"); err == nil {
-		command = append([]string{nice}, command...)
-	}
-	c := exec.CommandContext(ctx, command[0], command[1:]...)
-	c.Env = append(os.Environ(), "GOBIN="+folder, "GOFLAGS=", "GOWORK=off")
-	c.Dir = folder
-	output, err := c.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%v: %w\n%s", command, errors.Join(err, ctx.Err()), output)
-	}
-	return nil
 }
