@@ -49,7 +49,7 @@ func parsePosition(s string) (int64, error) {
 func requestChunk(r *http.Request) (start *int64, body io.Reader, err error) {
 	header := r.Header.Get("Content-Range")
 	if header == "" {
-		return nil, r.Body, nil
+		return nil, announced(r), nil
 	}
 	c, err := parseContentRange(header)
 	if err != nil {
@@ -64,11 +64,36 @@ func requestChunk(r *http.Request) (start *int64, body io.Reader, err error) {
 	return &c.start, &exactReader{Reader: r.Body, left: c.length}, nil
 }
 
+// announced is a request's body; where its length is known, one that tells what is left.
+func announced(r *http.Request) io.Reader {
+	if r.ContentLength < 0 {
+		return r.Body
+	}
+	return &announcedReader{Reader: r.Body, left: r.ContentLength}
+}
+
+type announcedReader struct {
+	io.Reader
+	left int64
+}
+
+func (a *announcedReader) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	a.left -= int64(n)
+	return n, err
+}
+
+// Left is how many bytes are still to come.
+func (a *announcedReader) Left() int64 { return a.left }
+
 // exactReader fails when a body has more or fewer bytes than its Content-Range says.
 type exactReader struct {
 	io.Reader
 	left int64
 }
+
+// Left is how many bytes are still to come.
+func (e *exactReader) Left() int64 { return e.left }
 
 func (e *exactReader) Read(p []byte) (int, error) {
 	n, err := e.Reader.Read(p)

@@ -39,7 +39,7 @@ func storageError(err error) *oci.Error {
 	case is(syscall.ENOSPC, syscall.EDQUOT):
 		return &oci.Error{
 			Code: oci.CodeInsufficientSpace, Err: err,
-			Message: "the registry's disk is full: try again when its operator has made room",
+			Message: "this registry's disk is full; try again when its operator has made room",
 		}
 	case is(syscall.EBUSY):
 		return &oci.Error{

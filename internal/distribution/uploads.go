@@ -27,7 +27,7 @@ func (h *Handler) startUpload(ctx context.Context, x *exchange) error {
 		if err != nil {
 			return err
 		}
-		if err := h.Hosted.PutBlob(ctx, x.target.Repository, d, x.r.Body); err != nil {
+		if err := h.Hosted.PutBlob(ctx, x.target.Repository, d, announced(x.r)); err != nil {
 			return err
 		}
 		created(x, "blobs/", d)

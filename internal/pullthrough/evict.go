@@ -19,7 +19,7 @@ func (c *Cache) DeleteTag(ctx context.Context, repo oci.Repository, tag string) 
 // DeleteManifest evicts a manifest and the tags that point to it.
 func (c *Cache) DeleteManifest(ctx context.Context, repo oci.Repository, d digest.Digest) error {
 	err := c.Held.DeleteManifest(ctx, repo, d)
-	c.tags.evictManifest(repo, d)
+	c.tags.evictManifests(repo, []digest.Digest{d})
 	return err
 }
 
@@ -34,8 +34,14 @@ func (c *Cache) RetireTag(ctx context.Context, repo oci.Repository, t metadata.T
 // registry.RetireManifest.
 func (c *Cache) RetireManifest(ctx context.Context, repo oci.Repository, m metadata.ManifestLink) (retired bool, err error) {
 	retired, err = c.Held.RetireManifest(ctx, repo, m)
-	c.tags.evictManifest(repo, m.Digest)
+	c.tags.evictManifests(repo, []digest.Digest{m.Digest})
 	return retired, err
+}
+
+// Evicted is told that manifests have been taken out of a repository, by whoever did: what
+// is known of their tags is forgotten.
+func (c *Cache) Evicted(repo oci.Repository, manifests []digest.Digest) {
+	c.tags.evictManifests(repo, manifests)
 }
 
 // DeleteBlob evicts a blob from one repository.

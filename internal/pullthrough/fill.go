@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
@@ -141,6 +142,7 @@ func (f *fill) run(ctx context.Context) {
 		f.fills.log.Error("a verified blob was served but not kept", "digest", f.digest, "upstream", project, "error", err)
 		return
 	}
+	f.fills.noteStored(f.writtenBytes())
 	f.fills.metrics.ended(project, "stored")
 }
 
@@ -264,21 +266,30 @@ func (f *fill) open(ctx context.Context, size int64) error {
 		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: fmt.Sprintf("a blob of %d bytes", size)}
 	}
 	f.update(func() { f.size = size })
-	var spool blob.Spool
-	err := f.fills.retried(ctx, f.missing, func() (err error) {
-		spool, err = f.fills.blobs.Spool(ctx, f.digest.Algorithm())
-		return err
-	})
-	switch {
-	case err == nil:
-		f.update(func() { f.spool = spool })
-	case full(err):
+	err := f.openSpool(ctx)
+	if full(err) {
 		err = f.pass(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("opening a spool: %w", err)
 	}
 	f.markBegun()
+	return nil
+}
+
+func (f *fill) openSpool(ctx context.Context) error {
+	if !f.fills.fits(ctx, max(f.size, 0)) {
+		return syscall.ENOSPC
+	}
+	var spool blob.Spool
+	err := f.fills.retried(ctx, f.missing, func() (err error) {
+		spool, err = f.fills.blobs.Spool(ctx, f.digest.Algorithm())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f.update(func() { f.spool = spool })
 	return nil
 }
 

@@ -31,17 +31,18 @@ var (
 // Fills holds the blob transfers under way, one for each digest, shared by all
 // cache projects.
 type Fills struct {
-	blobs   blob.Store
-	guard   *blob.Guard
-	db      *metadata.DB
-	metrics *Metrics
-	log     *slog.Logger
-	backoff func(failures int) time.Duration
-	room    Room
-	window  int64 // bytes of a blob that passes through which are in memory
-	memory  *budget
-	detours atomic.Int64
-	peers   Peers
+	blobs      blob.Store
+	guard      *blob.Guard
+	db         *metadata.DB
+	metrics    *Metrics
+	log        *slog.Logger
+	backoff    func(failures int) time.Duration
+	room       Room
+	noteStored func(bytes int64)
+	window     int64 // bytes of a blob that passes through which are in memory
+	memory     *budget
+	detours    atomic.Int64
+	peers      Peers
 
 	mu     sync.Mutex
 	active map[digest.Digest]*fill
@@ -64,6 +65,8 @@ type FillsConfig struct {
 	Backoff func(failures int) time.Duration
 	// Room makes room on a full disk; nil: there is none to be made.
 	Room Room
+	// Stored is told how many bytes a fill has stored; it may be nil.
+	Stored func(bytes int64)
 	// Window is how much of a blob is held in memory while it passes through for want
 	// of room, 256 KiB or more, and Memory what all of them may take, in bytes; zero
 	// means 8 MiB and 256 MiB.
@@ -80,6 +83,9 @@ func NewFills(c FillsConfig) *Fills {
 	if c.Guard == nil {
 		c.Guard = blob.NewGuard()
 	}
+	if c.Stored == nil {
+		c.Stored = func(int64) {}
+	}
 	if c.Window == 0 {
 		c.Window = windowSize
 	}
@@ -89,7 +95,7 @@ func NewFills(c FillsConfig) *Fills {
 	life, stop := context.WithCancelCause(context.Background())
 	return &Fills{
 		blobs: c.Blobs, guard: c.Guard, db: c.DB, metrics: c.Metrics, log: c.Log, backoff: c.Backoff,
-		room: c.Room, window: c.Window, memory: newBudget(c.Memory),
+		room: c.Room, noteStored: c.Stored, window: c.Window, memory: newBudget(c.Memory),
 		peers:  c.Peers,
 		active: map[digest.Digest]*fill{}, life: life, stop: stop,
 	}

@@ -26,6 +26,8 @@ type Room interface {
 	// MakeRoom evicts cached images until as many bytes are free, and tells whether it
 	// is worth writing again. It returns within bounds of its own.
 	MakeRoom(ctx context.Context, bytes int64) bool
+	// Free tells how many bytes are free, where that is known.
+	Free() (bytes int64, known bool)
 }
 
 // passing is what a fill goes on with once the disk takes no more of it: readers find
@@ -57,6 +59,16 @@ func (f *Fills) retried(ctx context.Context, bytes func() int64, write func() er
 		err = write()
 	}
 	return err
+}
+
+// fits tells whether there is, or can be made, room for as many bytes, as far as that is
+// known beforehand.
+func (f *Fills) fits(ctx context.Context, bytes int64) bool {
+	if f.room == nil {
+		return true
+	}
+	free, known := f.room.Free()
+	return !known || free >= bytes || f.room.MakeRoom(ctx, bytes)
 }
 
 // rowRoom is how much room is asked for when the database cannot write, in bytes.

@@ -29,6 +29,7 @@ type disk struct {
 	mu        sync.Mutex
 	room      int64
 	evictable int64
+	measured  bool
 	asked     []int64 // how much room was to be made, each time
 }
 
@@ -53,9 +54,13 @@ func (d *disk) MakeRoom(_ context.Context, bytes int64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, bytes)
-	d.room, d.evictable = d.room+d.evictable, 0
-	return d.room > 0
+	made := d.evictable
+	d.room, d.evictable = d.room+made, 0
+	return made > 0
 }
+
+// Free is known to the test of what is known beforehand.
+func (d *disk) Free() (int64, bool) { return d.room, d.measured }
 
 type onDisk struct {
 	blob.Spool
@@ -164,6 +169,26 @@ func TestRoomThatEvictionMakesIsUsedWithinTheSamePull(t *testing.T) {
 	}
 	if n := len(transfers(hub, image.Digest)); n != 1 {
 		t.Errorf("%d transfers", n)
+	}
+}
+
+func TestABlobThatIsKnownNotToFitTakesNoRoom(t *testing.T) {
+	d := &disk{room: mebibyte, measured: true}
+	_, hub, cache := cramped(t, d, 2*mebibyte, 10*mebibyte, hubsim.Options{})
+	layer := hub.AddImage("library/nginx", "latest", large(1)).Manifests[0].Layers[0]
+	opened, served, err := cache.Blob(t.Context(), alice, nginx, layer.Digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = opened.Close() }()
+	if served.Cache.Stored {
+		t.Errorf("the answer is described as %q", served.Cache)
+	}
+	if got, err := io.ReadAll(opened); err != nil || digest.FromBytes(got) != layer.Digest {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+	if diff := cmp.Diff(int64(mebibyte), d.room); diff != "" {
+		t.Errorf("room that is left (-want +got):\n%s", diff)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestWhichStateOfATagPrevails(t *testing.T) {
 		{"a newer HEAD takes the place of an older", func(ts *tags) { ts.set(key, state(old, false)); ts.set(key, state(moved, false)) }, moved},
 		{"what an eviction has overtaken does not come back", func(ts *tags) { ts.set(key, state(old, true)); ts.evict(key); ts.set(key, state(old, true)) }, ""},
 		{"what is found out after an eviction counts", func(ts *tags) {
-			ts.evictManifest(key.repository, old)
+			ts.evictManifests(key.repository, []digest.Digest{old})
 			fresh, _ := ts.get(key)
 			fresh.Digest = moved
 			ts.set(key, fresh)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,13 +128,13 @@ func (t *tags) evict(key tagKey) {
 	t.states.Invalidate(key)
 }
 
-// evictManifest is called after metadata has forgotten a manifest and its tags.
-func (t *tags) evictManifest(repo oci.Repository, d digest.Digest) {
+// evictManifests is called after metadata has forgotten manifests and their tags.
+func (t *tags) evictManifests(repo oci.Repository, all []digest.Digest) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.evictions++
 	for key, state := range t.states.All() {
-		if key.repository == repo && state.Digest == d {
+		if key.repository == repo && slices.Contains(all, state.Digest) {
 			t.states.Invalidate(key)
 		}
 	}

@@ -52,6 +52,9 @@ func (r *Registry) DeleteBlob(ctx context.Context, repo oci.Repository, d digest
 	return deleted(r.db.Blobs.Unlink(ctx, repo.String(), d), blobUnknown(repo, d, nil), "deleting blob", repo)
 }
 
+// Evicted is told that manifests have been taken out of a repository, by whoever did.
+func (r *Registry) Evicted(repo oci.Repository) { r.hot.forget(repo) }
+
 func deleted(err, unknown error, doing string, repo oci.Repository) error {
 	if errors.Is(err, metadata.ErrNotFound) {
 		return unknown

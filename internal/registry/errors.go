@@ -3,7 +3,6 @@ package registry
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
@@ -51,7 +50,7 @@ func uploadUnknown(repo oci.Repository, id string) error {
 }
 
 // stored explains a failure to write to metadata or to blob storage.
-func stored(doing string, repo oci.Repository, err error) error {
+func (r *Registry) stored(doing string, repo oci.Repository, err error) error {
 	switch {
 	case errors.Is(err, metadata.ErrNotFound):
 		return &oci.Error{
@@ -59,12 +58,8 @@ func stored(doing string, repo oci.Repository, err error) error {
 			Message: fmt.Sprintf("project %s does not exist: make it with larder new-project %s", repo.Project(), repo.Project()),
 			Err:     err,
 		}
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return &oci.Error{
-			Code:    oci.CodeInsufficientSpace,
-			Message: "the registry's disk is full: try again when its operator has made room",
-			Err:     err,
-		}
+	case full(err):
+		return &oci.Error{Code: oci.CodeInsufficientSpace, Message: r.fullText(err), Err: err}
 	}
 	return fmt.Errorf("%s in %s: %w", doing, repo, err)
 }

@@ -53,6 +53,7 @@ func (r *Registry) PutManifest(ctx context.Context, repo oci.Repository, push Ma
 	if content.Subject != nil {
 		receipt.Subject = content.Subject.Digest
 	}
+	r.roomForRows(ctx)
 	err = r.db.Manifests.Put(ctx, metadata.PutManifest{
 		Repository: repo.String(),
 		Manifest: metadata.Manifest{
@@ -70,7 +71,7 @@ func (r *Registry) PutManifest(ctx context.Context, repo oci.Repository, push Ma
 		return ManifestReceipt{}, contentUnknown(repo, missing)
 	}
 	if err != nil {
-		return ManifestReceipt{}, stored("storing manifest "+d.String(), repo, err)
+		return ManifestReceipt{}, r.stored("storing manifest "+d.String(), repo, err)
 	}
 	return receipt, nil
 }

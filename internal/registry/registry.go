@@ -21,6 +21,8 @@ type Config struct {
 	Blobs blob.Store
 	// Guard is shared with all who store or remove blobs; nil means one of its own.
 	Guard *blob.Guard
+	// Room is that of the blobs' disk; nil: nothing is known of it, and none is made.
+	Room Room
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Log hears of damaged blobs; nil means slog.Default.
@@ -39,6 +41,7 @@ type Registry struct {
 	db       *metadata.DB
 	blobs    blob.Store
 	guard    *blob.Guard
+	room     Room
 	now      func() time.Time
 	log      *slog.Logger
 	redirect bool
@@ -64,6 +67,9 @@ func New(c Config) *Registry {
 	if c.Guard == nil {
 		c.Guard = blob.NewGuard()
 	}
+	if c.Room == nil {
+		c.Room = noRoom{}
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -78,6 +84,7 @@ func New(c Config) *Registry {
 		db:       c.DB,
 		blobs:    c.Blobs,
 		guard:    c.Guard,
+		room:     c.Room,
 		now:      c.Now,
 		log:      c.Log,
 		redirect: c.Redirect,

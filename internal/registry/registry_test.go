@@ -37,6 +37,7 @@ type house struct {
 	db  *metadata.DB
 
 	files *blob.Files
+	room  registry.Room // nil: none is made
 
 	mu  sync.Mutex
 	now time.Time
@@ -72,7 +73,7 @@ func (h *house) over(store blob.Store) {
 	if h.Registry != nil {
 		h.Close()
 	}
-	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: store, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
+	h.Registry = registry.New(registry.Config{DB: h.db, Blobs: store, Room: h.room, Now: h.clock, Log: slog.New(slog.DiscardHandler)})
 	h.t.Cleanup(h.Close)
 }
 

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/blob"
@@ -103,12 +105,76 @@ func (u *fullUpload) Write(p []byte) (int, error) {
 	return u.Upload.Write(p)
 }
 
+// room makes room as often as it has some.
+type room struct {
+	makes int
+	asked []int64
+}
+
+func (r *room) MakeRoom(_ context.Context, bytes int64) bool {
+	r.asked = append(r.asked, bytes)
+	r.makes--
+	return r.makes >= 0
+}
+
+func (*room) Free() (int64, bool) { return 3 << 20, true }
+
+// crampedStore has room for some bytes of each upload, and for as many again with each
+// time that room was made.
+type crampedStore struct {
+	blob.Store
+	room *room
+}
+
+func (s crampedStore) Create(ctx context.Context, alg digest.Algorithm) (blob.Upload, error) {
+	upload, err := s.Store.Create(ctx, alg)
+	return &crampedUpload{Upload: upload, room: s.room}, err
+}
+
+type crampedUpload struct {
+	blob.Upload
+	room *room
+}
+
+func (u *crampedUpload) Write(p []byte) (int, error) {
+	most := 100_000 * int64(1+len(u.room.asked))
+	n, err := u.Upload.Write(p[:min(int64(len(p)), most-u.Size())])
+	if err == nil && n < len(p) {
+		err = syscall.ENOSPC
+	}
+	return n, err
+}
+
+// sized is a body that tells how much of it is left.
+type sized struct{ *bytes.Reader }
+
+func (s sized) Left() int64 { return int64(s.Len()) }
+
+func TestAPushGoesOnWithTheRoomThatIsMadeForIt(t *testing.T) {
+	h := newHouse(t)
+	files, err := blob.OpenFiles(filepath.Join(h.dir, "storage"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := &room{makes: 2}
+	h.room = made
+	h.over(crampedStore{files, made})
+	content := random(t, 300_000)
+	if err := h.PutBlob(t.Context(), app, digest.FromBytes(content), sized{bytes.NewReader(content)}); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]int64{200_000, 100_000}, made.asked); diff != "" {
+		t.Errorf("the room that was asked for (-want +got):\n%s", diff)
+	}
+}
+
 func TestAPushThatFillsTheDiskLeavesNothingThere(t *testing.T) {
 	h := newHouse(t)
 	files, err := blob.OpenFiles(filepath.Join(h.dir, "storage"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.room = &room{}
 	h.over(fullStore{files})
 	content := random(t, 1<<20)
 	d := digest.FromBytes(content)
@@ -128,8 +194,13 @@ func TestAPushThatFillsTheDiskLeavesNothingThere(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := tt.push(); oci.CodeOf(err) != oci.CodeInsufficientSpace || !errors.Is(err, syscall.ENOSPC) {
+			err := tt.push()
+			if oci.CodeOf(err) != oci.CodeInsufficientSpace || !errors.Is(err, syscall.ENOSPC) {
 				t.Errorf("error is %v, want INSUFFICIENT_STORAGE", err)
+			}
+			want := "this registry's disk is full: 3.0 MiB are free, and this push needs at least 0.1 MiB more; try again when its operator has made room"
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error is %v, want %q", err, want)
 			}
 			if left := h.leftovers(); left != 0 {
 				t.Errorf("%d files of uploads are left", left)

@@ -37,12 +37,13 @@ func (r *Registry) StartUpload(ctx context.Context, repo oci.Repository, alg dig
 	if err != nil {
 		return "", fmt.Errorf("beginning an upload in %s: %w", repo, err)
 	}
+	r.roomForRows(ctx)
 	now := r.now()
 	err = r.db.Uploads.Create(ctx, metadata.Upload{
 		ID: random.String(), Repository: repo.String(), State: state, CreatedAt: now, UpdatedAt: now,
 	})
 	if err != nil {
-		return "", stored("beginning an upload", repo, err)
+		return "", r.stored("beginning an upload", repo, err)
 	}
 	return random.String(), nil
 }

@@ -28,6 +28,7 @@ const (
 // BLOB_UPLOAD_UNKNOWN, RANGE_INVALID when start is not the upload's offset,
 // BLOB_UPLOAD_INVALID when the body broke off or another request is writing.
 func (r *Registry) AppendUpload(ctx context.Context, repo oci.Repository, id string, start *int64, body io.Reader) (offset int64, err error) {
+	r.roomForRows(ctx)
 	s, err := r.openSession(ctx, repo, id, start)
 	if err != nil {
 		return 0, err
@@ -37,7 +38,7 @@ func (r *Registry) AppendUpload(ctx context.Context, repo oci.Repository, id str
 	if err != nil {
 		return 0, err
 	}
-	broken := receive(upload, body, repo)
+	broken := r.receive(ctx, upload, body, repo)
 	if err := s.settle(ctx, upload, broken); err != nil {
 		return 0, errors.Join(broken, err)
 	}
@@ -48,6 +49,7 @@ func (r *Registry) AppendUpload(ctx context.Context, repo oci.Repository, id str
 // the blob to the repository. Errors are those of AppendUpload, and DIGEST_INVALID,
 // after which the upload is gone.
 func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id string, d digest.Digest, start *int64, body io.Reader) error {
+	r.roomForRows(ctx)
 	s, err := r.openSession(ctx, repo, id, start)
 	if err != nil {
 		return err
@@ -57,7 +59,7 @@ func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id str
 	if err != nil {
 		return err
 	}
-	if broken := receive(upload, body, repo); broken != nil {
+	if broken := r.receive(ctx, upload, body, repo); broken != nil {
 		return errors.Join(broken, s.settle(ctx, upload, broken))
 	}
 	err = r.commit(ctx, repo, upload, d)
@@ -73,11 +75,12 @@ func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id str
 // PutBlob stores a blob whose bytes come in one piece (OCI Distribution 1.1, §Single
 // POST). The error is DIGEST_INVALID when they do not have the digest.
 func (r *Registry) PutBlob(ctx context.Context, repo oci.Repository, d digest.Digest, body io.Reader) error {
+	r.roomForRows(ctx)
 	upload, err := r.blobs.Create(ctx, d.Algorithm())
 	if err != nil {
-		return stored("beginning an upload", repo, err)
+		return r.stored("beginning an upload", repo, err)
 	}
-	if err := receive(upload, body, repo); err != nil {
+	if err := r.receive(ctx, upload, body, repo); err != nil {
 		return errors.Join(err, upload.Cancel(context.WithoutCancel(ctx)))
 	}
 	if err := r.commit(ctx, repo, upload, d); err != nil {
@@ -101,10 +104,10 @@ func (r *Registry) commit(ctx context.Context, repo oci.Repository, upload blob.
 		}
 	}
 	if err != nil {
-		return stored("storing blob "+d.String(), repo, err)
+		return r.stored("storing blob "+d.String(), repo, err)
 	}
 	if err := r.db.Blobs.Put(ctx, metadata.Blob{Digest: d, Key: key, Size: size}, repo.String()); err != nil {
-		return stored("linking blob "+d.String(), repo, err)
+		return r.stored("linking blob "+d.String(), repo, err)
 	}
 	return nil
 }
@@ -149,7 +152,7 @@ func (s *session) resume(ctx context.Context, alg digest.Algorithm) (blob.Upload
 		s.state.Algorithm = alg
 		upload, err := s.registry.blobs.Create(ctx, alg)
 		if err != nil {
-			return nil, stored("beginning upload "+s.row.ID, repo, err)
+			return nil, s.registry.stored("beginning upload "+s.row.ID, repo, err)
 		}
 		return upload, nil
 	}
@@ -158,7 +161,7 @@ func (s *session) resume(ctx context.Context, alg digest.Algorithm) (blob.Upload
 		return nil, errors.Join(uploadUnknown(repo, s.row.ID), s.registry.db.Uploads.Delete(ctx, s.row.ID))
 	}
 	if err != nil {
-		return nil, stored("continuing upload "+s.row.ID, repo, err)
+		return nil, s.registry.stored("continuing upload "+s.row.ID, repo, err)
 	}
 	return upload, nil
 }
@@ -184,14 +187,14 @@ func (s *session) save(ctx context.Context, upload blob.Upload) error {
 	size, first := upload.Size(), len(s.state.Blob) == 0
 	var err error
 	if s.state.Blob, err = upload.Save(ctx); err != nil {
-		return stored("keeping upload "+s.row.ID, repo, err)
+		return s.registry.stored("keeping upload "+s.row.ID, repo, err)
 	}
 	s.row.Offset, s.row.UpdatedAt = size, s.registry.now()
 	if s.row.State, err = json.Marshal(s.state); err != nil {
 		return fmt.Errorf("keeping upload %s: %w", s.row.ID, err)
 	}
 	if err := s.registry.db.Uploads.Save(ctx, s.row); err != nil {
-		err = stored("keeping upload "+s.row.ID, repo, err)
+		err = s.registry.stored("keeping upload "+s.row.ID, repo, err)
 		if first { // nothing leads to these bytes
 			return errors.Join(err, s.registry.dropBytes(ctx, s.state))
 		}
@@ -201,14 +204,15 @@ func (s *session) save(ctx context.Context, upload blob.Upload) error {
 }
 
 // receive copies a body and tells a client that broke off from storage that failed.
-func receive(upload blob.Upload, body io.Reader, repo oci.Repository) error {
+func (r *Registry) receive(ctx context.Context, upload blob.Upload, body io.Reader, repo oci.Repository) error {
 	from := &source{Reader: body}
-	_, err := io.CopyBuffer(struct{ io.Writer }{upload}, from, make([]byte, copyBuffer))
+	to := &roomy{Upload: upload, ctx: ctx, room: r.room, left: func() (int64, bool) { return remaining(body) }}
+	_, err := io.CopyBuffer(struct{ io.Writer }{to}, from, make([]byte, copyBuffer))
 	if err == nil {
 		return nil
 	}
 	if from.err == nil {
-		return stored("writing an upload", repo, err)
+		return r.stored("writing an upload", repo, err)
 	}
 	if oci.CodeOf(from.err) != "" {
 		return from.err

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/larder-registry/larder/internal/gc"
 )
 
 const (
@@ -27,6 +29,7 @@ type Config struct {
 	Data            string   // folder that holds everything that is not elsewhere
 	Database        Password // URL of PostgreSQL; empty: SQLite in the data folder
 	Storage         *Storage // object storage, with its keys; nil: files in the data folder
+	CacheSize       gc.Limit // of what cache projects keep
 	PublicURL       *url.URL // scheme and host only; nil: taken from each request
 	TLS             TLS
 	TrustedProxies  []netip.Prefix // whose forwarded headers are believed
@@ -126,6 +129,7 @@ func Defaults() Config {
 	return Config{
 		Listen:          "127.0.0.1:5000",
 		Data:            "./larder-data",
+		CacheSize:       gc.Limit{Percent: 80},
 		ShutdownTimeout: 30 * time.Second,
 		Log:             Log{Level: slog.LevelInfo},
 		Projects:        Projects{SelfProvision: true},

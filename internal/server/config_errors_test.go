@@ -152,7 +152,10 @@ func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
 		want  string
 	}{
 		{"access by a cluster", withFile("data: /d\n\naccess: kubernetes"), "access: kubernetes (larder.yaml line 3) is not in this version of Larder; remove it or write access: local"},
-		{"a size of the cache", withFile("cacheSize: 80%"), "cacheSize (larder.yaml line 1) is not in this version of Larder; remove it: nothing is evicted from the cache"},
+		{"a size of the cache without a unit", withFile("cacheSize: 200"), `cacheSize "200" (larder.yaml line 1) is not a size: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
+		{"a size of the cache that is none", withFile("cacheSize: 2x0GiB"), `cacheSize "2x0GiB" (larder.yaml line 1) is not a size: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
+		{"a cache of nothing", withFile("cacheSize: 0GiB"), `cacheSize "0GiB" (larder.yaml line 1) is not a size: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
+		{"a cache larger than the disk", withFile("cacheSize: 101%"), `cacheSize "101%" (larder.yaml line 1) is not a share of the disk between 1% and 100%: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
 		{"a listener for a cluster", withFile("kubernetes: {listen: ':8443'}"), "kubernetes.listen (larder.yaml line 1) is not in this version of Larder; remove it"},
 		{"replicas", withFile("replica:\n  advertise: http://10.0.0.1"), "replica.advertise \"http://10.0.0.1\" (larder.yaml line 2) is for several servers on one database and one storage: set database to a PostgreSQL and storage to an S3 that all of them use, or remove it"},
 		{"pull limits", withFile("pullLimits:\n  anonymous: 100/6h"), "pullLimits (larder.yaml line 1) is not in this version of Larder; remove it: pulls are not limited"},

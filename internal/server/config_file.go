@@ -46,7 +46,7 @@ func (r *fileReader) root(e entry) {
 		"tls":             r.tls,
 		"trustedProxies":  func(e entry) { c.TrustedProxies = list(&r.yamlFile, e, parseNetwork) },
 		"shutdownTimeout": func(e entry) { r.duration(e, &c.ShutdownTimeout) },
-		"cacheSize":       r.absent("remove it: nothing is evicted from the cache"),
+		"cacheSize":       r.cacheSize,
 		"access":          r.access,
 		"metrics":         r.metrics,
 		"kubernetes":      func(e entry) { r.mapping(e, fields{"listen": r.absent("remove it")}) },

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/larder-registry/larder/internal/gc"
 	"github.com/spf13/pflag"
 )
 
@@ -166,7 +168,7 @@ publicURL: https://Registry.Example.com/
 tls: {certFile: /etc/tls.crt, keyFile: /etc/tls.key}
 trustedProxies: [10.1.2.3/8, 192.0.2.7]
 shutdownTimeout: 5m
-cacheSize:
+cacheSize: 1.5 GiB
 access: local
 metrics: {listen: "127.0.0.1:9090"}
 kubernetes: {listen: }
@@ -206,6 +208,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 	want := Config{
 		Listen:          "0.0.0.0:443",
 		Data:            "/var/lib/larder",
+		CacheSize:       gc.Limit{Bytes: 3 << 29},
 		PublicURL:       &url.URL{Scheme: "https", Host: "registry.example.com"},
 		TLS:             TLS{CertFile: "/etc/tls.crt", KeyFile: "/etc/tls.key"},
 		TrustedProxies:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32")},
@@ -322,5 +325,35 @@ func TestReadFileIsBounded(t *testing.T) {
 	}
 	if _, err := ReadFile(name + ".absent"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTheCacheMayGrowAsItSays(t *testing.T) {
+	inS3 := "\nstorage: s3://bucket?endpoint=http://127.0.0.1:1&region=x"
+	tests := []struct {
+		name, file string
+		want       gc.Limit
+		wrong      string
+	}{
+		{name: "80% of the disk by default", file: "listen: 127.0.0.1:1", want: gc.Limit{Percent: 80}},
+		{name: "a share of the disk", file: "cacheSize: 95%", want: gc.Limit{Percent: 95}},
+		{name: "a size in powers of two", file: "cacheSize: 200GiB", want: gc.Limit{Bytes: 200 << 30}},
+		{name: "a size in powers of ten", file: "cacheSize: 2TB", want: gc.Limit{Bytes: 2e12}},
+		{name: "no limit in S3 by default", file: "listen: 127.0.0.1:1" + inS3},
+		{name: "a size in S3", file: "cacheSize: 1GiB" + inS3, want: gc.Limit{Bytes: 1 << 30}},
+		{name: "no share of S3", file: "cacheSize: 80%" + inS3, wrong: `cacheSize "80%" (larder.yaml line 1) is a share of the disk, but storage is in S3, which has no end: write a size, for example 200GiB, or remove it for no limit`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			given := withFile(tt.file)
+			given.env = map[string]string{"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+			got, err := given.load(t)
+			if diff := cmp.Diff(tt.want, got.CacheSize); diff != "" {
+				t.Errorf("limit (-want +got):\n%s", diff)
+			}
+			if tt.wrong == "" && err != nil || tt.wrong != "" && (err == nil || err.Error() != tt.wrong) {
+				t.Errorf("error is %v, want %q", err, tt.wrong)
+			}
+		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/larder-registry/larder/internal/authn"
@@ -14,6 +15,7 @@ import (
 	"github.com/larder-registry/larder/internal/blob/tier"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -41,6 +43,9 @@ type floor struct {
 	who   *authn.Authenticator
 	fills *pullthrough.Fills
 	gc    *gc.Collector
+	evict *gc.Evictor
+	// forget is told of manifests that were evicted. It is set before anything is served.
+	forget func(oci.Repository, []digest.Digest)
 	// replicas is nil where there is no other process, or none that could reach this one.
 	replicas *replicas
 
@@ -61,8 +66,12 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if err := f.keepHot(config, to); err != nil {
 		return nil, err
 	}
+	if f.gc, err = f.newCollector(to); err != nil {
+		return nil, err
+	}
+	f.evict = f.newEvictor(config, to)
 	f.held = registry.New(registry.Config{
-		DB: f.DB, Blobs: f.blobs, Guard: f.guard, Log: f.log, Metrics: registry.NewMetrics(to),
+		DB: f.DB, Blobs: f.blobs, Guard: f.guard, Room: f.evict, Log: f.log, Metrics: registry.NewMetrics(to),
 		Redirect: config.Storage != nil && config.Storage.Redirect,
 	})
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
@@ -73,13 +82,11 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if err != nil {
 		return nil, err
 	}
-	if f.gc, err = f.newCollector(to); err != nil {
-		return nil, err
-	}
 	f.cacheMetrics = pullthrough.NewMetrics(to)
 	f.upstreamMetrics = upstream.NewMetrics(to)
 	fills := pullthrough.FillsConfig{
 		Blobs: f.blobs, Guard: f.guard, DB: f.DB, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
+		Room: f.evict, Stored: f.evict.Stored,
 	}
 	if config.Replica.Advertise != nil {
 		f.replicas = newReplicas(config.Replica.Advertise, f.DB.Leases, f.who, f.log)

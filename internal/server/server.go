@@ -79,6 +79,7 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 	if s.floor, err = openFloor(ctx, config, options, s.metrics); err != nil {
 		return nil, err
 	}
+	s.floor.forget = s.evicted
 	if s.certs, err = s.floor.certificates(config, options.Tuning); err != nil {
 		return nil, err
 	}
@@ -111,6 +112,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.DB.Watch(background, s.log) })
 	work.Go(func() { s.floor.maintain(background) })
 	work.Go(func() { s.floor.collect(background) })
+	work.Go(func() { s.floor.evict.Watch(background) })
 	work.Go(func() { s.floor.pulls.Run(background) })
 	work.Go(func() { s.retain(background) })
 	if s.acme != nil {

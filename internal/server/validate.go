@@ -19,6 +19,7 @@ func (l *loader) validate() {
 	l.validateRegistries()
 	l.validateMirror()
 	l.validateReplica()
+	l.validateCacheSize()
 }
 
 func (l *loader) validateReplica() {

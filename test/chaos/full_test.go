@@ -2,12 +2,15 @@ package chaos_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/hubsim"
 )
 
 func TestAFullDiskStopsNoPull(t *testing.T) {
@@ -24,7 +27,7 @@ func TestAFullDiskStopsNoPull(t *testing.T) {
 			f.refused(f.everyPush(), http.StatusInsufficientStorage, http.StatusNotFound)
 		}
 		f.pulls()
-		f.coldPull()
+		f.coldLayer(fmt.Sprintf("cold%d", round), 400_000)
 		f.pulls()
 		f.server.alive()
 		if round == 1 {
@@ -43,6 +46,69 @@ func TestAFullDiskStopsNoPull(t *testing.T) {
 	}
 	until(t, "no file is left open", func() bool { return f.server.descriptors() <= open+20 })
 	f.server.stop()
+}
+
+func TestAFullDiskEvictsWhatWasPulledLeastRecently(t *testing.T) {
+	t.Parallel()
+	folder := mountedMemory(t, "32m")
+	f := newFailing(t, folder)
+	old, recent := f.coldLayer("old", 4<<20), f.coldLayer("recent", 4<<20)
+	for _, path := range []string{old, recent} {
+		until(t, "it is cached", func() bool { return f.cached(path) })
+	}
+	fill(t, filepath.Join(folder, "ballast"))
+
+	// The database has no room either to write that something is evicted.
+	fits := f.coldLayer("fits", 3<<20)
+	until(t, "it is cached", func() bool { return f.cached(fits) })
+	if f.cached(old) || !f.cached(recent) {
+		t.Errorf("cached are old: %t, recent: %t; want the recent one alone", f.cached(old), f.cached(recent))
+	}
+
+	// What would not fit all the same passes through, and nothing goes for it.
+	if large := f.coldLayer("large", 40<<20); f.cached(large) || !f.cached(recent) || !f.cached(fits) {
+		t.Errorf("cached are large: %t, recent: %t, fits: %t; want all but the large one", f.cached(large), f.cached(recent), f.cached(fits))
+	}
+
+	// Pushes find room likewise, and the hosted image stays.
+	fill(t, filepath.Join(folder, "more ballast"))
+	f.accepted(f.everyPush())
+	if f.cached(recent) || !f.cached(fits) {
+		t.Errorf("cached are recent: %t, fits: %t; want the latter alone", f.cached(recent), f.cached(fits))
+	}
+	for _, path := range f.hosted {
+		if err := f.client.whole(t.Context(), path); err != nil {
+			t.Error(err)
+		}
+	}
+	f.server.alive()
+	f.server.stop()
+}
+
+// coldLayer pulls an image that nobody has pulled before, and returns the path of its
+// only layer.
+func (f *failing) coldLayer(name string, size int64) (path string) {
+	f.t.Helper()
+	repository := "docker-hub/library/" + name
+	pushed := f.hub.AddImage("library/"+name, "latest", hubsim.Image{Seed: f.pusher.rng.Uint64(), LayerSizes: []int64{size}})
+	if a, err := f.client.get(f.t.Context(), "/v2/"+repository+"/manifests/latest"); err != nil || a.digest != pushed.Digest {
+		f.t.Errorf("a cold pull of %s: %s, %v", name, a, err)
+	}
+	path = blobPaths(repository, []digest.Digest{pushed.Manifests[0].Layers[0].Digest})[0]
+	if err := f.client.whole(f.t.Context(), path); err != nil {
+		f.t.Errorf("a cold pull of %s: %v", name, err)
+	}
+	return path
+}
+
+// cached asks by HEAD, which fetches nothing.
+func (f *failing) cached(path string) bool {
+	f.t.Helper()
+	a, err := f.client.do(f.t.Context(), request{method: http.MethodHead, path: path})
+	if err != nil || !a.ok() {
+		f.t.Errorf("HEAD %s: %s, %v", path, a, err)
+	}
+	return a.header.Get("Cache-Status") == "larder; hit"
 }
 
 // fillByPushing pushes more than there is room for, in each way that there is. It is

@@ -48,6 +48,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"what no row leads to", orphans},
 		{"verified blobs", verifiedBlobs},
 		{"damaged blobs", damagedBlobs},
+		{"evictions", evictions},
 		{"uploads", uploads},
 		{"multipart uploads", multiparts},
 		{"users", users},
