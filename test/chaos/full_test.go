@@ -3,9 +3,11 @@ package chaos_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -22,7 +24,11 @@ func TestAFullDiskStopsNoPull(t *testing.T) {
 
 	ballast, open := filepath.Join(folder, "ballast"), f.server.descriptors()
 	for round := range 3 {
-		fill(t, ballast)
+		until(t, "no room can be made by evicting", func() bool {
+			fill(t, ballast)
+			succeeds := func(a answer) bool { return a.ok() }
+			return !slices.ContainsFunc(slices.Collect(maps.Values(f.everyPush())), succeeds)
+		})
 		for range 3 {
 			f.refused(f.everyPush(), http.StatusInsufficientStorage, http.StatusNotFound)
 		}
@@ -138,10 +144,10 @@ func (f *failing) inOneStream(ctx context.Context, c content) error {
 	return err
 }
 
-// fill writes a file that takes all the room there is.
+// fill makes a file take all the room there is.
 func fill(t *testing.T, name string) {
 	t.Helper()
-	file, err := os.Create(name)
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
