@@ -100,6 +100,9 @@ func (c *Cache) openUnlinked(ctx context.Context, caller oci.Caller, repo oci.Re
 		return nil, c.missed(err), err
 	}
 	defer fill.release()
+	if began {
+		defer fill.arrived()
+	}
 	if !fill.shownTo(from) {
 		if _, err := c.confirmBlob(ctx, repo, d); err != nil {
 			return nil, c.missed(err), err

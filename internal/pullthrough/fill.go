@@ -39,6 +39,7 @@ type fill struct {
 	key      string            // of the bytes in storage, once they are committed; the transfer's own
 	links    []source          // what has shown the blob
 	readers  map[*reader]int64 // how far they are, but for those who have fallen behind
+	awaited  bool              // who began the fill has not begun to read it yet
 	passing  *passing          // nil while the disk takes what comes
 	lead     func()            // gives the lead over the replicas back; nil while another has it
 	err      error
@@ -52,7 +53,7 @@ func newFill(f *Fills, d digest.Digest, from source) *fill {
 	fill := &fill{
 		fills: f, digest: d, source: from, size: -1,
 		began: make(chan struct{}), changed: make(chan struct{}),
-		links: []source{from}, readers: map[*reader]int64{},
+		links: []source{from}, readers: map[*reader]int64{}, awaited: true,
 	}
 	fill.users.Store(1)
 	return fill

@@ -41,6 +41,7 @@ type Fills struct {
 	noteStored func(bytes int64)
 	window     int64 // bytes of a blob that passes through which are in memory
 	memory     *budget
+	pace       time.Duration
 	detours    atomic.Int64
 	peers      Peers
 
@@ -71,6 +72,9 @@ type FillsConfig struct {
 	// of room, 256 KiB or more, and Memory what all of them may take, in bytes; zero
 	// means 8 MiB and 256 MiB.
 	Window, Memory int64
+	// Pace is how long a blob that passes through waits with the next 256 KiB for its
+	// foremost reader; zero means 250 ms.
+	Pace time.Duration
 	// Peers are the other replicas; nil: there are none, or each is on its own.
 	Peers Peers
 }
@@ -92,10 +96,13 @@ func NewFills(c FillsConfig) *Fills {
 	if c.Memory == 0 {
 		c.Memory = windowMemory
 	}
+	if c.Pace == 0 {
+		c.Pace = pacePause
+	}
 	life, stop := context.WithCancelCause(context.Background())
 	return &Fills{
 		blobs: c.Blobs, guard: c.Guard, db: c.DB, metrics: c.Metrics, log: c.Log, backoff: c.Backoff,
-		room: c.Room, noteStored: c.Stored, window: c.Window, memory: newBudget(c.Memory),
+		room: c.Room, noteStored: c.Stored, window: c.Window, memory: newBudget(c.Memory), pace: c.Pace,
 		peers:  c.Peers,
 		active: map[digest.Digest]*fill{}, life: life, stop: stop,
 	}

@@ -175,7 +175,7 @@ func (f *fill) passOn(ctx context.Context, p []byte) error {
 // leave the window: it would have to fetch them from the upstream again. Nobody is
 // held up by more than that, and nobody at all while a reader waits for what is to come.
 func (f *fill) await(ctx context.Context, next int) {
-	patience := time.NewTimer(pacePause)
+	patience := time.NewTimer(f.fills.pace)
 	defer patience.Stop()
 	for f.wouldLose(next) {
 		select {
@@ -194,6 +194,9 @@ func (f *fill) wouldLose(next int) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	foremost := int64(-1)
+	if f.awaited {
+		foremost = 0
+	}
 	for _, at := range f.readers {
 		foremost = max(foremost, at)
 	}
@@ -207,6 +210,14 @@ func (f *fill) at(r *reader) {
 	} else {
 		f.readers[r] = r.offset
 	}
+	f.passing.readerMoved()
+}
+
+// arrived is called when who began the fill reads it, or has gone.
+func (f *fill) arrived() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.awaited = false
 	f.passing.readerMoved()
 }
 
