@@ -77,8 +77,10 @@ func (u *upload) Save(ctx context.Context) ([]byte, error) {
 	}
 	u.settled = true
 	u.rest.close()
-	if u.tried != "" {
-		_ = u.store.remove(ctx, u.store.blobs+u.tried) // no commit has returned its key
+	// No commit has returned the key of an object that was put at once. That of one in
+	// parts is shared by all who resume it, and another's commit may have succeeded.
+	if u.tried != "" && u.tried != u.parts.key {
+		_ = u.store.remove(ctx, u.store.blobs+u.tried)
 	}
 	return state, nil
 }
