@@ -23,6 +23,7 @@ type damage struct {
 	row      metadata.Blob
 	identity string // of the bytes that were looked at; "" where it is not known
 	reason   string
+	missing  bool // there are no bytes at all
 }
 
 func (d *damage) Error() string {
@@ -32,7 +33,7 @@ func (d *damage) Error() string {
 func (d *damage) Unwrap() error { return ErrDamaged }
 
 func gone(row metadata.Blob) *damage {
-	return &damage{row: row, reason: fmt.Sprintf("its %d bytes are not in storage", row.Size)}
+	return &damage{row: row, missing: true, reason: fmt.Sprintf("its %d bytes are not in storage", row.Size)}
 }
 
 func wrongSize(row metadata.Blob, identity string, size int64) *damage {
@@ -79,6 +80,11 @@ func (r *Registry) setAside(ctx context.Context, found *damage) (done bool, err 
 	if err != nil {
 		return false, err
 	}
+	if hosted && found.missing {
+		if err := r.isOurs(ctx, found.row.Digest); err != nil {
+			return false, err
+		}
+	}
 	// The bytes first: were the row forgotten before them, a commit of the same digest
 	// might take them for its own.
 	if err := r.removeDamaged(ctx, found.row.Key, hosted); err != nil {
@@ -93,6 +99,29 @@ func (r *Registry) setAside(ctx context.Context, found *damage) (done bool, err 
 	r.log.Error("a damaged blob was set aside: what caches alone hold is fetched anew, what was pushed has to be pushed again",
 		"digest", found.row.Digest, "key", found.row.Key, "size", found.row.Size, "hosted", hosted, "reason", found.reason)
 	return true, nil
+}
+
+// isOurs tells by the probe's blobs whether the storage is this registry's. One that is
+// mounted or named wrongly lacks every blob, and none may be given up for that. A
+// registry that was never probed cannot tell.
+func (r *Registry) isOurs(ctx context.Context, missing digest.Digest) error {
+	proof, err := ProbeBlobs()
+	if err != nil {
+		return err
+	}
+	for _, d := range proof {
+		row, err := r.db.Blobs.Held(ctx, d)
+		if errors.Is(err, metadata.ErrNotFound) || d == missing {
+			continue
+		}
+		if err == nil {
+			_, err = r.blobs.Stat(ctx, row.Key)
+		}
+		if err != nil {
+			return fmt.Errorf("nothing was set aside, since the storage lacks more than blob %s: see that the data folder, or the bucket and its prefix, are this registry's: %w", missing, err)
+		}
+	}
+	return nil
 }
 
 func (r *Registry) removeDamaged(ctx context.Context, key string, hosted bool) error {

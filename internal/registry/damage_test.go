@@ -373,3 +373,25 @@ func TestADamagedBlobOfACacheIsForgotten(t *testing.T) {
 		t.Errorf("%d blobs are named, %v", n, err)
 	}
 }
+
+func TestStorageThatIsElsewhereGivesNoBlobUp(t *testing.T) {
+	h := newHouse(t)
+	if err := h.Probe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	content := random(t, small)
+	d := h.pushBlob("demo/app", content)
+	blobs := filepath.Join(h.dir, "storage", "blobs")
+	if err := errors.Join(os.Rename(blobs, blobs+".mounted"), os.Mkdir(blobs, 0o750)); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := h.StatBlob(t.Context(), oci.Caller{}, "demo/app", d)
+	expectCode(t, oci.CodeBlobUnknown, err)
+	if _, err := h.pull("demo/app", d, 0); !errors.Is(err, registry.ErrDamaged) {
+		t.Errorf("a pull got %v", err)
+	}
+	if err := errors.Join(os.Remove(blobs), os.Rename(blobs+".mounted", blobs)); err != nil {
+		t.Fatal(err)
+	}
+	h.pulls("demo/app", content)
+}

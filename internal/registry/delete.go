@@ -7,6 +7,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 )
@@ -73,12 +74,26 @@ func (r *Registry) MountBlob(ctx context.Context, repo, from oci.Repository, d d
 	if _, _, err := r.StatBlob(ctx, oci.Caller{}, from, d); err != nil {
 		return err
 	}
-	err := r.db.Blobs.Link(ctx, repo.String(), d)
-	if errors.Is(err, metadata.ErrNotFound) {
+	err := r.link(ctx, repo, from, d)
+	if errors.Is(err, metadata.ErrNotFound) || errors.Is(err, blob.ErrNotFound) {
 		return blobUnknown(from, d, err)
 	}
 	if err != nil {
 		return fmt.Errorf("mounting blob %s of %s in %s: %w", d, from, repo, err)
 	}
 	return nil
+}
+
+// link looks for the blob's bytes once more, now that nobody removes them: eviction on a
+// full disk removes those that caches alone hold before their row.
+func (r *Registry) link(ctx context.Context, repo, from oci.Repository, d digest.Digest) error {
+	defer r.guard.Storing(d)()
+	row, err := r.blobRow(ctx, from, d)
+	if err != nil {
+		return err
+	}
+	if _, err := r.blobs.Stat(ctx, row.Key); err != nil {
+		return err
+	}
+	return r.db.Blobs.Link(ctx, repo.String(), d)
 }
