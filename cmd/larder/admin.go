@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -74,6 +75,11 @@ func loadStores(flags *server.Flags) (server.Config, error) {
 		return server.Config{}, &usageError{err}
 	}
 	return config, server.CheckData(config)
+}
+
+// namesStores tells whether a command line means the data of a server that is stopped.
+func namesStores(cmd *cobra.Command) bool {
+	return slices.ContainsFunc([]string{"data", "config", "database", "storage"}, cmd.Flags().Changed)
 }
 
 func resetPassword(ctx context.Context, config server.Config, password string) (made string, err error) {

@@ -32,7 +32,7 @@ func newBackupCommand() *cobra.Command {
 		Short: "Back up the registry while it serves",
 		Long: `Back up the registry in use while it serves: all metadata as it is at one moment,
 and, with --blobs, the blobs that it names. Blobs that are there from earlier backups
-are not copied again; garbage collection and eviction wait meanwhile.
+are not copied again; collection and eviction wait meanwhile.
 
 With --data, --config, --database or --storage it backs up what a stopped server left.
 
@@ -47,10 +47,8 @@ The dump holds password hashes and signing keys: guard it as you guard the regis
 		if o.to == "" {
 			return usagef("say where to: larder backup --to FILE or --to DIR/")
 		}
-		for _, offline := range []string{"data", "config", "database", "storage"} {
-			if cmd.Flags().Changed(offline) {
-				return backUpStopped(cmd, o, flags)
-			}
+		if namesStores(cmd) {
+			return backUpStopped(cmd, o, flags)
 		}
 		return backUpServer(cmd, o)
 	}

@@ -26,7 +26,8 @@ func newFsckCommand() *cobra.Command {
 		Use:   "fsck",
 		Short: "Verify every blob and every link",
 		Long: `Verify every blob and every link of the server that you are logged in to, or with
---data or --config of one that is stopped. Pushes and pulls go on meanwhile.
+--data, --config, --database or --storage of one that is stopped. Pushes and pulls go
+on meanwhile.
 
 A damaged blob of a cache is fetched anew when it is next pulled. One that was pushed
 is set aside and named with its repositories and tags: push it again, or restore it
@@ -37,10 +38,13 @@ from a backup. The exit status is 1 when something was found.`,
 	cmd.Flags().DurationVar(&olderThan, "older-than", 0, "leave out blobs that a check has verified less long ago, such as 168h")
 	cmd.Flags().Var(&bandwidth, "bandwidth", "read blobs no faster than this each second, such as 50MiB")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if olderThan < 0 {
+			return usagef("--older-than is %s: it cannot be negative", olderThan)
+		}
 		report := newFsckReport(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		check := registry.Fsck{OlderThan: olderThan, Bandwidth: int64(bandwidth), Tell: report.tell}
 		var err error
-		if cmd.Flags().Changed("data") || cmd.Flags().Changed("config") {
+		if namesStores(cmd) {
 			err = fsckOffline(cmd.Context(), flags, check)
 		} else {
 			err = fsckOnline(cmd.Context(), check)
@@ -54,9 +58,6 @@ from a backup. The exit status is 1 when something was found.`,
 func fsckOffline(ctx context.Context, flags *server.Flags, check registry.Fsck) error {
 	config, err := loadStores(flags)
 	if err != nil {
-		return err
-	}
-	if err := server.CheckData(config); err != nil {
 		return err
 	}
 	return server.Fsck(ctx, config, check, slog.New(slog.DiscardHandler))
