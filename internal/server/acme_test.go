@@ -26,8 +26,9 @@ const (
 )
 
 func TestACertificateIsObtainedFromAnAuthorityAndKept(t *testing.T) {
+	program := pebbleProgram(t) // before ports are chosen: it may have to be built
 	address := freeAddress(t)
-	authority := startPebble(t, address)
+	authority := startPebble(t, program, address)
 	data := t.TempDir()
 	file := fmt.Sprintf("tls:\n  acme: {domains: [%s], email: ops@example.test, directory: %q, ca: %q}\n", acmeDomain, authority.directory, authority.ca)
 

@@ -43,7 +43,7 @@ type Migrated struct {
 func Migrate(ctx context.Context, m Migration) (_ Migrated, err error) {
 	done := Migrated{Database: m.From.Database != m.To.Database, Storage: storageName(m.From) != storageName(m.To)}
 	if !done.Database && !done.Storage {
-		return Migrated{}, errors.New("there is nothing to move: the registry has its metadata and its blobs there already")
+		return Migrated{}, errors.New("there is nothing to move: the registry has its metadata and its blobs there already; say where to with --to-database, --to-database-file or --to-storage")
 	}
 	from, err := OpenStores(ctx, m.From)
 	if err != nil {

@@ -31,14 +31,19 @@ type pebble struct {
 	output                bytes.Buffer
 }
 
-// startPebble starts an authority that finds every name at 127.0.0.1, and there a
-// server at the address.
-func startPebble(t *testing.T, address string) *pebble {
+func pebbleProgram(t *testing.T) string {
 	t.Helper()
 	program, err := testkit.Tool{Name: "pebble", Source: "github.com/letsencrypt/pebble/v2/cmd/pebble", Version: "v2.10.1"}.Program()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return program
+}
+
+// startPebble starts an authority that finds every name at 127.0.0.1, and there a
+// server at the address.
+func startPebble(t *testing.T, program, address string) *pebble {
+	t.Helper()
 	listen, management := freeAddress(t), freeAddress(t)
 	certFile, keyFile := loopbackCertificate(t)
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{

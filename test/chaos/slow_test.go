@@ -18,8 +18,8 @@ func TestASlowDiskSlowsNoWarmPull(t *testing.T) {
 	pushed := make(chan map[string]answer)
 	go func() { pushed <- f.everyPush() }()
 	f.pulls()
-	f.coldPull()
 	f.accepted(<-pushed)
+	f.coldPull()
 	until(t, "there were enough pulls to tell", func() bool { return f.quiet.count.Load() >= enough })
 	pulls, median, longest := f.quiet.end()
 	t.Logf("with %s for each write and each sync, %d warm pulls, median %s, longest %s",
