@@ -302,6 +302,7 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/backup/holds":                      {"post"},
 		"/api/v1/backup/holds/{id}":                 {"delete", "put"},
 		"/api/v1/backup/metadata":                   {"get"},
+		"/api/v1/fsck":                              {"post"},
 		"/api/v1/projects":                          {"get", "post"},
 		"/api/v1/projects/{name}":                   {"get"},
 		"/api/v1/prune":                             {"post"},
