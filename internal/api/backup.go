@@ -132,7 +132,7 @@ func (s *service) dumpMetadata(ctx context.Context, who caller, _ *Credentials) 
 	if err != nil {
 		return nil, err
 	}
-	return s.stream("application/jsonl", file, size), nil
+	return s.stream(linesType, file, size), nil
 }
 
 func (s *service) readAnyBlob(ctx context.Context, who caller, in *backupBlobInput) (*huma.StreamResponse, error) {

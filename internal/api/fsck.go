@@ -14,9 +14,6 @@ import (
 	"github.com/larder-registry/larder/internal/registry"
 )
 
-// fsckStall is how long a client of a check may take no line.
-const fsckStall = time.Minute
-
 // FsckLine is one line of the answer to a check.
 type FsckLine struct {
 	registry.FsckEvent
@@ -61,10 +58,10 @@ func (s *service) fsck(ctx context.Context, who caller, in *fsckInput) (*huma.St
 // streamFsck runs a check for as long as its client listens.
 func (s *service) streamFsck(stream huma.Context, check registry.Fsck) {
 	r, w := humago.Unwrap(stream)
-	stream.SetHeader("Content-Type", "application/jsonl")
+	stream.SetHeader("Content-Type", linesType)
 	control, lines := http.NewResponseController(w), json.NewEncoder(w)
 	tell := func(line FsckLine) error {
-		_ = control.SetWriteDeadline(time.Now().Add(fsckStall)) // a writer without deadlines has no stall either
+		_ = control.SetWriteDeadline(time.Now().Add(linesStall)) // a writer without deadlines has no stall either
 		if err := lines.Encode(line); err != nil {
 			return fmt.Errorf("telling of the check: %w", err)
 		}
