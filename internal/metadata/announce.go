@@ -8,14 +8,22 @@ import (
 )
 
 // announcement is what a process tells the others that it has changed: something of a
-// repository or, when it has no name, of the users, tokens and signing keys.
+// repository, of accounts when it has no name, or of who may do what.
 type announcement struct {
 	repository string
 }
 
+// accessAnnounced is no repository's name, so that a program that does not know it takes
+// it for a repository that it does not have.
+const accessAnnounced = "/access"
+
 func ofRepository(name string) announcement { return announcement{repository: name} }
 
+// ofAccounts is for users, groups, tokens and signing keys.
 func ofAccounts() announcement { return announcement{} }
+
+// ofAccess is for roles, role bindings and projects.
+func ofAccess() announcement { return announcement{repository: accessAnnounced} }
 
 // text says who announces it, so that nobody forgets what he has just written.
 func (a announcement) text(process string) string { return process + " " + a.repository }

@@ -20,6 +20,7 @@ type Mark uint64
 type Changes struct {
 	repositories [changeStripes]atomic.Uint64
 	accounts     atomic.Uint64
+	access       atomic.Uint64
 	deaf         atomic.Bool
 	never        atomic.Uint64 // makes marks that differ from all others
 }
@@ -27,8 +28,11 @@ type Changes struct {
 // Repository is the mark of a repository's manifests, tags and visibility.
 func (c *Changes) Repository(name string) Mark { return c.mark(c.stripe(name)) }
 
-// Accounts is the mark of all users, tokens and signing keys.
+// Accounts is the mark of all users, groups, tokens and signing keys.
 func (c *Changes) Accounts() Mark { return c.mark(&c.accounts) }
+
+// Access is the mark of all roles and role bindings, and of the projects that there are.
+func (c *Changes) Access() Mark { return c.mark(&c.access) }
 
 func (c *Changes) mark(of *atomic.Uint64) Mark {
 	if c.deaf.Load() {
@@ -56,14 +60,18 @@ func (c *Changes) hear() {
 		c.repositories[i].Add(1)
 	}
 	c.accounts.Add(1)
+	c.access.Add(1)
 	c.deaf.Store(false)
 }
 
 // apply counts a change that another process has made.
 func (c *Changes) apply(a announcement) {
-	if a.repository == "" {
+	switch a.repository {
+	case "":
 		c.accounts.Add(1)
-		return
+	case accessAnnounced:
+		c.access.Add(1)
+	default:
+		c.stripe(a.repository).Add(1)
 	}
-	c.stripe(a.repository).Add(1)
 }

@@ -18,9 +18,14 @@ type DB struct {
 	Damaged      *Damaged
 	Uploads      *Uploads
 	Multiparts   *Multiparts
+	Imports      *Imports
 	Users        *Users
+	Groups       *Groups
 	Tokens       *Tokens
 	Keys         *Keys
+	Roles        *Roles
+	RoleBindings *RoleBindings
+	Audit        *Audit
 	Leases       *Leases
 	Retentions   *Retentions
 	// Changes tells what has to be read again because another process changed it.
@@ -52,9 +57,14 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Damaged:      &Damaged{s},
 		Uploads:      &Uploads{s},
 		Multiparts:   &Multiparts{s},
+		Imports:      &Imports{s},
 		Users:        &Users{s},
+		Groups:       &Groups{s},
 		Tokens:       &Tokens{s},
 		Keys:         &Keys{s},
+		Roles:        &Roles{s},
+		RoleBindings: &RoleBindings{s},
+		Audit:        &Audit{s},
 		Leases:       &Leases{s},
 		Retentions:   &Retentions{s},
 		Changes:      s.changes,

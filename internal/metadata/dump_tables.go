@@ -37,10 +37,12 @@ func dumpTables() []dumpTable {
 	return []dumpTable{
 		{name: "projects", key: "name", since: 1, columns: []dumpColumn{
 			{"name", textCell, 1}, {"kind", textCell, 1}, {"description", textCell, 1}, {"creator", textCell, 1}, {"created_at", integerCell, 1},
+			{"quota", integerCell, 3}, {"immutable_tags", textCell, 3},
 		}},
 		{name: "repositories", key: "id", counted: true, since: 1, columns: []dumpColumn{
 			{"id", integerCell, 1}, {"name", textCell, 1}, {"project", textCell, 1}, {"public", booleanCell, 1},
 			{"visibility_checked_at", integerCell, 1}, {"created_at", integerCell, 1},
+			{"description", textCell, 3}, {"readme", textCell, 3},
 		}},
 		{name: "manifests", key: "digest", since: 1, columns: []dumpColumn{{"digest", textCell, 1}, {"content", bytesCell, 1}}},
 		{name: "manifest_links", key: "repository_id, digest", since: 1, columns: []dumpColumn{
@@ -70,9 +72,33 @@ func dumpTables() []dumpTable {
 		}},
 		{name: "users", key: "name", since: 1, columns: []dumpColumn{
 			{"name", textCell, 1}, {"password_hash", textCell, 1}, {"generation", integerCell, 1}, {"created_at", integerCell, 1}, {"disabled", booleanCell, 1},
+			{"project", textCell, 3}, {"issuer", textCell, 3}, {"subject", textCell, 3}, {"claimed_groups", textCell, 3},
+		}},
+		{name: "user_groups", key: "name", since: 3, columns: []dumpColumn{
+			{"name", textCell, 3}, {"creator", textCell, 3}, {"created_at", integerCell, 3},
+		}},
+		{name: "group_members", key: "group_name, user_name", since: 3, columns: []dumpColumn{
+			{"group_name", textCell, 3}, {"user_name", textCell, 3},
 		}},
 		{name: "tokens", key: "id", since: 1, columns: []dumpColumn{
 			{"id", textCell, 1}, {"hash", bytesCell, 1}, {"user_name", textCell, 1}, {"description", textCell, 1}, {"created_at", integerCell, 1}, {"expires_at", integerCell, 1},
+			{"name", textCell, 3}, {"scopes", textCell, 3}, {"targets", textCell, 3}, {"used_at", integerCell, 3},
+		}},
+		{name: "roles", key: "project, name", since: 3, columns: []dumpColumn{
+			{"project", textCell, 3}, {"name", textCell, 3}, {"rules", textCell, 3}, {"creator", textCell, 3}, {"created_at", integerCell, 3},
+		}},
+		{name: "role_bindings", key: "project, name", since: 3, columns: []dumpColumn{
+			{"project", textCell, 3}, {"name", textCell, 3}, {"role_kind", textCell, 3}, {"role_name", textCell, 3},
+			{"subjects", textCell, 3}, {"creator", textCell, 3}, {"created_at", integerCell, 3},
+		}},
+		{name: "imports", key: "repository_id, tag", since: 3, columns: []dumpColumn{
+			{"repository_id", integerCell, 3}, {"tag", textCell, 3}, {"source", textCell, 3}, {"scheduled", booleanCell, 3},
+			{"creator", textCell, 3}, {"created_at", integerCell, 3}, {"checked_at", integerCell, 3}, {"imported_at", integerCell, 3},
+			{"digest", textCell, 3}, {"reason", textCell, 3}, {"message", textCell, 3},
+		}},
+		{name: "audit", key: "id", counted: true, since: 3, columns: []dumpColumn{
+			{"id", integerCell, 3}, {"at", integerCell, 3}, {"actor", textCell, 3}, {"address", textCell, 3}, {"action", textCell, 3},
+			{"project", textCell, 3}, {"object", textCell, 3}, {"result", textCell, 3}, {"detail", textCell, 3},
 		}},
 		{name: "signing_keys", key: "id", since: 1, columns: []dumpColumn{
 			{"id", textCell, 1}, {"secret", bytesCell, 1}, {"created_at", integerCell, 1},

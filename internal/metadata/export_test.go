@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,14 @@ import (
 
 // VersionTable is the table of PostgreSQL's schema version.
 const VersionTable = versionTable
+
+// Newest is the version of the schema that the embedded migrations make.
+const Newest = 3
+
+// NextMigration is a migration to the version after the newest one.
+func NextMigration(statements string) map[string]string {
+	return map[string]string{fmt.Sprintf("%05d_more.sql", Newest+1): "-- +goose Up\n" + statements}
+}
 
 // OpenPostgresWith is OpenPostgres with more migrations than the embedded ones.
 func OpenPostgresWith(t *testing.T, databaseURL string, more map[string]string) (*DB, error) {

@@ -19,7 +19,7 @@ import (
 
 // secondMigration would be the one after the embedded ones.
 func secondMigration() map[string]string {
-	return map[string]string{"00003_more.sql": "-- +goose Up\nCREATE TABLE more (x BIGINT);\nINSERT INTO more VALUES (1);\n"}
+	return metadata.NextMigration("CREATE TABLE more (x BIGINT);\nINSERT INTO more VALUES (1);\n")
 }
 
 func TestStoresThatStartTogetherMakeOneSchema(t *testing.T) {
@@ -96,7 +96,7 @@ func TestAnOlderLarderLeavesANewerDatabaseAlone(t *testing.T) {
 		_ = older.Close()
 		t.Fatal("it was opened")
 	}
-	for _, text := range []string{"version 3", "up to 2;", "nothing was changed", "postgres:///test_"} {
+	for _, text := range []string{fmt.Sprintf("version %d", metadata.Newest+1), fmt.Sprintf("up to %d;", metadata.Newest), "nothing was changed", "postgres:///test_"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("the error does not say %q: %v", text, err)
 		}
@@ -143,10 +143,8 @@ func TestAMigrationThatFailsChangesNothing(t *testing.T) {
 	if err := db.Projects.Create(t.Context(), metadata.Project{Name: "demo", Kind: metadata.Hosted}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := metadata.OpenPostgresWith(t, databaseURL, map[string]string{
-		"00003_bad.sql": "-- +goose Up\nDELETE FROM projects;\nCREATE TABLE projects (x BIGINT);\n",
-	})
-	if err == nil || !strings.Contains(err.Error(), "from version 2 to 3") {
+	_, err := metadata.OpenPostgresWith(t, databaseURL, metadata.NextMigration("DELETE FROM projects;\nCREATE TABLE projects (x BIGINT);\n"))
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("from version %d to %d", metadata.Newest, metadata.Newest+1)) {
 		t.Errorf("the error does not name the versions: %v", err)
 	}
 	if _, err := openPostgres(t, databaseURL).Projects.Get(t.Context(), "demo"); err != nil {

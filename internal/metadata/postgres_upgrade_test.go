@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,14 +28,12 @@ func TestABackupIsMadeBeforeAnOlderPostgreSQLIsMigrated(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := dumped(t, db)
-	newer, err := metadata.OpenPostgresIn(t, databaseURL, folder, map[string]string{
-		"00003_more.sql": "-- +goose Up\nDELETE FROM projects;\n",
-	})
+	newer, err := metadata.OpenPostgresIn(t, databaseURL, folder, metadata.NextMigration("DELETE FROM projects;\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = newer.Close() }()
-	backup := filepath.Join(folder, metadata.PostgresBackup+"3")
+	backup := filepath.Join(folder, metadata.PostgresBackup+strconv.Itoa(metadata.Newest+1))
 	got, err := os.ReadFile(backup)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +67,7 @@ func TestAnUpgradeOfPostgreSQLThatCannotBeBackedUpIsNotDone(t *testing.T) {
 	openPostgres(t, databaseURL)
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
 	_, err := metadata.OpenPostgresIn(t, databaseURL, nowhere, secondMigration())
-	for _, text := range []string{nowhere + "/metadata.dump.before-3", "nothing was changed", "space"} {
+	for _, text := range []string{nowhere + "/metadata.dump.before-" + strconv.Itoa(metadata.Newest+1), "nothing was changed", "space"} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("the error does not say %q: %v", text, err)
 		}

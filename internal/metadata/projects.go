@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 )
@@ -22,14 +23,21 @@ type Project struct {
 	Description string
 	Creator     string
 	CreatedAt   time.Time
+	// Quota is how many bytes the project's blobs may take, 0 for no limit.
+	Quota int64
+	// ImmutableTags are patterns of tags that stay where they are, in the words of
+	// package registry.
+	ImmutableTags []string
 }
+
+const projectColumns = "name, kind, description, creator, created_at, quota, immutable_tags"
 
 // Projects keeps the projects.
 type Projects struct{ store *store }
 
 const insertProject = `
-	INSERT INTO projects (name, kind, description, creator, created_at)
-	VALUES ($1, $2, $3, $4, $5)
+	INSERT INTO projects (` + projectColumns + `)
+	VALUES ($1, $2, $3, $4, $5, $6, $7)
 	ON CONFLICT (name) DO NOTHING`
 
 // Create adds a project; ErrExists when there is one of that name.
@@ -65,13 +73,67 @@ func (ps *Projects) Ensure(ctx context.Context, p Project) error {
 }
 
 func (ps *Projects) insert(ctx context.Context, p Project) (int64, error) {
-	return ps.store.change(ctx, insertProject, p.Name, p.Kind, p.Description, p.Creator, stamp{p.CreatedAt})
+	return ps.store.changeAnnounced(ctx, ofAccess(), insertProject, p.values()...)
+}
+
+// values are those of insertProject.
+func (p Project) values() []any {
+	return []any{p.Name, p.Kind, p.Description, p.Creator, stamp{p.CreatedAt}, p.Quota, words(p.ImmutableTags)}
+}
+
+// CreateOwned is Create with the bindings that say who may do what in the project from
+// its first moment.
+func (ps *Projects) CreateOwned(ctx context.Context, p Project, owners ...RoleBinding) error {
+	err := ps.store.update(ctx, func(tx *sql.Tx) error {
+		changed, err := change(ctx, tx, insertProject, p.values()...)
+		if err != nil {
+			return err
+		}
+		if changed == 0 {
+			return ErrExists
+		}
+		for _, owner := range owners {
+			owner.Project = p.Name
+			if _, err := change(ctx, tx, insertRoleBinding, owner.values()...); err != nil {
+				return fmt.Errorf("creating role binding %s: %w", owner.Name, err)
+			}
+		}
+		return ps.store.announce(ctx, tx, ofAccess())
+	})
+	if err != nil {
+		return failed(err, "creating project %s", p.Name)
+	}
+	return nil
+}
+
+// Update changes a project's description, quota and immutable tags.
+func (ps *Projects) Update(ctx context.Context, p Project) error {
+	err := oneChanged(ps.store.change(ctx, `
+		UPDATE projects SET description = $2, quota = $3, immutable_tags = $4 WHERE name = $1`,
+		p.Name, p.Description, p.Quota, words(p.ImmutableTags)))
+	if err != nil {
+		return failed(err, "changing project %s", p.Name)
+	}
+	return nil
+}
+
+// Used tells how many bytes the blobs of a project take, each counted once. Manifests
+// are not counted.
+func (ps *Projects) Used(ctx context.Context, name string) (int64, error) {
+	used, err := one(ctx, ps.store, scanOne[int64], `
+		SELECT coalesce(sum(b.size), 0) FROM blobs b
+		WHERE b.digest IN (
+			SELECT l.digest FROM repositories r JOIN blob_links l ON l.repository_id = r.id WHERE r.project = $1)`, name)
+	if err != nil {
+		return 0, failed(err, "measuring project %s", name)
+	}
+	return used, nil
 }
 
 // Get finds a project by its name.
 func (ps *Projects) Get(ctx context.Context, name string) (Project, error) {
 	p, err := one(ctx, ps.store, scanProject, `
-		SELECT name, kind, description, creator, created_at FROM projects WHERE name = $1`, name)
+		SELECT `+projectColumns+` FROM projects WHERE name = $1`, name)
 	if err != nil {
 		return Project{}, failed(err, "reading project %s", name)
 	}
@@ -81,7 +143,7 @@ func (ps *Projects) Get(ctx context.Context, name string) (Project, error) {
 // List tells at most limit projects whose names sort after the one given.
 func (ps *Projects) List(ctx context.Context, after string, limit int) ([]Project, error) {
 	all, err := list(ctx, ps.store, scanProject, `
-		SELECT name, kind, description, creator, created_at FROM projects
+		SELECT `+projectColumns+` FROM projects
 		WHERE name > $1 ORDER BY name LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, failed(err, "listing projects")
@@ -91,6 +153,6 @@ func (ps *Projects) List(ctx context.Context, after string, limit int) ([]Projec
 
 func scanProject(r row) (Project, error) {
 	var p Project
-	err := r.Scan(&p.Name, &p.Kind, &p.Description, &p.Creator, scanStamp{&p.CreatedAt})
+	err := r.Scan(&p.Name, &p.Kind, &p.Description, &p.Creator, scanStamp{&p.CreatedAt}, &p.Quota, scanWords{&p.ImmutableTags})
 	return p, err
 }

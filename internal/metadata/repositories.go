@@ -33,6 +33,37 @@ func (rs *Repositories) Create(ctx context.Context, name string) error {
 	return nil
 }
 
+// Repository is what is said of a repository.
+type Repository struct {
+	Name        string
+	Description string // one line
+	Readme      string // Markdown
+	CreatedAt   time.Time
+}
+
+// Get finds a repository by its name.
+func (rs *Repositories) Get(ctx context.Context, name string) (Repository, error) {
+	r, err := one(ctx, rs.store, func(r row) (Repository, error) {
+		var found Repository
+		err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt})
+		return found, err
+	}, "SELECT name, description, readme, created_at FROM repositories WHERE name = $1", name)
+	if err != nil {
+		return Repository{}, failed(err, "reading repository %s", name)
+	}
+	return r, nil
+}
+
+// Describe changes what is said of a repository.
+func (rs *Repositories) Describe(ctx context.Context, name, description, readme string) error {
+	err := oneChanged(rs.store.change(ctx, `
+		UPDATE repositories SET description = $2, readme = $3 WHERE name = $1`, name, description, readme))
+	if err != nil {
+		return failed(err, "describing repository %s", name)
+	}
+	return nil
+}
+
 // Exists tells whether there is a repository of that name.
 func (rs *Repositories) Exists(ctx context.Context, name string) (bool, error) {
 	found, err := rs.store.yes(ctx, "SELECT EXISTS (SELECT 1 FROM repositories WHERE name = $1)", name)

@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -124,7 +125,7 @@ func TestAFileThatCannotBeUsedIsRefusedAndLeftAlone(t *testing.T) {
 		}, []string{"another program"}},
 		{"a newer schema", func(t *testing.T, path string) {
 			execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
-		}, []string{"version 999", "up to 2;"}},
+		}, []string{"version 999", fmt.Sprintf("up to %d;", Newest)}},
 		{"a folder", func(t *testing.T, path string) {
 			rename(t, path, path+".gone")
 			if err := os.Mkdir(path, 0o700); err != nil {
@@ -196,10 +197,11 @@ func TestADatabaseCopiedWithItsLogIsWhole(t *testing.T) {
 
 func TestABackupIsMadeBeforeAnOlderDatabaseIsMigrated(t *testing.T) {
 	path := closed(t)
+	before := beforeNext(path)
 	older := migrations(t, nil)
-	newer := migrations(t, map[string]string{"00003_more.sql": "-- +goose Up\nDELETE FROM blobs;\nCREATE TABLE more (x INTEGER) STRICT;\n"})
-	write(t, path+".before-3", []byte("an older backup"))
-	write(t, path+".before-3.partial", []byte("an unfinished backup"))
+	newer := migrations(t, NextMigration("DELETE FROM blobs;\nCREATE TABLE more (x INTEGER) STRICT;\n"))
+	write(t, before, []byte("an older backup"))
+	write(t, before+".partial", []byte("an unfinished backup"))
 
 	db, err := openSQLite(t.Context(), path, newer)
 	if err != nil {
@@ -209,7 +211,7 @@ func TestABackupIsMadeBeforeAnOlderDatabaseIsMigrated(t *testing.T) {
 	if n := values[int](t, db.store.readers, "SELECT count(*) FROM more"); n[0] != 0 {
 		t.Errorf("the new table has %d rows", n[0])
 	}
-	backup, err := openSQLite(t.Context(), path+".before-3", older)
+	backup, err := openSQLite(t.Context(), before, older)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,22 +219,22 @@ func TestABackupIsMadeBeforeAnOlderDatabaseIsMigrated(t *testing.T) {
 	if _, err := backup.Blobs.Held(t.Context(), digest.FromString("x")); err != nil {
 		t.Errorf("the backup lacks what the migration deleted: %v", err)
 	}
-	info, err := os.Stat(path + ".before-3")
+	info, err := os.Stat(before)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("the backup has the permissions %s", info.Mode())
 	}
-	if _, err := os.Stat(path + ".before-3.partial"); err == nil {
+	if _, err := os.Stat(before + ".partial"); err == nil {
 		t.Error("an unfinished backup was left behind")
 	}
 }
 
 func TestAMigrationThatFailsNamesTheBackupAndChangesNothing(t *testing.T) {
 	path := closed(t)
-	_, err := openSQLite(t.Context(), path, migrations(t, map[string]string{"00003_bad.sql": "-- +goose Up\nDELETE FROM blobs;\nCREATE TABLE blobs (x);\n"}))
-	if err == nil || !strings.Contains(err.Error(), path+".before-3") {
+	_, err := openSQLite(t.Context(), path, migrations(t, NextMigration("DELETE FROM blobs;\nCREATE TABLE blobs (x);\n")))
+	if err == nil || !strings.Contains(err.Error(), beforeNext(path)) {
 		t.Fatalf("the error does not name the backup: %v", err)
 	}
 	db, err := Open(t.Context(), path)
@@ -244,3 +246,6 @@ func TestAMigrationThatFailsNamesTheBackupAndChangesNothing(t *testing.T) {
 		t.Errorf("the migration was not undone: %v", err)
 	}
 }
+
+// beforeNext is the backup that is made before the migration after the newest one.
+func beforeNext(path string) string { return fmt.Sprintf("%s.before-%d", path, Newest+1) }

@@ -3,6 +3,9 @@ package metadata
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -11,10 +14,17 @@ type Token struct {
 	ID          string
 	Hash        []byte
 	User        string
+	Name        string
 	Description string
-	CreatedAt   time.Time
-	ExpiresAt   time.Time // zero: never
+	// Scopes are what the token is limited to do, and Targets on what; both in the words
+	// of package authn, and empty for no limit.
+	Scopes, Targets []string
+	CreatedAt       time.Time
+	ExpiresAt       time.Time // zero: never
+	UsedAt          time.Time // zero: never; it may lag by a minute
 }
+
+const tokenColumns = "id, hash, user_name, name, description, scopes, targets, created_at, expires_at, used_at"
 
 // Tokens keeps the access tokens.
 type Tokens struct{ store *store }
@@ -28,9 +38,10 @@ func (ts *Tokens) Create(ctx context.Context, t Token) error {
 			return failed(err, "finding user %s", t.User)
 		}
 		changed, err := change(ctx, tx, `
-			INSERT INTO tokens (id, hash, user_name, description, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)
+			INSERT INTO tokens (`+tokenColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 			ON CONFLICT DO NOTHING`,
-			t.ID, t.Hash, t.User, t.Description, stamp{t.CreatedAt}, stamp{t.ExpiresAt})
+			t.ID, t.Hash, t.User, t.Name, t.Description, strings.Join(t.Scopes, " "), words(t.Targets),
+			stamp{t.CreatedAt}, stamp{t.ExpiresAt}, stamp{t.UsedAt})
 		if err == nil && changed == 0 {
 			err = ErrExists
 		}
@@ -44,8 +55,7 @@ func (ts *Tokens) Create(ctx context.Context, t Token) error {
 
 // ByHash finds a token by its hash, expired or not.
 func (ts *Tokens) ByHash(ctx context.Context, hash []byte) (Token, error) {
-	t, err := one(ctx, ts.store, scanToken, `
-		SELECT id, hash, user_name, description, created_at, expires_at FROM tokens WHERE hash = $1`, hash)
+	t, err := one(ctx, ts.store, scanToken, "SELECT "+tokenColumns+` FROM tokens WHERE hash = $1`, hash)
 	if err != nil {
 		return Token{}, failed(err, "reading a token by its hash")
 	}
@@ -54,8 +64,7 @@ func (ts *Tokens) ByHash(ctx context.Context, hash []byte) (Token, error) {
 
 // Get finds a token by its ID, expired or not.
 func (ts *Tokens) Get(ctx context.Context, id string) (Token, error) {
-	t, err := one(ctx, ts.store, scanToken, `
-		SELECT id, hash, user_name, description, created_at, expires_at FROM tokens WHERE id = $1`, id)
+	t, err := one(ctx, ts.store, scanToken, "SELECT "+tokenColumns+` FROM tokens WHERE id = $1`, id)
 	if err != nil {
 		return Token{}, failed(err, "reading token %s", id)
 	}
@@ -70,10 +79,37 @@ func (ts *Tokens) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
+// Describe changes what is said of a token, not what it may do.
+func (ts *Tokens) Describe(ctx context.Context, id, name, description string) error {
+	err := oneChanged(ts.store.change(ctx, "UPDATE tokens SET name = $2, description = $3 WHERE id = $1", id, name, description))
+	if err != nil {
+		return failed(err, "describing token %s", id)
+	}
+	return nil
+}
+
+// Used remembers that tokens were used, by their IDs. A time only ever goes forward,
+// and a token that is gone is forgotten.
+func (ts *Tokens) Used(ctx context.Context, at map[string]time.Time) error {
+	err := ts.store.update(ctx, func(tx *sql.Tx) error {
+		// In one order everywhere, or replicas would wait for each other's rows.
+		for _, id := range slices.Sorted(maps.Keys(at)) {
+			if _, err := change(ctx, tx, `
+				UPDATE tokens SET used_at = $2 WHERE id = $1 AND (used_at IS NULL OR used_at < $2)`, id, stamp{at[id]}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return failed(err, "remembering the use of %d tokens", len(at))
+	}
+	return nil
+}
+
 // List tells all tokens of a user, ordered by ID.
 func (ts *Tokens) List(ctx context.Context, user string) ([]Token, error) {
-	all, err := list(ctx, ts.store, scanToken, `
-		SELECT id, hash, user_name, description, created_at, expires_at FROM tokens WHERE user_name = $1 ORDER BY id`, user)
+	all, err := list(ctx, ts.store, scanToken, "SELECT "+tokenColumns+` FROM tokens WHERE user_name = $1 ORDER BY id`, user)
 	if err != nil {
 		return nil, failed(err, "listing the tokens of user %s", user)
 	}
@@ -89,7 +125,14 @@ func (ts *Tokens) DeleteExpired(ctx context.Context, before time.Time) error {
 }
 
 func scanToken(r row) (Token, error) {
-	var t Token
-	err := r.Scan(&t.ID, &t.Hash, &t.User, &t.Description, scanStamp{&t.CreatedAt}, scanStamp{&t.ExpiresAt})
+	var (
+		t      Token
+		scopes string
+	)
+	err := r.Scan(&t.ID, &t.Hash, &t.User, &t.Name, &t.Description, &scopes, scanWords{&t.Targets},
+		scanStamp{&t.CreatedAt}, scanStamp{&t.ExpiresAt}, scanStamp{&t.UsedAt})
+	if scopes != "" {
+		t.Scopes = strings.Fields(scopes)
+	}
 	return t, err
 }

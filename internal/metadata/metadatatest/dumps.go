@@ -137,6 +137,15 @@ func Fill(t testing.TB, db *metadata.DB) {
 	check(db.Users.Create(ctx, metadata.User{Name: "alice", PasswordHash: "$argon2id$<&>", Generation: 3, CreatedAt: noon, Disabled: true}))
 	check(db.Users.Create(ctx, metadata.User{Name: "bob"}))
 	check(db.Tokens.Create(ctx, metadata.Token{ID: "t1", Hash: []byte{0, 1, 0xff}, User: "alice", Description: "\"CI\"\n\\", CreatedAt: noon}))
+	check(db.Users.Create(ctx, metadata.User{Name: "system:serviceaccount:demo:ci", Project: "demo", CreatedAt: noon}))
+	check(db.Tokens.Create(ctx, metadata.Token{ID: "t2", Hash: []byte{2}, User: "bob", Name: "CI", Scopes: []string{"read"}, Targets: []string{"demo/app"}}))
+	check(db.Groups.Create(ctx, metadata.Group{Name: "devs", CreatedAt: noon}))
+	check(db.Groups.AddMember(ctx, "devs", "bob"))
+	check(db.Users.ClaimGroups(ctx, "bob", []string{"ops"}))
+	check(db.Roles.Create(ctx, metadata.Role{Project: "demo", Name: "puller", Rules: "[]", CreatedAt: noon}))
+	check(db.RoleBindings.Create(ctx, metadata.RoleBinding{Project: "demo", Name: "pullers", RoleKind: "Role", RoleName: "puller", Subjects: "[]", CreatedAt: noon}))
+	check(db.Imports.Set(ctx, metadata.Import{Repository: "demo/app", Tag: "7", Source: "docker.io/library/app:7", Scheduled: true, CreatedAt: noon}))
+	check(db.Audit.Append(ctx, metadata.AuditEntry{At: noon, Actor: "alice", Action: "create projects", Result: "done"}))
 	check(db.Keys.Add(ctx, metadata.SigningKey{ID: "k1", Secret: []byte{0xff, 0}, CreatedAt: noon}))
 }
 

@@ -41,6 +41,20 @@ func projects(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		"ensuring a project of another kind is refused": func(t *testing.T, db *metadata.DB) {
 			alreadyThere(t, db.Projects.Ensure(t.Context(), metadata.Project{Name: "demo", Kind: metadata.Cache}))
 		},
+		"what a project is limited to and described as is changed": func(t *testing.T, db *metadata.DB) {
+			want := must[metadata.Project](t)(db.Projects.Get(t.Context(), "demo"))
+			want.Description, want.Quota, want.ImmutableTags = "Ours", 1<<40, []string{"v*", "release-*"}
+			ok(t, db.Projects.Update(t.Context(), want))
+			same(t, want, must[metadata.Project](t)(db.Projects.Get(t.Context(), "demo")))
+			notFound(t, db.Projects.Update(t.Context(), metadata.Project{Name: "nowhere"}))
+		},
+		"a project's blobs are measured once each": func(t *testing.T, db *metadata.DB) {
+			ok(t, db.Blobs.Put(t.Context(), blob("three"), "demo/app", "demo/copy", "hub/app"))
+			ok(t, db.Blobs.Put(t.Context(), blob("four"), "demo/copy"))
+			same(t, int64(9), must[int64](t)(db.Projects.Used(t.Context(), "demo")))
+			same(t, int64(5), must[int64](t)(db.Projects.Used(t.Context(), "hub")))
+			same(t, int64(0), must[int64](t)(db.Projects.Used(t.Context(), "nowhere")))
+		},
 		"a project that is not there is not found": func(t *testing.T, db *metadata.DB) {
 			notFound(t, second(db.Projects.Get(t.Context(), "team")))
 		},
@@ -66,6 +80,15 @@ func repositories(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, db.Repositories.Create(t.Context(), "demo/app"))
 			same(t, true, must[bool](t)(db.Repositories.Exists(t.Context(), "demo/app")))
 			same(t, []string{"demo/app"}, must[[]string](t)(db.Repositories.List(t.Context(), "", many)))
+		},
+		"what is said of a repository is changed": func(t *testing.T, db *metadata.DB) {
+			ok(t, db.Repositories.Create(t.Context(), "demo/app"))
+			ok(t, db.Repositories.Describe(t.Context(), "demo/app", "Our app", "# App"))
+			got := must[metadata.Repository](t)(db.Repositories.Get(t.Context(), "demo/app"))
+			recent(t, got.CreatedAt)
+			same(t, metadata.Repository{Name: "demo/app", Description: "Our app", Readme: "# App", CreatedAt: got.CreatedAt}, got)
+			notFound(t, second(db.Repositories.Get(t.Context(), "demo/none")))
+			notFound(t, db.Repositories.Describe(t.Context(), "demo/none", "", ""))
 		},
 		"a repository needs its project": func(t *testing.T, db *metadata.DB) {
 			notFound(t, db.Repositories.Create(t.Context(), "nobody/app"))
