@@ -48,6 +48,9 @@ func run(m *testing.M) int {
 		}
 	}
 	fmt.Printf("chaos: %s=%s\n", seedVariable, os.Getenv(seedVariable))
+	if err := unmountLeftovers(); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos: unmounting what a killed run has left:", err)
+	}
 	if os.Getenv(binaryVariable) == "" {
 		folder, err := os.MkdirTemp("", "larder-chaos-")
 		if err != nil {

@@ -115,6 +115,10 @@ func (p *puller) evict(ctx context.Context, name string) error {
 	return err
 }
 
+// pulledAtOnce is how many images are pulled at once when they are compared: while the
+// hub is gone, each that is due for a check takes the cache's patience.
+const pulledAtOnce = 16
+
 // settle pulls what was touched and a sample of the rest.
 func (p *puller) settle(ctx context.Context, all bool) (looked int, err error) {
 	var chosen, older []string
@@ -126,12 +130,24 @@ func (p *puller) settle(ctx context.Context, all bool) (looked int, err error) {
 		}
 	}
 	p.rng.Shuffle(len(older), func(i, j int) { older[i], older[j] = older[j], older[i] })
-	for _, name := range append(chosen, older[:min(sample, len(older))]...) {
-		if err := p.pull(ctx, name); err != nil {
+	chosen = append(chosen, older[:min(sample, len(older))]...)
+	for names := range slices.Chunk(chosen, pulledAtOnce) {
+		if err := p.pullAll(ctx, names); err != nil {
 			return looked, fmt.Errorf("%s: %w", p.repository, err)
 		}
-		looked++
+		looked += len(names)
 	}
 	clear(p.touched)
 	return looked, nil
+}
+
+// pullAll pulls images at once, and tells of each that could not be had.
+func (p *puller) pullAll(ctx context.Context, names []string) error {
+	var group sync.WaitGroup
+	errs := make([]error, len(names))
+	for i, name := range names {
+		group.Go(func() { errs[i] = p.pull(ctx, name) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }

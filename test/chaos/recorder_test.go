@@ -2,6 +2,7 @@ package chaos_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,11 @@ type recorder struct {
 // the test itself must not touch what is below: it would wait for itself.
 func mountRecorder(t *testing.T) (r *recorder, folder string) {
 	t.Helper()
-	r, folder = &recorder{}, t.TempDir()
+	r = &recorder{}
+	folder, err := mountFolder(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.last.Store(rootFolder)
 	second := time.Second
 	server, err := fs.Mount(folder, &folderNode{disk: r, number: rootFolder}, &fs.Options{
@@ -64,6 +69,9 @@ func mountRecorder(t *testing.T) (r *recorder, folder string) {
 		case <-ended:
 		case <-time.After(unmountLimit):
 			t.Errorf("%s is still in use %s after it was unmounted", folder, unmountLimit)
+		}
+		if err := os.Remove(folder); err != nil {
+			t.Error(err)
 		}
 	})
 	return r, folder
