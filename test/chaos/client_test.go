@@ -1,6 +1,7 @@
 package chaos_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,7 +18,8 @@ const (
 	// requestLimit bounds every request of a client that expects an answer: a server
 	// that hangs is a failure.
 	requestLimit = 40 * time.Second
-	// maxKept is how much of an answer's body is kept beside its digest, in bytes.
+	// maxKept is how much of an answer's body is kept beside its digest, in bytes, unless
+	// the request says more.
 	maxKept = 64 << 10
 )
 
@@ -40,13 +42,14 @@ type request struct {
 	header       map[string]string
 	body         io.Reader
 	size         int64
+	keep         int64 // of the answer's body, in bytes; 0 means maxKept
 }
 
 // answer is one that was received in full.
 type answer struct {
 	status int
 	header http.Header
-	body   []byte // the first bytes, maxKept at most
+	body   []byte // its first bytes, as many as were to be kept
 	digest digest.Digest
 	size   int64
 }
@@ -74,7 +77,7 @@ func (c *client) do(ctx context.Context, r request) (answer, error) {
 	defer func() { _ = resp.Body.Close() }()
 	a := answer{status: resp.StatusCode, header: resp.Header}
 	digester := digest.SHA256.Digester()
-	if a.body, err = io.ReadAll(io.TeeReader(io.LimitReader(resp.Body, maxKept), digester.Hash())); err != nil {
+	if a.body, err = io.ReadAll(io.TeeReader(io.LimitReader(resp.Body, cmp.Or(r.keep, maxKept)), digester.Hash())); err != nil {
 		return answer{}, err
 	}
 	rest, err := io.Copy(digester.Hash(), resp.Body)
