@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"github.com/larder-registry/larder/internal/backup"
 	"github.com/larder-registry/larder/internal/blob/s3"
 	"github.com/larder-registry/larder/internal/gc"
-	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/server"
 )
 
@@ -103,8 +101,7 @@ func backUpStopped(cmd *cobra.Command, o backupOptions, flags *server.Flags) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, closeArchive(archive)) }()
-	lease := metadata.Lease{Name: gc.Lease, Holder: rand.Text()}
-	return stores.DB.Leases.Hold(cmd.Context(), lease, time.Minute, func(ctx context.Context) error {
+	return stores.DB.Leases.Hold(cmd.Context(), gc.BackupLease(), time.Minute, func(ctx context.Context) error {
 		dump, err := o.dump(cmd, write)
 		if err != nil {
 			return err

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -95,15 +94,15 @@ func (s *service) holdBlobs(ctx context.Context, who caller, _ *Credentials) (*h
 	if err := s.mayBackUp(ctx, who); err != nil {
 		return nil, err
 	}
-	id := "backup-" + rand.Text()
-	err := s.Leases.Acquire(ctx, metadata.Lease{Name: gc.Lease, Holder: id}, holdLife)
+	lease := gc.BackupLease()
+	err := s.Leases.Acquire(ctx, lease, holdLife)
 	if errors.Is(err, metadata.ErrLeased) {
 		return nil, problem(http.StatusConflict, "blobs are being removed, or another backup is under way: try again when that has ended")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &holdOutput{Body: Hold{ID: id, ExpiresSeconds: int64(holdLife.Seconds())}}, nil
+	return &holdOutput{Body: Hold{ID: lease.Holder, ExpiresSeconds: int64(holdLife.Seconds())}}, nil
 }
 
 func (s *service) renewHold(ctx context.Context, who caller, in *holdInput) (*struct{}, error) {

@@ -17,9 +17,17 @@ const (
 	// Lease is the name of the lease that is held while anything is deleted. Whoever
 	// holds it, such as a backup, can rely on what is stored staying.
 	Lease = "collect"
+	// backupHolder begins the name of a holder of it that is a backup.
+	backupHolder = "backup-"
 	// leaseLife is how long a collector that has died keeps others from collecting.
 	leaseLife = time.Minute
 )
+
+// BackupLease is the lease that a backup holds: no bytes are removed meanwhile, by
+// whomever.
+func BackupLease() metadata.Lease {
+	return metadata.Lease{Name: Lease, Holder: backupHolder + rand.Text()}
+}
 
 // ErrBusy says that nothing was collected: a backup, or a collector of this process or
 // another, is at work.

@@ -57,8 +57,17 @@ type pantry struct {
 // counting measures the disk by the blobs that are on it.
 type counting struct {
 	*blob.Files
-	mu   sync.Mutex
-	disk int64 // bytes
+	mu      sync.Mutex
+	disk    int64  // bytes
+	deleted func() // called after each deletion, unless it is nil
+}
+
+func (c *counting) Delete(ctx context.Context, key string) error {
+	err := c.Files.Delete(ctx, key)
+	if c.deleted != nil {
+		c.deleted()
+	}
+	return err
 }
 
 func (c *counting) space() (gc.Space, error) {
@@ -163,10 +172,24 @@ func (p *pantry) pulled(repo oci.Repository, m v1.Descriptor, hours int) {
 
 func (p *pantry) pin(m v1.Descriptor) {
 	p.t.Helper()
-	_, err := p.raw.ExecContext(p.t.Context(), `
+	p.exec(`
 		INSERT INTO pins (repository_id, digest, reason, created_at)
 		SELECT repository_id, digest, 'a test', 1 FROM manifest_links WHERE digest = $1`, m.Digest)
+}
+
+func (p *pantry) exec(statement string, args ...any) {
+	p.t.Helper()
+	_, err := p.raw.ExecContext(p.t.Context(), statement, args...)
 	p.ok(err)
+}
+
+// refuse has the database find no room for an action, such as "DELETE ON blobs", until
+// the trigger refuse is dropped. A table whose numbers are used up is full.
+func (p *pantry) refuse(action string) {
+	p.t.Helper()
+	p.exec("CREATE TABLE used_up (id INTEGER PRIMARY KEY AUTOINCREMENT)")
+	p.exec("INSERT INTO used_up VALUES (9223372036854775807)")
+	p.exec("CREATE TRIGGER refuse BEFORE " + action + " BEGIN INSERT INTO used_up (id) VALUES (NULL); END")
 }
 
 // tags lists what is left, as REPOSITORY:TAG.
@@ -306,79 +329,6 @@ func TestAnIndexGoesWithItsChildrenButThoseOfOthers(t *testing.T) {
 		}
 	}
 	p.whole(web, digest.FromBytes(bytes.Repeat([]byte("amd\n"), layer/4)))
-}
-
-func TestWhatWasPulledWithinTheHourIsSparedUnlessTheDiskIsFull(t *testing.T) {
-	p := newPantry(t, gc.Limit{Bytes: layer})
-	p.now = time.Now().Add(30 * time.Minute)
-	p.image(web, "1", "one", "two")
-	p.ok(p.evictor.Check(t.Context()))
-	p.left("hub/library/web:1")
-	p.blobs.disk = 2 * layer
-	if !p.evictor.MakeRoom(t.Context(), layer) {
-		t.Error("no room was made")
-	}
-	p.left()
-}
-
-func TestNothingGoesForWhatWouldNotFitAllTheSame(t *testing.T) {
-	p := newPantry(t, gc.Limit{})
-	p.image(web, "1", "one", "two")
-	p.image(ours, "1", "three")
-	p.blobs.disk = p.used()
-	if p.evictor.MakeRoom(t.Context(), 10*layer) {
-		t.Error("there seems to be room")
-	}
-	p.left("hub/library/web:1", "demo/web:1")
-	if !p.evictor.MakeRoom(t.Context(), layer) {
-		t.Error("no room was made for what fits")
-	}
-	p.left("demo/web:1")
-}
-
-func TestManyWhoNeedRoomAtOnceShareOneEviction(t *testing.T) {
-	p := newPantry(t, gc.Limit{})
-	for _, name := range []string{"a", "b", "c"} {
-		p.image(web, name, name)
-	}
-	p.blobs.disk = p.used()
-	var work sync.WaitGroup
-	for range 8 {
-		work.Go(func() {
-			if !p.evictor.MakeRoom(t.Context(), 2*layer) {
-				t.Error("no room was made")
-			}
-		})
-	}
-	work.Wait()
-	if n := strings.Count(p.log.String(), "evicted cached images"); n != 1 {
-		t.Errorf("%d evictions: %s", n, p.log)
-	}
-}
-
-func TestABackupHoldsEvictionsOff(t *testing.T) {
-	p := newPantry(t, gc.Limit{Bytes: layer})
-	p.image(web, "1", "one", "two")
-	p.blobs.disk = p.used()
-	p.ok(p.db.Leases.Acquire(t.Context(), metadata.Lease{Name: "collect", Holder: "a backup"}, time.Minute))
-	p.ok(p.evictor.Check(t.Context()))
-	if p.evictor.MakeRoom(t.Context(), layer) {
-		t.Error("room was made while a backup ran")
-	}
-	p.left("hub/library/web:1")
-	p.ok(p.db.Leases.Release(t.Context(), "collect", "a backup"))
-	p.ok(p.evictor.Check(t.Context()))
-	p.left()
-}
-
-func TestWithObjectStorageNoRoomIsMadeByEvicting(t *testing.T) {
-	p := newPantry(t, gc.Limit{})
-	p.image(web, "1", "one")
-	p.evictor.Space = nil
-	if p.evictor.MakeRoom(t.Context(), 1) {
-		t.Error("room was made")
-	}
-	p.left("hub/library/web:1")
 }
 
 func TestADiskThatCannotBeMeasuredIsAnErrorAndEvictsNothing(t *testing.T) {
