@@ -37,7 +37,7 @@ type Authenticator interface {
 
 // Authorizer tells what a caller may do.
 type Authorizer interface {
-	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) bool
+	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
 }
 
 // Projects keeps the projects.

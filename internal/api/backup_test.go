@@ -139,7 +139,7 @@ func TestABackupIsForAdministratorsOnly(t *testing.T) {
 		{"GET", "/api/v1/backup/metadata"},
 		{"GET", "/api/v1/backup/blobs/" + digest.FromString("x").String()},
 	} {
-		f.wantProblem(f.do(alice, request[0], request[1], ""), 403, "alice may not back up")
+		f.wantProblem(f.do(alice, request[0], request[1], ""), 403, "alice has no right to get backups in all projects")
 		f.wantProblem(f.do(nobody, request[0], request[1], ""), 401)
 	}
 }

@@ -36,8 +36,8 @@ func (s *service) registerFsck(api huma.API) {
 }
 
 func (s *service) fsck(ctx context.Context, who caller, in *fsckInput) (*huma.StreamResponse, error) {
-	if !s.Authorizer.Allowed(ctx, who.Identity, authz.Administer, authz.Target{}) {
-		return nil, problem(http.StatusForbidden, fmt.Sprintf("nothing was checked: %s may not administer this registry; ask an administrator to run larder fsck", who.User))
+	if err := s.permit(ctx, who, authz.Verify, authz.Target{}); err != nil {
+		return nil, err
 	}
 	check := registry.Fsck{Bandwidth: in.Bandwidth}
 	if in.OlderThan != "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
 )
 
 // challenge tells clients how to log in (RFC 9110, §11.6.1).
@@ -26,6 +27,10 @@ func problem(status int, detail string) *huma.ErrorModel {
 func (s *service) answer(ctx context.Context, operation string, err error) error {
 	if p, ok := errors.AsType[*huma.ErrorModel](err); ok {
 		return p
+	}
+	if undecided, ok := errors.AsType[*authz.UndecidedError](err); ok {
+		s.Log.WarnContext(ctx, "a right could not be decided", "operation", operation, "error", err)
+		return problem(http.StatusServiceUnavailable, undecided.Public())
 	}
 	switch {
 	case errors.Is(err, errNoCredentials):

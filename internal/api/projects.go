@@ -81,8 +81,8 @@ func (s *service) createProject(ctx context.Context, who caller, in *createProje
 	if err := checkNewProject(in.Body); err != nil {
 		return nil, err
 	}
-	if !s.Authorizer.Allowed(ctx, who.Identity, authz.Administer, authz.Target{Project: name}) {
-		return nil, problem(http.StatusForbidden, fmt.Sprintf("project %s was not made: %s has no right to %s; ask an administrator to make it", name, who.User, authz.Administer))
+	if err := s.permit(ctx, who, authz.CreateProject, authz.Target{}); err != nil {
+		return nil, err
 	}
 	p := metadata.Project{
 		Name: name, Kind: metadata.Hosted, Description: in.Body.Description,
@@ -120,7 +120,11 @@ func (s *service) listProjects(ctx context.Context, who caller, in *listProjects
 		out.Body.Next = page[in.Limit-1].Name
 	}
 	for _, p := range page {
-		if s.visible(ctx, who, p) {
+		visible, err := s.visible(ctx, who, p)
+		if err != nil {
+			return nil, err
+		}
+		if visible {
 			out.Body.Items = append(out.Body.Items, projectOf(p))
 		}
 	}
@@ -138,17 +142,21 @@ func (s *service) getProject(ctx context.Context, who caller, in *projectInput) 
 // visibleProject finds a project that the caller may see.
 func (s *service) visibleProject(ctx context.Context, who caller, name string) (metadata.Project, error) {
 	p, err := s.Projects.Get(ctx, name)
+	visible := false
+	if err == nil {
+		visible, err = s.visible(ctx, who, p)
+	}
 	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
 		return metadata.Project{}, err
 	}
-	if err != nil || !s.visible(ctx, who, p) {
+	if !visible {
 		return metadata.Project{}, problem(http.StatusNotFound, fmt.Sprintf("project %.255q does not exist, or you may not see it: larder get projects lists those that you may see", name))
 	}
 	return p, nil
 }
 
-func (s *service) visible(ctx context.Context, who caller, p metadata.Project) bool {
-	return s.Authorizer.Allowed(ctx, who.Identity, authz.List, authz.Target{Project: p.Name, Kind: p.Kind})
+func (s *service) visible(ctx context.Context, who caller, p metadata.Project) (bool, error) {
+	return s.Authorizer.Allowed(ctx, who.Identity, authz.GetProject, projectTarget(p))
 }
 
 func projectOf(p metadata.Project) Project {

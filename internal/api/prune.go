@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
 	"time"
@@ -74,8 +73,8 @@ func (s *service) registerPrune(api huma.API) {
 }
 
 func (s *service) prune(ctx context.Context, who caller, in *pruneInput) (*huma.StreamResponse, error) {
-	if !s.Authorizer.Allowed(ctx, who.Identity, authz.Administer, authz.Target{}) {
-		return nil, problem(http.StatusForbidden, fmt.Sprintf("nothing was removed: %s has no right to %s in all projects; ask an administrator", who.User, authz.Administer))
+	if err := s.permit(ctx, who, authz.Prune, authz.Target{}); err != nil {
+		return nil, err
 	}
 	run := s.Collector.Preview
 	if in.Body.Confirm {

@@ -93,7 +93,7 @@ func TestAnErrorEndsTheListAndIsForTheLog(t *testing.T) {
 func TestWhatCannotBePrunedNowIsRefused(t *testing.T) {
 	f, l := newPruneFixture(t)
 	f.wantProblem(f.do(nobody, "POST", "/api/v1/prune", `{"confirm":true}`), 401)
-	f.wantProblem(f.do(f.bob(), "POST", "/api/v1/prune", `{"confirm":true}`), 403, "nothing was removed: bob has no right to create projects in all projects")
+	f.wantProblem(f.do(f.bob(), "POST", "/api/v1/prune", `{"confirm":true}`), 403, "bob has no right to delete images in all projects")
 	f.wantProblem(f.do(admin, "POST", "/api/v1/prune", `{"keepYoungerThanSeconds":-1}`), 422)
 	if l.removed {
 		t.Error("something was removed")

@@ -170,10 +170,7 @@ func (s *service) mayRetain(ctx context.Context, who caller, name string) error 
 	if err != nil {
 		return err
 	}
-	if !s.Authorizer.Allowed(ctx, who.Identity, authz.Administer, authz.Target{Project: p.Name, Kind: p.Kind}) {
-		return problem(http.StatusForbidden, fmt.Sprintf("the rules of project %s were not changed: %s has no right to %s; ask an administrator", name, who.User, authz.Administer))
-	}
-	return nil
+	return s.permit(ctx, who, authz.UpdateProject, projectTarget(p))
 }
 
 func rulesOf(doc gc.RulesDocument) (gc.Rules, error) {

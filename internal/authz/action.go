@@ -1,42 +1,65 @@
 package authz
 
-// Action is something that a caller may want to do.
-type Action int
+import "strings"
 
-// The actions. The zero Action is none, and nobody is granted it by its name.
+// Action is something that a caller may want to do: a verb and a resource, as Kubernetes
+// RBAC and OpenShift's registry name them, with a space between them.
+type Action string
+
+// What is done to the repositories of a project.
 const (
 	// Pull reads manifests, tags, blobs and referrers of a repository.
-	Pull Action = iota + 1
+	Pull Action = "get imagestreams/layers"
 	// Push writes manifests, tags and blobs to a repository.
-	Push
-	// Delete removes tags, manifests and blobs from a repository.
-	Delete
+	Push Action = "update imagestreams/layers"
+	// CreateRepository makes a repository, also by the first push to it.
+	CreateRepository Action = "create imagestreams"
+	// Delete removes a repository, and manifests and blobs from it.
+	Delete Action = "delete imagestreams"
 	// List tells the names of a project's repositories.
-	List
-	// Administer makes projects and changes what belongs to all.
-	Administer
+	List Action = "list imagestreams"
+	// Describe tells what a repository is for and what it holds.
+	Describe Action = "get imagestreams"
+	// UpdateRepository changes what is said of a repository.
+	UpdateRepository Action = "update imagestreams"
+	// Tag makes a tag mean another image of the registry.
+	Tag Action = "update imagestreamtags"
+	// DeleteTag removes a tag and leaves the image.
+	DeleteTag Action = "delete imagestreamtags"
+	// Import lets the registry fetch an image from elsewhere.
+	Import Action = "create imagestreamimports"
 )
 
-// right is the verb and the resource that a role must hold for the action, as
-// Kubernetes RBAC and OpenShift's registry have them.
-func (a Action) right() (verb, resource string) {
-	switch a {
-	case Pull:
-		return "get", "imagestreams/layers"
-	case Push:
-		return "update", "imagestreams/layers"
-	case Delete:
-		return "delete", "imagestreams"
-	case List:
-		return "list", "imagestreams"
-	case Administer:
-		return "create", "projects"
-	}
-	return "", ""
+// What is done to projects.
+const (
+	CreateProject Action = "create projects"
+	GetProject    Action = "get projects"
+	UpdateProject Action = "update projects"
+	DeleteProject Action = "delete projects"
+	// ListEvents reads what was changed by whom.
+	ListEvents Action = "list events"
+)
+
+// What is done to the registry as a whole.
+const (
+	// Metrics reads the metrics.
+	Metrics Action = "get registry/metrics"
+	// Prune removes what nothing refers to any more.
+	Prune Action = "delete images"
+	// Backup reads everything that is kept, secrets included.
+	Backup Action = "get backups"
+	// Verify reads all blobs, and mends what it can.
+	Verify Action = "verify blobs"
+)
+
+// Verb is the first word of the action.
+func (a Action) Verb() string {
+	verb, _, _ := strings.Cut(string(a), " ")
+	return verb
 }
 
-// String is the right in the words of an error text, as in `get imagestreams/layers`.
-func (a Action) String() string {
-	verb, resource := a.right()
-	return verb + " " + resource
+// Resource is what follows the verb, with its subresource, as in imagestreams/layers.
+func (a Action) Resource() string {
+	_, resource, _ := strings.Cut(string(a), " ")
+	return resource
 }

@@ -28,10 +28,10 @@ type Authorizer struct{}
 // strangers may see is for the cache to find out: the upstream decides it.
 func New() *Authorizer { return &Authorizer{} }
 
-// Allowed tells whether id may do action to target.
-func (*Authorizer) Allowed(_ context.Context, id authn.Identity, action Action, target Target) bool {
+// Allowed tells whether id may do action to target. The error is an *UndecidedError.
+func (*Authorizer) Allowed(_ context.Context, id authn.Identity, action Action, target Target) (bool, error) {
 	if slices.Contains(id.Groups, authn.GroupMasters) {
-		return true
+		return true, nil
 	}
-	return action == Pull && target.Kind == metadata.Cache
+	return action == Pull && target.Kind == metadata.Cache, nil
 }

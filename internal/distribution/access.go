@@ -22,7 +22,7 @@ type Authenticator interface {
 
 // Authorizer tells whether a caller may do something.
 type Authorizer interface {
-	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) bool
+	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
 }
 
 // credentials is who asks, and what caps the asking.
@@ -85,7 +85,11 @@ func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error
 		return nil
 	}
 	x.scope = repositoryScope(x.target.Repository, scopeActions(need)...) + x.mountScope()
-	if !h.may(ctx, x.who.identity, need, x.target) || h.keptFrom(x, x.target) {
+	may, err := h.may(ctx, x.who.identity, need, x.target)
+	if err != nil {
+		return err
+	}
+	if !may || h.keptFrom(x, x.target) {
 		return h.refuse(ctx, x, need)
 	}
 	if !x.covered(need) {
@@ -102,10 +106,13 @@ func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error
 
 // may asks for a right by the name that it has in token scopes. Where there is no
 // project, pushing takes the right to make one.
-func (h *Handler) may(ctx context.Context, id authn.Identity, need string, target Target) bool {
+func (h *Handler) may(ctx context.Context, id authn.Identity, need string, target Target) (bool, error) {
 	object := authz.Target{Project: target.Repository.Project(), Repository: target.Repository.String(), Kind: target.Kind}
-	if need == authn.ActionPush && target.Kind == "" && !h.Authorizer.Allowed(ctx, id, authz.Administer, authz.Target{Project: object.Project}) {
-		return false
+	if need == authn.ActionPush && target.Kind == "" {
+		makes, err := h.Authorizer.Allowed(ctx, id, authz.CreateProject, authz.Target{Project: object.Project})
+		if err != nil || !makes {
+			return false, err
+		}
 	}
 	return h.Authorizer.Allowed(ctx, id, right(need), object)
 }
@@ -120,7 +127,7 @@ func right(need string) authz.Action {
 	case authn.ActionDelete:
 		return authz.Delete
 	}
-	return 0
+	return ""
 }
 
 // keptFrom tells whether the request is a stranger's whose address may not pull from a

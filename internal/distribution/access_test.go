@@ -3,6 +3,7 @@ package distribution_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -105,8 +106,11 @@ func TestAPushThatIsRefusedSaysWhatToDo(t *testing.T) {
 // members lets bob pull from hosted projects, beside what everyone may.
 type members struct{ *authz.Authorizer }
 
-func (m members) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) bool {
-	return id.User == "bob" && action == authz.Pull && target.Project == "demo" || m.Authorizer.Allowed(ctx, id, action, target)
+func (m members) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error) {
+	if id.User == "bob" && action == authz.Pull && target.Project == "demo" {
+		return true, nil
+	}
+	return m.Authorizer.Allowed(ctx, id, action, target)
 }
 
 func TestAMemberGetsTheExactMissingRight(t *testing.T) {
@@ -169,8 +173,11 @@ func TestAMountNeedsTheRightAndTheScopeToReadTheSource(t *testing.T) {
 // editors lets bob push to demo/third and do nothing else.
 type editors struct{ *authz.Authorizer }
 
-func (e editors) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) bool {
-	return id.User == "bob" && target.Repository == "demo/third" || e.Authorizer.Allowed(ctx, id, action, target)
+func (e editors) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error) {
+	if id.User == "bob" && target.Repository == "demo/third" {
+		return true, nil
+	}
+	return e.Authorizer.Allowed(ctx, id, action, target)
 }
 
 func TestTheFirstPushOfAnAdministratorMakesTheProject(t *testing.T) {
@@ -276,6 +283,35 @@ func TestTheCatalogListsWhatTheCallerMaySee(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("user %q (-want +got):\n%s", user, diff)
+		}
+	}
+}
+
+// silent is an authorizer that asks somebody who does not answer.
+type silent struct{}
+
+func (silent) Allowed(context.Context, authn.Identity, authz.Action, authz.Target) (bool, error) {
+	return false, &authz.UndecidedError{Reason: "the cluster does not answer", Err: errors.New("dial tcp 10.0.0.1:6443: refused")}
+}
+
+func TestNothingIsOpenedAndNothingDeniedWhileNobodyCanDecide(t *testing.T) {
+	f := newFixture(t)
+	f.pushManifest("demo/app", "v1", f.image("demo/app", nil)).expect(t, 201, "")
+	f.config.Authorizer = silent{}
+	f.Config.Handler = distribution.New(f.config)
+	for _, user := range []string{"admin", "bob", "-"} {
+		for _, q := range []request{
+			{method: "GET", path: "/v2/demo/app/manifests/v1"},
+			{method: "POST", path: "/v2/demo/app/blobs/uploads/"},
+			{method: "DELETE", path: "/v2/demo/app/manifests/v1"},
+			{method: "GET", path: "/v2/_catalog"},
+			{method: "GET", path: "/token?scope=repository:demo/app:pull"},
+		} {
+			q.user = user
+			got := f.do(q).expect(t, 503, oci.CodeUnavailable)
+			if !bytes.Contains(got.body, []byte("the cluster does not answer")) || bytes.Contains(got.body, []byte("10.0.0.1")) {
+				t.Errorf("%s %s answered %s: %s", q.method, q.path, user, got.body)
+			}
 		}
 	}
 }

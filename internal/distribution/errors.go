@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/telemetry"
@@ -72,6 +73,9 @@ func (h *Handler) note(x *exchange, err error) *oci.Error {
 }
 
 func internalError(err error) *oci.Error {
+	if undecided, ok := errors.AsType[*authz.UndecidedError](err); ok {
+		return &oci.Error{Code: oci.CodeUnavailable, Message: undecided.Public(), Err: err}
+	}
 	if explained := storageError(err); explained != nil {
 		return explained
 	}

@@ -127,8 +127,9 @@ func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit 
 // mayList tells whether a repository's name is for the caller. What an upstream may
 // keep to itself is not for strangers.
 func (h *Handler) mayList(ctx context.Context, x *exchange, target Target) (bool, error) {
-	if !h.may(ctx, x.who.identity, authn.ActionPull, target) || h.keptFrom(x, target) {
-		return false, nil
+	may, err := h.may(ctx, x.who.identity, authn.ActionPull, target)
+	if err != nil || !may || h.keptFrom(x, target) {
+		return false, err
 	}
 	if target.Kind == metadata.Cache && x.who.identity.Anonymous() {
 		return h.Hosted.ShownToStrangers(ctx, target.Repository)

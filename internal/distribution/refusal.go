@@ -17,7 +17,11 @@ func (h *Handler) refuse(ctx context.Context, x *exchange, need string) error {
 	if x.who.identity.Anonymous() {
 		return loginNeeded("log in to this registry to %s %s", need, repo)
 	}
-	sees := need != authn.ActionPull && h.may(ctx, x.who.identity, authn.ActionPull, x.target)
+	sees, err := h.may(ctx, x.who.identity, authn.ActionPull, x.target)
+	if err != nil {
+		return err
+	}
+	sees = sees && need != authn.ActionPull
 	switch {
 	case sees && need == authn.ActionPush && x.target.Kind == metadata.Cache:
 		return h.pushToCache(ctx, x)
@@ -63,7 +67,11 @@ func (h *Handler) pushToCache(ctx context.Context, x *exchange) error {
 	}
 	for _, name := range hosted {
 		target := Target{Repository: oci.Repository(name + "/" + baseName(x.target.Repository)), Kind: metadata.Hosted}
-		if h.may(ctx, x.who.identity, authn.ActionPush, target) {
+		may, err := h.may(ctx, x.who.identity, authn.ActionPush, target)
+		if err != nil {
+			return err
+		}
+		if may {
 			suggestion = "push to a hosted project, for example to " + target.Repository.String()
 			break
 		}

@@ -73,7 +73,10 @@ func (h *Handler) token(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return &oci.Error{Code: codeRequestInvalid, Message: err.Error()}
 	}
-	granted := h.grant(ctx, identity, asked)
+	granted, err := h.grant(ctx, identity, asked)
+	if err != nil {
+		return err
+	}
 	signed, expires, err := h.Authenticator.Issue(ctx, identity, credential, granted, tokenLife)
 	if err != nil {
 		return err
@@ -155,7 +158,7 @@ func (h *Handler) refreshToken(ctx context.Context, request tokenRequest, creden
 }
 
 // grant keeps of the scopes what the caller may do; the rest is left out.
-func (h *Handler) grant(ctx context.Context, identity authn.Identity, asked []authn.Access) []authn.Access {
+func (h *Handler) grant(ctx context.Context, identity authn.Identity, asked []authn.Access) ([]authn.Access, error) {
 	granted := []authn.Access{}
 	for _, access := range asked {
 		if access.Type == authn.TypeRegistry {
@@ -168,7 +171,11 @@ func (h *Handler) grant(ctx context.Context, identity authn.Identity, asked []au
 		}
 		kept := authn.Access{Type: access.Type, Name: access.Name}
 		for _, action := range expand(access.Actions) {
-			if h.may(ctx, identity, action, target) {
+			may, err := h.may(ctx, identity, action, target)
+			if err != nil {
+				return nil, err
+			}
+			if may {
 				kept.Actions = append(kept.Actions, action)
 			}
 		}
@@ -176,7 +183,7 @@ func (h *Handler) grant(ctx context.Context, identity authn.Identity, asked []au
 			granted = append(granted, kept)
 		}
 	}
-	return granted
+	return granted, nil
 }
 
 // expand spells out what * stands for.

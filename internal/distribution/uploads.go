@@ -61,8 +61,12 @@ func (h *Handler) mount(ctx context.Context, x *exchange, mount, from string) (m
 		return false, err
 	}
 	source, err := h.Resolver.Resolve(ctx, from, "")
-	if err != nil || source.Kind == "" || !h.may(ctx, x.who.identity, authn.ActionPull, source) {
+	if err != nil || source.Kind == "" {
 		return false, nil
+	}
+	may, err := h.may(ctx, x.who.identity, authn.ActionPull, source)
+	if err != nil || !may {
+		return false, err
 	}
 	if !mountCovered(x.who.access, source.Repository.String(), from) {
 		return false, loginNeeded("the token does not cover %s: ask for one with that scope", x.scope)

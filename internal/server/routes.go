@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -39,7 +40,7 @@ func (s *Server) routes(config Config, registry, administration http.Handler) ht
 	mux.HandleFunc("GET /healthz", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	if config.Metrics.Listen == "" {
-		mux.Handle("GET /metrics", s.forAdmins(s.metricsHandler()))
+		mux.Handle("GET /metrics", s.measured(s.metricsHandler()))
 	}
 	if s.floor.replicas != nil {
 		mux.Handle(distribution.FillsPath, distribution.NewFills(distribution.FillsConfig{
@@ -103,20 +104,24 @@ func (s *Server) probe(ctx context.Context) error {
 	}
 }
 
-// forAdmins lets in who may administer the whole registry.
-func (s *Server) forAdmins(next http.Handler) http.Handler {
+// measured lets in who may read the metrics.
+func (s *Server) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
 		identity, _, err := s.floor.who.Basic(r.Context(), user, password)
+		may := false
+		if err == nil {
+			may, err = authz.New().Allowed(r.Context(), identity, authz.Metrics, authz.Target{})
+		}
 		switch {
 		case errors.Is(err, authn.ErrInvalidCredentials):
 			w.Header().Set("WWW-Authenticate", `Basic realm="larder"`)
-			say(w, http.StatusUnauthorized, "log in as a user who may administer this registry, or set metrics.listen to an address of its own\n")
+			say(w, http.StatusUnauthorized, "log in as a user who may read the metrics, or set metrics.listen to an address of its own\n")
 		case err != nil:
 			telemetry.RecordOf(w).Cause = err
-			say(w, http.StatusInternalServerError, "the login could not be checked; the log says why\n")
-		case !authz.New().Allowed(r.Context(), identity, authz.Administer, authz.Target{}):
-			say(w, http.StatusForbidden, identity.User+" may not read the metrics of this registry\n")
+			say(w, http.StatusServiceUnavailable, "who asks, or whether they may, could not be found out; the log says why\n")
+		case !may:
+			say(w, http.StatusForbidden, fmt.Sprintf("%s has no right to %s in all projects\n", identity.User, authz.Metrics))
 		default:
 			next.ServeHTTP(w, r)
 		}
