@@ -31,7 +31,7 @@ const (
 type Authenticator interface {
 	Basic(ctx context.Context, user, password string) (authn.Identity, authn.Credential, error)
 	AccessToken(ctx context.Context, secret string) (authn.Identity, authn.Credential, error)
-	CreateToken(ctx context.Context, user, description string, life time.Duration) (string, metadata.Token, error)
+	CreateToken(ctx context.Context, n authn.NewToken) (string, metadata.Token, error)
 	RevokeToken(ctx context.Context, id string) error
 }
 

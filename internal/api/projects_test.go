@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -24,7 +25,7 @@ func (f *fixture) bob() as {
 	if err := f.db.Users.Create(f.t.Context(), metadata.User{Name: "bob", CreatedAt: f.now}); err != nil {
 		f.t.Fatal(err)
 	}
-	secret, _, err := f.authn.CreateToken(f.t.Context(), "bob", "", 3600e9)
+	secret, _, err := f.authn.CreateToken(f.t.Context(), authn.NewToken{User: "bob", Life: time.Hour})
 	if err != nil {
 		f.t.Fatal(err)
 	}

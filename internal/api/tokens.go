@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/metadata"
 )
 
@@ -53,7 +54,7 @@ func (s *service) createToken(ctx context.Context, who caller, in *createTokenIn
 		return nil, problem(http.StatusForbidden, "an access token cannot make another one: send the user name and the password (Basic)")
 	}
 	life := time.Duration(in.Body.ExpirationSeconds) * time.Second
-	secret, t, err := s.Authenticator.CreateToken(ctx, who.User, in.Body.Description, life)
+	secret, t, err := s.Authenticator.CreateToken(ctx, authn.NewToken{User: who.User, Description: in.Body.Description, Life: life})
 	if err != nil {
 		return nil, err
 	}

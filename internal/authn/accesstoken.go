@@ -22,26 +22,36 @@ const (
 	tokenID       = 16
 )
 
-// CreateToken makes an access token for user that is good for life. The secret is
-// returned here and never again: only its SHA-256 is kept. The error wraps
-// metadata.ErrNotFound when there is no such user.
-func (a *Authenticator) CreateToken(ctx context.Context, user, description string, life time.Duration) (secret string, token metadata.Token, err error) {
-	if life <= 0 {
-		return "", metadata.Token{}, fmt.Errorf("creating an access token for %q: a life of %s is not possible, it must be above zero", user, life)
+// NewToken asks for an access token.
+type NewToken struct {
+	User              string
+	Name, Description string
+	// Cap is what it is limited to; nil: all that the user may do.
+	Cap *Cap
+	// Life is how long it is good, above zero.
+	Life time.Duration
+}
+
+// CreateToken makes an access token. The secret is returned here and never again: only
+// its SHA-256 is kept. The error wraps metadata.ErrNotFound when there is no such user.
+func (a *Authenticator) CreateToken(ctx context.Context, n NewToken) (secret string, token metadata.Token, err error) {
+	if n.Life <= 0 {
+		return "", metadata.Token{}, fmt.Errorf("creating an access token for %q: a life of %s is not possible, it must be above zero", n.User, n.Life)
 	}
-	if _, err := a.users.Get(ctx, user); err != nil {
-		return "", metadata.Token{}, fmt.Errorf("creating an access token for %q: %w", user, err)
+	if _, err := a.users.Get(ctx, n.User); err != nil {
+		return "", metadata.Token{}, fmt.Errorf("creating an access token for %q: %w", n.User, err)
 	}
 	body := randomString(base62, tokenRandom)
 	secret = tokenPrefix + body + checksum(body)
 	hash := sha256.Sum256([]byte(secret))
 	now := a.now().UTC()
 	token = metadata.Token{
-		ID: randomString(base62, tokenID), Hash: hash[:], User: user, Description: description,
-		CreatedAt: now, ExpiresAt: now.Add(life),
+		ID: randomString(base62, tokenID), Hash: hash[:], User: n.User, Name: n.Name, Description: n.Description,
+		CreatedAt: now, ExpiresAt: now.Add(n.Life),
 	}
+	token.Scopes, token.Targets = n.Cap.words()
 	if err := a.tokens.Create(ctx, token); err != nil {
-		return "", metadata.Token{}, fmt.Errorf("creating an access token for %q: %w", user, err)
+		return "", metadata.Token{}, fmt.Errorf("creating an access token for %q: %w", n.User, err)
 	}
 	return secret, token, nil
 }
@@ -51,8 +61,7 @@ func (a *Authenticator) CreateToken(ctx context.Context, user, description strin
 // there is no such token.
 func (a *Authenticator) RevokeToken(ctx context.Context, id string) error {
 	err := a.tokens.Delete(ctx, id)
-	// Also after an error: the change may have been made all the same.
-	a.changes.Add(1)
+	a.Forget() // also after an error: the change may have been made all the same
 	if err != nil {
 		return fmt.Errorf("revoking access token %q: %w", id, err)
 	}
@@ -74,25 +83,28 @@ func (a *Authenticator) AccessToken(ctx context.Context, secret string) (Identit
 		return Identity{}, Credential{}, fmt.Errorf("reading an access token: %w", err)
 	}
 	c := Credential{User: t.User, TokenID: t.ID, ExpiresAt: t.ExpiresAt}
-	if err := a.check(ctx, c); err != nil {
+	id, err := a.check(ctx, c)
+	if err != nil {
 		return Identity{}, Credential{}, err
 	}
-	return loggedIn(t.User), c, nil
+	return id, c, nil
 }
 
-func (a *Authenticator) checkToken(ctx context.Context, c Credential) error {
+// checkToken tells what an access token is limited to, and notes that it is used.
+func (a *Authenticator) checkToken(ctx context.Context, c Credential) (*Cap, error) {
 	t, err := a.recentTokens.get(c.TokenID, func() (metadata.Token, error) { return a.tokens.Get(ctx, c.TokenID) })
 	switch {
 	case errors.Is(err, metadata.ErrNotFound):
-		return ErrTokenInvalid
+		return nil, ErrTokenInvalid
 	case err != nil:
-		return fmt.Errorf("reading access token %q: %w", c.TokenID, err)
+		return nil, fmt.Errorf("reading access token %q: %w", c.TokenID, err)
 	case t.User != c.User:
-		return ErrTokenInvalid
+		return nil, ErrTokenInvalid
 	case !t.ExpiresAt.IsZero() && !a.now().Before(t.ExpiresAt):
-		return ErrTokenExpired
+		return nil, ErrTokenExpired
 	}
-	return nil
+	a.uses.note(t.ID, a.now())
+	return capOf(t.Scopes, t.Targets), nil
 }
 
 // isAccessToken tells by its form alone whether s is an access token.

@@ -14,7 +14,7 @@ import (
 
 func createToken(t *testing.T, a *Authenticator, life time.Duration) (string, metadata.Token) {
 	t.Helper()
-	secret, token, err := a.CreateToken(t.Context(), UserAdmin, "a test", life)
+	secret, token, err := a.CreateToken(t.Context(), NewToken{User: UserAdmin, Description: "a test", Life: life})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestAnAccessTokenIsAPasswordForAnyUserName(t *testing.T) {
 		if err != nil {
 			t.Fatalf("user %q: %v", user, err)
 		}
-		if diff := cmp.Diff(loggedIn(UserAdmin), id); diff != "" {
+		if diff := cmp.Diff(adminIdentity(), id); diff != "" {
 			t.Errorf("identity (-want +got):\n%s", diff)
 		}
 		want := Credential{User: UserAdmin, TokenID: token.ID, ExpiresAt: c.Now().Add(time.Hour)}
@@ -146,9 +146,9 @@ func TestAnAccessTokenOutlivesItsUsersPassword(t *testing.T) {
 
 func TestAnAccessTokenNeedsAUserAndALife(t *testing.T) {
 	a, store, _ := newTest(t)
-	_, _, err := a.CreateToken(t.Context(), "bob", "", time.Hour)
+	_, _, err := a.CreateToken(t.Context(), NewToken{User: "bob", Life: time.Hour})
 	wantError(t, err, metadata.ErrNotFound)
-	if _, _, err := a.CreateToken(t.Context(), UserAdmin, "", 0); err == nil {
+	if _, _, err := a.CreateToken(t.Context(), NewToken{User: UserAdmin}); err == nil {
 		t.Error("a token without a life was made")
 	}
 	if len(store.tokens) != 0 {

@@ -25,6 +25,9 @@ var (
 	// ErrTokenInvalid is returned for a token that this registry did not issue,
 	// and for one whose password or access token has been changed or revoked.
 	ErrTokenInvalid = errors.New("the token is not valid here, or it was revoked")
+	// ErrNoPassword is returned where an account is to get a password that logs in by
+	// token or elsewhere.
+	ErrNoPassword = errors.New("this account logs in without a password")
 )
 
 // Users keeps the accounts.
@@ -40,6 +43,7 @@ type Tokens interface {
 	ByHash(ctx context.Context, hash []byte) (metadata.Token, error)
 	Get(ctx context.Context, id string) (metadata.Token, error)
 	Delete(ctx context.Context, id string) error
+	Used(ctx context.Context, at map[string]time.Time) error
 }
 
 // Keys keeps the keys that sign registry tokens.
@@ -74,8 +78,10 @@ type Authenticator struct {
 	keys      *keyRing
 	parser    *jwt.Parser
 
-	// changes counts password changes and revocations made in this process, and others
-	// tells of those that were made elsewhere.
+	uses *uses
+
+	// changes counts changes of accounts made in this process, and others tells of those
+	// that were made elsewhere.
 	changes      atomic.Int64
 	others       func() metadata.Mark
 	recentUsers  *recent[string, metadata.User]
@@ -97,6 +103,7 @@ func New(c Config) (*Authenticator, error) {
 		c.Changes = func() metadata.Mark { return 0 }
 	}
 	a := &Authenticator{
+		uses:  newUses(),
 		users: c.Users, tokens: c.Tokens, issuer: c.Issuer, now: c.Now,
 		keys: newKeyRing(c.Keys, c.Now, c.Changes), others: c.Changes,
 		parser: jwt.NewParser(
@@ -126,6 +133,10 @@ func New(c Config) (*Authenticator, error) {
 	}
 	return a, nil
 }
+
+// Forget has everything about accounts read anew. Whoever changes users, groups or
+// service accounts in the stores, and not through an Authenticator, calls it afterwards.
+func (a *Authenticator) Forget() { a.changes.Add(1) }
 
 func (a *Authenticator) epoch() epoch { return epoch{own: a.changes.Load(), others: a.others()} }
 

@@ -35,34 +35,41 @@ func (a *Authenticator) Basic(ctx context.Context, user, password string) (Ident
 	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
 		return Identity{}, Credential{}, err
 	}
-	ok, err := a.passwords.matches(ctx, user, u.Generation, u.PasswordHash, password)
+	if u.Disabled {
+		u.PasswordHash = "" // so that it takes as long as for a user that there is not
+	}
+	ok, err := a.passwords.matches(ctx, u.Generation, u.PasswordHash, password)
 	if err != nil {
 		return Identity{}, Credential{}, err
 	}
-	if !ok || u.Disabled {
+	if !ok {
 		return Identity{}, Credential{}, ErrInvalidCredentials
 	}
-	return loggedIn(u.Name), Credential{User: u.Name, Generation: u.Generation}, nil
+	return loggedIn(u, nil), Credential{User: u.Name, Generation: u.Generation}, nil
 }
 
-// check tells whether c would still be accepted. The error is ErrTokenInvalid or
-// ErrTokenExpired when it would not.
-func (a *Authenticator) check(ctx context.Context, c Credential) error {
+// check tells whose c is, if it would still be accepted, and what it is limited to now.
+// The error is ErrTokenInvalid or ErrTokenExpired when it would not be.
+func (a *Authenticator) check(ctx context.Context, c Credential) (Identity, error) {
 	u, err := a.user(ctx, c.User)
 	if errors.Is(err, metadata.ErrNotFound) {
-		return ErrTokenInvalid
+		return Identity{}, ErrTokenInvalid
 	}
 	if err != nil {
-		return err
+		return Identity{}, err
 	}
 	if u.Disabled {
-		return ErrTokenInvalid
+		return Identity{}, ErrTokenInvalid
 	}
 	if c.TokenID != "" {
-		return a.checkToken(ctx, c)
+		limit, err := a.checkToken(ctx, c)
+		if err != nil {
+			return Identity{}, err
+		}
+		return loggedIn(u, limit), nil
 	}
 	if u.Generation != c.Generation {
-		return ErrTokenInvalid
+		return Identity{}, ErrTokenInvalid
 	}
-	return nil
+	return loggedIn(u, nil), nil
 }

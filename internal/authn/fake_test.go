@@ -113,6 +113,17 @@ func (s tokenStore) Delete(_ context.Context, id string) error {
 	})
 }
 
+func (s tokenStore) Used(_ context.Context, at map[string]time.Time) error {
+	return s.locked(func() error {
+		for i, t := range s.tokens {
+			if used, ok := at[t.ID]; ok {
+				s.tokens[i].UsedAt = used
+			}
+		}
+		return nil
+	})
+}
+
 func (s keyStore) Add(_ context.Context, k metadata.SigningKey) error {
 	return s.locked(func() error {
 		s.keys = slices.Insert(s.keys, 0, k)
@@ -127,6 +138,11 @@ func (s keyStore) All(context.Context) (all []metadata.SigningKey, err error) {
 		return nil
 	})
 	return all, err
+}
+
+// adminIdentity is who the user admin is.
+func adminIdentity() Identity {
+	return Identity{User: UserAdmin, Groups: []string{GroupAuthenticated, GroupMasters}}
 }
 
 const testPassword = "correct horse"

@@ -1,6 +1,11 @@
 package authn
 
-import "github.com/larder-registry/larder/internal/oci"
+import (
+	"strings"
+
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+)
 
 // Names that Kubernetes gives to callers and that Larder shares.
 const (
@@ -14,12 +19,20 @@ const (
 	GroupAuthenticated = "system:authenticated"
 	// GroupMasters holds the administrators of the whole registry.
 	GroupMasters = "system:masters"
+	// GroupServiceAccounts holds all service accounts.
+	GroupServiceAccounts = "system:serviceaccounts"
+	// systemPrefix begins the names that no user and no group of people has.
+	systemPrefix         = "system:"
+	serviceAccountPrefix = "system:serviceaccount:"
 )
 
 // Identity is who a caller is, as Kubernetes RBAC sees subjects.
 type Identity struct {
 	User   string
 	Groups []string
+	// Cap is what the access token shown is limited to; nil: nothing beyond the user's
+	// own rights.
+	Cap *Cap
 }
 
 // Anonymous is the identity of a caller without credentials.
@@ -38,11 +51,37 @@ func (i Identity) Caller() oci.Caller {
 	return oci.Caller{User: i.User}
 }
 
-// loggedIn is the identity of a user whose credential has been verified.
-func loggedIn(user string) Identity {
-	groups := []string{GroupAuthenticated}
-	if user == UserAdmin {
+// ServiceAccount is the user name of a service account.
+func ServiceAccount(project, name string) string { return serviceAccountPrefix + project + ":" + name }
+
+// ServiceAccountGroup holds the service accounts of a project.
+func ServiceAccountGroup(project string) string { return GroupServiceAccounts + ":" + project }
+
+// ParseServiceAccount takes a service account's user name apart.
+func ParseServiceAccount(user string) (project, name string, ok bool) {
+	rest, ok := strings.CutPrefix(user, serviceAccountPrefix)
+	if !ok {
+		return "", "", false
+	}
+	project, name, ok = strings.Cut(rest, ":")
+	return project, name, ok && project != "" && name != ""
+}
+
+// loggedIn is the identity of an account whose credential has been verified.
+func loggedIn(u metadata.User, limit *Cap) Identity {
+	groups := make([]string, 0, len(u.Groups)+3)
+	groups = append(groups, GroupAuthenticated)
+	switch {
+	case u.Project != "":
+		groups = append(groups, GroupServiceAccounts, ServiceAccountGroup(u.Project))
+	case u.Name == UserAdmin && u.Issuer == "":
 		groups = append(groups, GroupMasters)
 	}
-	return Identity{User: user, Groups: groups}
+	for _, group := range u.Groups {
+		// Groups with such names are given here only, whatever an issuer claims.
+		if !strings.HasPrefix(group, systemPrefix) {
+			groups = append(groups, group)
+		}
+	}
+	return Identity{User: u.Name, Groups: groups, Cap: limit}
 }

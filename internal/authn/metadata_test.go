@@ -27,7 +27,7 @@ func TestLoginsSurviveARestart(t *testing.T) {
 	if _, err := a.EnsureAdmin(t.Context(), testPassword); err != nil {
 		t.Fatal(err)
 	}
-	secret, access, err := a.CreateToken(t.Context(), UserAdmin, "", time.Hour)
+	secret, access, err := a.CreateToken(t.Context(), NewToken{User: UserAdmin, Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,9 +83,9 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 	return phc(argonMemory, argonTime, argonLanes, salt, key), nil
 }
 
-// matches compares password with a user's hash; an empty hash means that there is
-// no such user, which takes the same time to find out.
-func (p *passwords) matches(ctx context.Context, user string, generation int64, hash, password string) (bool, error) {
+// matches compares password with a user's hash; an empty hash means that there is no
+// such user, or one without a password, which takes the same time to find out.
+func (p *passwords) matches(ctx context.Context, generation int64, hash, password string) (bool, error) {
 	if len(password) > maxPassword {
 		return false, nil
 	}
@@ -93,7 +93,7 @@ func (p *passwords) matches(ctx context.Context, user string, generation int64, 
 		_, err := p.compare(ctx, p.decoy, password)
 		return false, err
 	}
-	key := p.cacheKey(user, generation, password)
+	key := p.cacheKey(generation, hash, password)
 	if at, ok := p.verified.GetIfPresent(key); ok && fresh(at, p.now(), passwordLife) {
 		return true, nil
 	}
@@ -126,13 +126,14 @@ func (p *passwords) compute(ctx context.Context, password string, c argonCost, s
 	return argon2.IDKey([]byte(password), salt, c.time, c.memory, c.lanes, size), nil
 }
 
-// cacheKey writes lengths before names so that no two users' keys can be alike.
-func (p *passwords) cacheKey(user string, generation int64, password string) (key [sha256.Size]byte) {
+// cacheKey goes by the hash, whose salt is its user's alone: an account that was deleted
+// and made anew has another. It writes the length before, so that no two can be alike.
+func (p *passwords) cacheKey(generation int64, hash, password string) (key [sha256.Size]byte) {
 	mac := hmac.New(sha256.New, p.secret)
 	head := binary.BigEndian.AppendUint64(nil, uint64(generation))
-	head = binary.BigEndian.AppendUint64(head, uint64(len(user)))
+	head = binary.BigEndian.AppendUint64(head, uint64(len(hash)))
 	mac.Write(head)
-	mac.Write([]byte(user))
+	mac.Write([]byte(hash))
 	mac.Write([]byte(password))
 	mac.Sum(key[:0])
 	return key

@@ -108,7 +108,7 @@ func TestADisabledUserIsRefused(t *testing.T) {
 
 func TestAFailingStoreIsNotAWrongPassword(t *testing.T) {
 	a, store, c := newTest(t)
-	secret, _, err := a.CreateToken(t.Context(), UserAdmin, "", time.Hour)
+	secret, _, err := a.CreateToken(t.Context(), NewToken{User: UserAdmin, Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,8 +65,9 @@ func (a *Authenticator) Issue(ctx context.Context, id Identity, c Credential, ac
 }
 
 // Verify tells who shows a bearer token and what it is capped at. An access token
-// is accepted as it is and capped at nothing (Everything). Whether the credential
-// behind a registry token is still good is asked at each call. The error is
+// is accepted as it is and capped at nothing (Everything) but its own Cap. Whether the
+// credential behind a registry token is still good, and what it is limited to, is asked
+// at each call. The error is
 // ErrTokenExpired or ErrTokenInvalid when the token is refused.
 func (a *Authenticator) Verify(ctx context.Context, token string) (Identity, []Access, error) {
 	if isAccessToken(token) {
@@ -84,10 +85,11 @@ func (a *Authenticator) Verify(ctx context.Context, token string) (Identity, []A
 		return Anonymous(), cl.Access, nil
 	}
 	c := Credential{User: cl.Subject, TokenID: cl.Credential.TokenID, Generation: cl.Credential.Generation}
-	if err := a.check(ctx, c); err != nil {
+	id, err := a.check(ctx, c)
+	if err != nil {
 		return Identity{}, nil, err
 	}
-	return loggedIn(cl.Subject), cl.Access, nil
+	return id, cl.Access, nil
 }
 
 // claims verifies the signature and the times of a registry token; the signature

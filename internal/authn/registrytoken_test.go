@@ -45,7 +45,7 @@ func TestARegistryTokenSaysWhoAndWhat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(loggedIn(UserAdmin), id); diff != "" {
+		if diff := cmp.Diff(adminIdentity(), id); diff != "" {
 			t.Errorf("identity (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(pullApp, access); diff != "" {
@@ -206,7 +206,7 @@ func TestARegistryTokenDiesWithItsUser(t *testing.T) {
 func TestACredentialIsNotLentToAnotherUser(t *testing.T) {
 	a, _, _ := newTest(t)
 	_, cred := login(t, a)
-	if _, _, err := a.Issue(t.Context(), loggedIn("alice"), cred, nil, time.Minute); err == nil {
+	if _, _, err := a.Issue(t.Context(), Identity{User: "alice"}, cred, nil, time.Minute); err == nil {
 		t.Error("alice got a token by the admin's credential")
 	}
 }

@@ -22,11 +22,7 @@ func (a *Authenticator) EnsureAdmin(ctx context.Context, password string) (made 
 	if !errors.Is(err, metadata.ErrNotFound) {
 		return "", fmt.Errorf("looking for the user %s: %w", UserAdmin, err)
 	}
-	if password == "" {
-		made = randomString(readable, madePassword)
-		password = made
-	}
-	hash, err := a.passwords.hash(ctx, password)
+	hash, made, err := a.newPassword(ctx, password)
 	if err != nil {
 		return "", fmt.Errorf("creating the user %s: %w", UserAdmin, err)
 	}
@@ -43,21 +39,34 @@ func (a *Authenticator) EnsureAdmin(ctx context.Context, password string) (made 
 // SetPassword gives a user a new password: the one given or, when that is empty,
 // one that it makes and returns. The old password and the registry tokens made
 // from it are refused from the next request on; access tokens stay good. The
-// error wraps metadata.ErrNotFound when there is no such user.
+// error wraps metadata.ErrNotFound when there is no such user, and ErrNoPassword when it
+// logs in without one.
 func (a *Authenticator) SetPassword(ctx context.Context, user, password string) (made string, err error) {
-	if password == "" {
-		made = randomString(readable, madePassword)
-		password = made
+	u, err := a.users.Get(ctx, user)
+	if err != nil {
+		return "", fmt.Errorf("setting the password of %q: %w", user, err)
 	}
-	hash, err := a.passwords.hash(ctx, password)
+	if u.Project != "" || u.Issuer != "" {
+		return "", fmt.Errorf("setting the password of %q: %w", user, ErrNoPassword)
+	}
+	hash, made, err := a.newPassword(ctx, password)
 	if err != nil {
 		return "", fmt.Errorf("setting the password of %q: %w", user, err)
 	}
 	err = a.users.SetPassword(ctx, user, hash)
-	// Also after an error: the change may have been made all the same.
-	a.changes.Add(1)
+	a.Forget() // also after an error: the change may have been made all the same
 	if err != nil {
 		return "", fmt.Errorf("setting the password of %q: %w", user, err)
 	}
 	return made, nil
+}
+
+// newPassword hashes the password given or, when that is empty, one that it makes.
+func (a *Authenticator) newPassword(ctx context.Context, password string) (hash, made string, err error) {
+	if password == "" {
+		made = randomString(readable, madePassword)
+		password = made
+	}
+	hash, err = a.passwords.hash(ctx, password)
+	return hash, made, err
 }

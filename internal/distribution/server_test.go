@@ -53,7 +53,7 @@ func newFixture(t testing.TB) *fixture {
 		if err := f.db.Users.Create(t.Context(), metadata.User{Name: user, PasswordHash: "none", CreatedAt: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		secret, _, err := f.auth.CreateToken(t.Context(), user, "of the test", time.Hour)
+		secret, _, err := f.auth.CreateToken(t.Context(), authn.NewToken{User: user, Description: "of the test", Life: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}

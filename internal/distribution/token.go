@@ -31,7 +31,7 @@ const (
 
 // AccessTokens makes the access tokens that clients keep in place of a password.
 type AccessTokens interface {
-	CreateToken(ctx context.Context, user, description string, life time.Duration) (secret string, token metadata.Token, err error)
+	CreateToken(ctx context.Context, n authn.NewToken) (secret string, token metadata.Token, err error)
 }
 
 // tokenRequest is what both forms of a token request have in common.
@@ -153,7 +153,9 @@ func (h *Handler) refreshToken(ctx context.Context, request tokenRequest, creden
 	if credential.TokenID != "" {
 		return request.password, nil
 	}
-	secret, _, err := h.AccessTokens.CreateToken(ctx, credential.User, "made at login for "+clip(request.service), refreshLife)
+	secret, _, err := h.AccessTokens.CreateToken(ctx, authn.NewToken{
+		User: credential.User, Description: "made at login for " + clip(request.service), Life: refreshLife,
+	})
 	return secret, err
 }
 
