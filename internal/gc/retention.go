@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // Holding is what one repository holds.
@@ -51,6 +52,7 @@ type Judgment struct {
 // Judge tells what becomes of each tag and each manifest without a tag. It looks at
 // nothing but its arguments. These stay whatever the rules say:
 //
+//   - a tag that is immutable in the project;
 //   - what is pinned, and what was pushed, tagged or untagged on the last day;
 //   - a manifest that has a tag, be it one that goes: its own time begins then;
 //   - what something that stays refers to, as an index refers to the manifests of its
@@ -144,9 +146,12 @@ func (j *judgement) judgeTag(t metadata.Tag, newer int) (why string, goes bool) 
 func (j *judgement) keepsTag(t metadata.Tag) string {
 	m, there := j.held[t.Digest]
 	within := j.rules.KeepPulledWithin
-	switch pattern, matches := j.rules.matching(t.Name); {
+	immutable, stays := j.rules.Immutable.Matching(t.Name)
+	switch pattern, matches := oci.TagPatterns(j.rules.KeepMatching).Matching(t.Name); {
 	case !there:
 		return "set while the repository was being read"
+	case stays:
+		return "immutable by " + immutable
 	case j.pinned[t.Digest]:
 		return "pinned"
 	case matches:

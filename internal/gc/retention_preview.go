@@ -22,8 +22,11 @@ type Previewed struct {
 // ordered by repository, and where the next page begins; nil after the last. It removes
 // nothing. A push between two pages may shift those of its repository.
 func (r *Retention) Preview(ctx context.Context, project string, rules Rules, from Cursor, limit int) ([]Previewed, *Cursor, error) {
+	rules, err := withImmutable(ctx, r.DB, project, rules)
+	if err != nil {
+		return nil, nil, err
+	}
 	var all []Previewed
-	var err error
 	repository := from.Repository
 	if repository == "" {
 		if repository, err = r.repositoryAfter(ctx, project, ""); err != nil {

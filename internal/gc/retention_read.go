@@ -2,6 +2,7 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -139,4 +140,15 @@ func judgeRepository(ctx context.Context, db *metadata.DB, repository string, ru
 		return Judgment{}, fmt.Errorf("reading what %s holds: %w", repository, err)
 	}
 	return Judge(rules, held, now), nil
+}
+
+// withImmutable adds to rules the tags that nobody may remove from a project. One that
+// was deleted meanwhile has none.
+func withImmutable(ctx context.Context, db *metadata.DB, project string, rules Rules) (Rules, error) {
+	p, err := db.Projects.Get(ctx, project)
+	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+		return Rules{}, fmt.Errorf("reading which tags are immutable: %w", err)
+	}
+	rules.Immutable = p.ImmutableTags
+	return rules, nil
 }

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // Bounds of retention rules.
@@ -21,9 +22,6 @@ const (
 	longestRule = 3650 * 24 * time.Hour
 	// maxKeepLast bounds how many tags a rule keeps.
 	maxKeepLast = 10_000
-	// maxPatterns and maxPattern bound the patterns of tags; a tag has 128 characters.
-	maxPatterns = 100
-	maxPattern  = 128
 	// maxRules bounds a document of rules, in bytes.
 	maxRules = 64 << 10
 )
@@ -33,8 +31,11 @@ const (
 type Rules struct {
 	KeepLast         int           // the tags of each repository that were set last
 	KeepPulledWithin time.Duration // what was pulled, pushed or tagged since
-	KeepMatching     []string      // tags that match a pattern of path.Match
+	KeepMatching     []string      // tags that match one of oci.TagPatterns
 	UntaggedAfter    time.Duration // manifests without a tag, used by nobody for so long, go
+	// Immutable are the patterns of tags that nobody may remove: the project's, whatever
+	// its rules.
+	Immutable oci.TagPatterns
 }
 
 // aboutTags tells whether tags can go by these rules.
@@ -110,7 +111,7 @@ func (d RulesDocument) Rules() (Rules, error) {
 	if r.UntaggedAfter, err = parseSpan("untaggedAfter", d.UntaggedAfter); err != nil {
 		return Rules{}, err
 	}
-	if err := checkPatterns(d.KeepMatching); err != nil {
+	if err := oci.TagPatterns(d.KeepMatching).Check("keepMatching"); err != nil {
 		return Rules{}, err
 	}
 	if len(d.KeepMatching) > 0 {
@@ -159,19 +160,6 @@ func formatSpan(d time.Duration) string {
 	return d.String()
 }
 
-func checkPatterns(patterns []string) error {
-	if len(patterns) > maxPatterns {
-		return fmt.Errorf("keepMatching has %d patterns: at most %d are allowed", len(patterns), maxPatterns)
-	}
-	for _, p := range patterns {
-		_, err := path.Match(p, "")
-		if err != nil || p == "" || len(p) > maxPattern || strings.Contains(p, "/") {
-			return fmt.Errorf("keepMatching has the pattern %.128q: a pattern has 1 to %d characters of a tag's, and * for any characters, ? for one, [a-z] for one of those, as in v* or 1.[0-9]*", p, maxPattern)
-		}
-	}
-	return nil
-}
-
 // Document is the rules as people write them.
 func (r Rules) Document() RulesDocument {
 	d := RulesDocument{
@@ -183,14 +171,4 @@ func (r Rules) Document() RulesDocument {
 		d.KeepLast = &r.KeepLast
 	}
 	return d
-}
-
-// matching finds the first pattern that a tag matches.
-func (r Rules) matching(tag string) (pattern string, found bool) {
-	for _, p := range r.KeepMatching {
-		if ok, _ := path.Match(p, tag); ok {
-			return p, true
-		}
-	}
-	return "", false
 }

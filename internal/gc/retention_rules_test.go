@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 const day = 24 * time.Hour
@@ -73,11 +75,10 @@ func FuzzRules(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if rules.KeepLast > maxKeepLast || len(rules.KeepMatching) > maxPatterns ||
+		if rules.KeepLast > maxKeepLast || oci.TagPatterns(rules.KeepMatching).Check("") != nil ||
 			rules.KeepPulledWithin > longestRule || rules.UntaggedAfter > longestRule {
 			t.Fatalf("%s is beyond the bounds", text)
 		}
-		rules.matching("v1.2.3")
 		again, err := json.Marshal(rules.Document())
 		if err != nil {
 			t.Fatal(err)

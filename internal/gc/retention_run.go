@@ -86,8 +86,12 @@ func (r *Retention) run(ctx context.Context) (Retired, error) {
 }
 
 func (r *Retention) judgeProject(ctx context.Context, project string, rules Rules) ([]removal, error) {
+	rules, err := withImmutable(ctx, r.DB, project, rules)
+	if err != nil {
+		return nil, err
+	}
 	var all []removal
-	err := forEach(
+	err = forEach(
 		func(after string) ([]string, error) {
 			return r.DB.Repositories.ListProject(ctx, project, after, rowPage)
 		},

@@ -101,6 +101,17 @@ func TestWhatNoRuleKeepsGoes(t *testing.T) {
 			want: []string{"rc-10", "my-v1"},
 		},
 		{
+			name:  "immutable tags stay whatever the rules, signatures among them",
+			rules: Rules{KeepMatching: []string{"none"}, UntaggedAfter: 7 * day, Immutable: []string{"v*", "*.sig"}},
+			make: func(r *repo) {
+				r.image("v1", 90*day, 0)
+				r.image("latest", 90*day, 0)
+				r.manifest("signature", 90*day, 0)
+				r.tag("sha256-"+of("latest").Encoded()+".sig", "signature", 90*day)
+			},
+			want: []string{"latest"},
+		},
+		{
 			name: "a tag stays when any rule keeps it", rules: Rules{KeepLast: 1, KeepPulledWithin: 30 * day, KeepMatching: []string{"v*"}},
 			make: func(r *repo) {
 				r.image("last", 40*day, 0)

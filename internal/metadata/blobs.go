@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // Blob says where a blob's bytes are.
@@ -87,7 +89,7 @@ func (bs *Blobs) Put(ctx context.Context, b Blob, repositories ...string) error 
 
 // Link makes a blob that is stored readable in a repository, which is created if
 // need be. ErrNotFound says that the blob is not stored, or that the project does
-// not exist.
+// not exist, a *QuotaError that the project has no room for it.
 func (bs *Blobs) Link(ctx context.Context, repository string, d digest.Digest) error {
 	err := bs.store.update(ctx, func(tx *sql.Tx) error {
 		var held digest.Digest
@@ -126,15 +128,25 @@ func (bs *Blobs) Unlink(ctx context.Context, repository string, d digest.Digest)
 	return nil
 }
 
+// linkBlob links a blob whose row is there. The error is a *QuotaError where the project
+// has no room for it.
 func (s *store) linkBlob(ctx context.Context, tx *sql.Tx, repository string, d digest.Digest) error {
 	id, err := s.ensureRepository(ctx, tx, repository)
+	if err != nil {
+		return err
+	}
+	project := oci.Repository(repository).Project()
+	quota, err := s.limited(ctx, tx, project, d)
 	if err != nil {
 		return err
 	}
 	_, err = change(ctx, tx, `
 		INSERT INTO blob_links (repository_id, digest, used_at) VALUES ($1, $2, $3)
 		ON CONFLICT (repository_id, digest) DO UPDATE SET used_at = excluded.used_at`, id, d, stamp{s.now()})
-	return err
+	if err != nil || quota == 0 {
+		return err
+	}
+	return s.withinQuota(ctx, tx, project, quota)
 }
 
 func scanBlob(r row) (Blob, error) {

@@ -114,12 +114,19 @@ func (ms *Manifests) Link(ctx context.Context, repository string, d digest.Diges
 }
 
 // Delete makes a manifest unreadable in one repository, together with the tags that
-// name it there. Its bytes go with the last repository that has it. ErrNotFound says
-// that the repository does not link it.
-func (ms *Manifests) Delete(ctx context.Context, repository string, d digest.Digest) error {
+// name it there. Its bytes go with the last repository that has it. Keeps is asked for
+// each of its tags, and its error leaves everything as it was. ErrNotFound says that the
+// repository does not link it.
+func (ms *Manifests) Delete(ctx context.Context, repository string, d digest.Digest, keeps Keeps) error {
 	err := ms.store.update(ctx, func(tx *sql.Tx) error {
+		err := askTags(ctx, tx, keeps, `
+			SELECT name FROM tags
+			WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND digest = $2 ORDER BY name`, repository, d)
+		if err != nil {
+			return err
+		}
 		// The tags go with the link, by their foreign key.
-		err := oneChanged(change(ctx, tx, `
+		err = oneChanged(change(ctx, tx, `
 			DELETE FROM manifest_links
 			WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND digest = $2`, repository, d))
 		if err != nil {

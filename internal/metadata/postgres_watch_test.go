@@ -78,7 +78,7 @@ func TestWhatAnotherProcessChangesIsHeard(t *testing.T) {
 			return there.Tags.Delete(ctx, "demo/app", "latest")
 		}},
 		{"a manifest is deleted", repository, func(ctx context.Context) error {
-			return there.Manifests.Delete(ctx, "demo/app", m.Digest)
+			return there.Manifests.Delete(ctx, "demo/app", m.Digest, nil)
 		}},
 		{"strangers may see a repository", repository, func(ctx context.Context) error {
 			return there.Repositories.SetVisibility(ctx, "demo/app", true, time.Now())

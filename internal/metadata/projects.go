@@ -117,19 +117,6 @@ func (ps *Projects) Update(ctx context.Context, p Project) error {
 	return nil
 }
 
-// Used tells how many bytes the blobs of a project take, each counted once. Manifests
-// are not counted.
-func (ps *Projects) Used(ctx context.Context, name string) (int64, error) {
-	used, err := one(ctx, ps.store, scanOne[int64], `
-		SELECT coalesce(sum(b.size), 0) FROM blobs b
-		WHERE b.digest IN (
-			SELECT l.digest FROM repositories r JOIN blob_links l ON l.repository_id = r.id WHERE r.project = $1)`, name)
-	if err != nil {
-		return 0, failed(err, "measuring project %s", name)
-	}
-	return used, nil
-}
-
 // Get finds a project by its name.
 func (ps *Projects) Get(ctx context.Context, name string) (Project, error) {
 	p, err := one(ctx, ps.store, scanProject, `

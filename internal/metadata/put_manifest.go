@@ -28,6 +28,7 @@ type PutManifest struct {
 	Tags             []string
 	CheckedAt        time.Time // when the upstream confirmed the tags; zero in hosted projects
 	Actor            string    // on whose behalf, for the tags' history
+	Keeps            Keeps     // nil: every tag may be moved
 }
 
 // MissingError says which blobs and manifests that a push needs its repository does
@@ -42,7 +43,8 @@ func (e *MissingError) Error() string {
 // need be, and sets its tags there, all or nothing. The links of the blobs that it
 // names count as used now, its subject and the manifests that it needs as pushed now.
 // ErrNotFound says that the project does not exist, a
-// *MissingError that the repository lacks what the manifest needs.
+// *MissingError that the repository lacks what the manifest needs. An error of Keeps
+// leaves everything as it was.
 func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 	named := oci.NamedDigests(p.Manifest.Content)
 	err := ms.store.update(ctx, func(tx *sql.Tx) error {
@@ -63,6 +65,9 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 			return err
 		}
 		for _, name := range p.Tags {
+			if err := keepTag(ctx, tx, p.Keeps, id, name, p.Manifest.Digest); err != nil {
+				return err
+			}
 			if err := ms.store.setTag(ctx, tx, id, name, p.Manifest.Digest, p.CheckedAt, p.Actor); err != nil {
 				return failed(err, "setting tag %s", name)
 			}
@@ -73,6 +78,11 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 		return failed(err, "keeping manifest %s in %s", p.Manifest.Digest, p.Repository)
 	}
 	return nil
+}
+
+// keepTag asks whether a tag that names another manifest may be moved.
+func keepTag(ctx context.Context, tx *sql.Tx, keeps Keeps, repositoryID int64, tag string, d digest.Digest) error {
+	return askTags(ctx, tx, keeps, "SELECT name FROM tags WHERE repository_id = $1 AND name = $2 AND digest <> $3", repositoryID, tag, d)
 }
 
 // require refuses a push that needs what its repository does not have.

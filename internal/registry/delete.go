@@ -13,16 +13,24 @@ import (
 )
 
 // DeleteManifest removes a manifest and its tags from a repository (OCI Distribution
-// 1.1, §Deleting manifests). The error is MANIFEST_UNKNOWN when it is not there.
+// 1.1, §Deleting manifests). The error is MANIFEST_UNKNOWN when it is not there, DENIED
+// when one of its tags is immutable.
 func (r *Registry) DeleteManifest(ctx context.Context, repo oci.Repository, d digest.Digest) error {
-	err := r.db.Manifests.Delete(ctx, repo.String(), d)
+	keeps, err := r.keeps(ctx, repo)
+	if err != nil {
+		return err
+	}
+	err = r.db.Manifests.Delete(ctx, repo.String(), d, keeps)
 	r.hot.forget(repo)
 	return deleted(err, manifestUnknown(repo, oci.Reference{Digest: d}), "deleting manifest", repo)
 }
 
 // DeleteTag removes a tag and leaves its manifest (OCI Distribution 1.1, §Deleting
-// tags). The error is MANIFEST_UNKNOWN when it is not there.
+// tags). The error is MANIFEST_UNKNOWN when it is not there, DENIED when it is immutable.
 func (r *Registry) DeleteTag(ctx context.Context, repo oci.Repository, tag string) error {
+	if err := r.keepsTag(ctx, repo, tag); err != nil {
+		return err
+	}
 	err := r.db.Tags.Delete(ctx, repo.String(), tag)
 	r.hot.forget(repo)
 	return deleted(err, manifestUnknown(repo, oci.Reference{Tag: tag}), "deleting tag "+tag, repo)
@@ -32,8 +40,11 @@ func (r *Registry) DeleteTag(ctx context.Context, repo oci.Repository, tag strin
 const actorRetention = "retention"
 
 // RetireTag removes a tag, provided that nobody set or pinned it since it was read;
-// retired tells whether that held.
+// retired tells whether that held. The error is DENIED when it is immutable.
 func (r *Registry) RetireTag(ctx context.Context, repo oci.Repository, t metadata.Tag) (retired bool, err error) {
+	if err := r.keepsTag(ctx, repo, t.Name); err != nil {
+		return false, err
+	}
 	retired, err = r.db.Tags.Retire(ctx, repo.String(), t, actorRetention)
 	r.hot.forget(repo)
 	return retired, err
@@ -61,7 +72,7 @@ func deleted(err, unknown error, doing string, repo oci.Repository) error {
 		return unknown
 	}
 	if err != nil {
-		return fmt.Errorf("%s from %s: %w", doing, repo, err)
+		return refusedOr(err, doing+" from "+repo.String())
 	}
 	return nil
 }
@@ -69,7 +80,8 @@ func deleted(err, unknown error, doing string, repo oci.Repository) error {
 // MountBlob makes a blob that one repository links readable in another (OCI
 // Distribution 1.1, §Mounting a blob from another repository). The caller has been
 // found to have the right to read the source. The error is BLOB_UNKNOWN when the
-// source does not link the blob: an upload is the way then.
+// source does not link the blob: an upload is the way then. It is DENIED when the project
+// has no room for the blob.
 func (r *Registry) MountBlob(ctx context.Context, repo, from oci.Repository, d digest.Digest) error {
 	if _, _, err := r.StatBlob(ctx, oci.Caller{}, from, d); err != nil {
 		return err
@@ -79,7 +91,7 @@ func (r *Registry) MountBlob(ctx context.Context, repo, from oci.Repository, d d
 		return blobUnknown(from, d, err)
 	}
 	if err != nil {
-		return fmt.Errorf("mounting blob %s of %s in %s: %w", d, from, repo, err)
+		return r.stored(fmt.Sprintf("mounting blob %s of %s", d, from), repo, err)
 	}
 	return nil
 }

@@ -51,6 +51,12 @@ func uploadUnknown(repo oci.Repository, id string) error {
 
 // stored explains a failure to write to metadata or to blob storage.
 func (r *Registry) stored(doing string, repo oci.Repository, err error) error {
+	if refusal, ok := errors.AsType[*oci.Error](err); ok {
+		return refusal
+	}
+	if over, ok := errors.AsType[*metadata.QuotaError](err); ok {
+		return overQuota(over.Project, over.Quota, over.Would, false, err)
+	}
 	switch {
 	case errors.Is(err, metadata.ErrNotFound):
 		return &oci.Error{

@@ -30,8 +30,17 @@ type ManifestReceipt struct {
 // PutManifest stores a manifest byte for byte and points tags to it, in one
 // transaction (OCI Distribution 1.1, §Pushing manifests). Everything it refers to
 // must be in the repository, except its subject. Errors: MANIFEST_INVALID,
-// DIGEST_INVALID, TOO_LARGE, MANIFEST_BLOB_UNKNOWN, NAME_UNKNOWN without a project.
+// DIGEST_INVALID, TOO_LARGE, MANIFEST_BLOB_UNKNOWN, NAME_UNKNOWN without a project, DENIED
+// when a tag is immutable and names another manifest or when the project takes more than
+// its quota.
 func (r *Registry) PutManifest(ctx context.Context, repo oci.Repository, push ManifestPush) (ManifestReceipt, error) {
+	if err := r.checkManifestQuota(ctx, repo); err != nil {
+		return ManifestReceipt{}, err
+	}
+	return r.putManifest(ctx, repo, push)
+}
+
+func (r *Registry) putManifest(ctx context.Context, repo oci.Repository, push ManifestPush) (ManifestReceipt, error) {
 	if len(push.Content) > oci.MaxManifestSize {
 		return ManifestReceipt{}, &oci.Error{
 			Code:    oci.CodeTooLarge,
@@ -53,6 +62,10 @@ func (r *Registry) PutManifest(ctx context.Context, repo oci.Repository, push Ma
 	if content.Subject != nil {
 		receipt.Subject = content.Subject.Digest
 	}
+	keeps, err := r.keeps(ctx, repo)
+	if err != nil {
+		return ManifestReceipt{}, err
+	}
 	r.roomForRows(ctx)
 	err = r.db.Manifests.Put(ctx, metadata.PutManifest{
 		Repository: repo.String(),
@@ -65,6 +78,7 @@ func (r *Registry) PutManifest(ctx context.Context, repo oci.Repository, push Ma
 		Manifests: children(content),
 		Tags:      receipt.Tags,
 		Actor:     push.Actor,
+		Keeps:     keeps,
 	})
 	r.hot.forget(repo)
 	if missing, ok := errors.AsType[*metadata.MissingError](err); ok {

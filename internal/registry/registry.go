@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/larder-registry/larder/internal/blob"
@@ -50,6 +51,8 @@ type Registry struct {
 	probe    sync.Mutex // one probe stores its image, others wait for it
 	metrics  *Metrics
 	sound    *soundBlobs
+	// deletions counts the projects that this process has deleted.
+	deletions atomic.Uint64
 
 	life context.Context // of readings that outlive who asked for them
 	stop context.CancelCauseFunc

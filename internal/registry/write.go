@@ -26,7 +26,8 @@ const (
 // 1.1, §Pushing a blob in chunks). Start is where the chunk says that it begins; nil
 // means wherever the upload is. A body that breaks off keeps what arrived. Errors:
 // BLOB_UPLOAD_UNKNOWN, RANGE_INVALID when start is not the upload's offset,
-// BLOB_UPLOAD_INVALID when the body broke off or another request is writing.
+// BLOB_UPLOAD_INVALID when the body broke off or another request is writing, DENIED when
+// the project has no room for as much, after which the upload is gone.
 func (r *Registry) AppendUpload(ctx context.Context, repo oci.Repository, id string, start *int64, body io.Reader) (offset int64, err error) {
 	r.roomForRows(ctx)
 	s, err := r.openSession(ctx, repo, id, start)
@@ -38,7 +39,11 @@ func (r *Registry) AppendUpload(ctx context.Context, repo oci.Repository, id str
 	if err != nil {
 		return 0, err
 	}
-	broken := r.receive(ctx, upload, body, repo)
+	allowed, err := r.allowanceFor(ctx, repo, "")
+	if err != nil {
+		return 0, errors.Join(err, s.settle(ctx, upload, err))
+	}
+	broken := r.receive(ctx, upload, allowed, body, repo)
 	if err := s.settle(ctx, upload, broken); err != nil {
 		return 0, errors.Join(broken, err)
 	}
@@ -46,8 +51,8 @@ func (r *Registry) AppendUpload(ctx context.Context, repo oci.Repository, id str
 }
 
 // FinishUpload adds the last bytes, if any, verifies the whole against d and links
-// the blob to the repository. Errors are those of AppendUpload, and DIGEST_INVALID,
-// after which the upload is gone.
+// the blob to the repository. Errors are those of AppendUpload, and DIGEST_INVALID, after
+// which the upload is gone, too.
 func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id string, d digest.Digest, start *int64, body io.Reader) error {
 	r.roomForRows(ctx)
 	s, err := r.openSession(ctx, repo, id, start)
@@ -59,11 +64,15 @@ func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id str
 	if err != nil {
 		return err
 	}
-	if broken := r.receive(ctx, upload, body, repo); broken != nil {
+	allowed, err := r.allowanceFor(ctx, repo, d)
+	if err != nil {
+		return errors.Join(err, s.settle(ctx, upload, err))
+	}
+	if broken := r.receive(ctx, upload, allowed, body, repo); broken != nil {
 		return errors.Join(broken, s.settle(ctx, upload, broken))
 	}
 	err = r.commit(ctx, repo, upload, d)
-	if err != nil && oci.CodeOf(err) != oci.CodeDigestInvalid {
+	if code := oci.CodeOf(err); err != nil && code != oci.CodeDigestInvalid && code != oci.CodeDenied {
 		return errors.Join(err, s.settle(ctx, upload, err))
 	}
 	if dropped := r.db.Uploads.Delete(ctx, id); dropped != nil {
@@ -73,14 +82,19 @@ func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id str
 }
 
 // PutBlob stores a blob whose bytes come in one piece (OCI Distribution 1.1, §Single
-// POST). The error is DIGEST_INVALID when they do not have the digest.
+// POST). The error is DIGEST_INVALID when they do not have the digest, DENIED when the
+// project has no room for them.
 func (r *Registry) PutBlob(ctx context.Context, repo oci.Repository, d digest.Digest, body io.Reader) error {
 	r.roomForRows(ctx)
 	upload, err := r.blobs.Create(ctx, d.Algorithm())
 	if err != nil {
 		return r.stored("beginning an upload", repo, err)
 	}
-	if err := r.receive(ctx, upload, body, repo); err != nil {
+	allowed, err := r.allowanceFor(ctx, repo, d)
+	if err == nil {
+		err = r.receive(ctx, upload, allowed, body, repo)
+	}
+	if err != nil {
 		return errors.Join(err, upload.Cancel(context.WithoutCancel(ctx)))
 	}
 	if err := r.commit(ctx, repo, upload, d); err != nil {
@@ -166,10 +180,15 @@ func (s *session) resume(ctx context.Context, alg digest.Algorithm) (blob.Upload
 	return upload, nil
 }
 
-// settle keeps what has arrived, also when the client has gone. Where storage failed
+// settle keeps what has arrived, also when the client has gone, unless the project has no
+// room for it. Where storage failed
 // before any byte was acknowledged, all of them are dropped: they take the room that
 // may be what is missing, and no client counts on them.
 func (s *session) settle(ctx context.Context, upload blob.Upload, broken error) error {
+	if oci.CodeOf(broken) == oci.CodeDenied {
+		ctx := context.WithoutCancel(ctx)
+		return errors.Join(upload.Cancel(ctx), s.registry.db.Uploads.Delete(ctx, s.row.ID))
+	}
 	if storageFailed(broken) && len(s.state.Blob) == 0 {
 		return upload.Cancel(context.WithoutCancel(ctx))
 	}
@@ -204,8 +223,12 @@ func (s *session) save(ctx context.Context, upload blob.Upload) error {
 }
 
 // receive copies a body and tells a client that broke off from storage that failed.
-func (r *Registry) receive(ctx context.Context, upload blob.Upload, body io.Reader, repo oci.Repository) error {
-	from := &source{Reader: body}
+// Of a body that the project has no room for nothing is read where its length is known.
+func (r *Registry) receive(ctx context.Context, upload blob.Upload, allowed allowance, body io.Reader, repo oci.Repository) error {
+	if err := allowed.check(upload.Size(), body); err != nil {
+		return err
+	}
+	from := &source{Reader: &metered{Reader: body, allowance: allowed, have: upload.Size()}}
 	to := &roomy{Upload: upload, ctx: ctx, room: r.room, left: func() (int64, bool) { return remaining(body) }}
 	_, err := io.CopyBuffer(struct{ io.Writer }{to}, from, make([]byte, copyBuffer))
 	if err == nil {

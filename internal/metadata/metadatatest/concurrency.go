@@ -179,7 +179,7 @@ func tagAgainstDelete(t *testing.T, db *metadata.DB) {
 			if worker%2 == 0 {
 				err = put(ctx, db, "demo/app", m, "latest")
 			} else {
-				err = db.Manifests.Delete(ctx, "demo/app", m.Digest)
+				err = db.Manifests.Delete(ctx, "demo/app", m.Digest, nil)
 			}
 			if err != nil && !errors.Is(err, metadata.ErrNotFound) {
 				return err

@@ -87,7 +87,7 @@ func manifestLinks(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, put(t.Context(), db, "demo/app", m, "1", "latest"))
 			ok(t, put(t.Context(), db, "demo/app", other, "2"))
 			ok(t, put(t.Context(), db, "demo/copy", m, "latest"))
-			ok(t, db.Manifests.Delete(t.Context(), "demo/app", m.Digest))
+			ok(t, db.Manifests.Delete(t.Context(), "demo/app", m.Digest, nil))
 			notFound(t, second(db.Manifests.Get(t.Context(), "demo/app", m.Digest)))
 			same(t, []string{"2"}, must[[]string](t)(db.Tags.List(t.Context(), "demo/app", "", many)))
 			got, _, err := db.Manifests.GetByTag(t.Context(), "demo/copy", "latest")
@@ -97,9 +97,9 @@ func manifestLinks(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		"a manifest's bytes go with its last repository": func(t *testing.T, db *metadata.DB) {
 			ok(t, put(t.Context(), db, "demo/app", m))
 			ok(t, put(t.Context(), db, "demo/copy", m))
-			ok(t, db.Manifests.Delete(t.Context(), "demo/app", m.Digest))
+			ok(t, db.Manifests.Delete(t.Context(), "demo/app", m.Digest, nil))
 			same(t, m.Manifest, must[oci.Manifest](t)(db.Manifests.Held(t.Context(), m.Digest)))
-			ok(t, db.Manifests.Delete(t.Context(), "demo/copy", m.Digest))
+			ok(t, db.Manifests.Delete(t.Context(), "demo/copy", m.Digest, nil))
 			notFound(t, second(db.Manifests.Held(t.Context(), m.Digest)))
 			ok(t, put(t.Context(), db, "demo/app", m))
 			same(t, m.Manifest, must[oci.Manifest](t)(db.Manifests.Get(t.Context(), "demo/app", m.Digest)))
@@ -107,8 +107,8 @@ func manifestLinks(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		"a manifest is deleted only where it is linked": func(t *testing.T, db *metadata.DB) {
 			ok(t, put(t.Context(), db, "demo/app", m))
 			ok(t, put(t.Context(), db, "demo/other", other))
-			notFound(t, db.Manifests.Delete(t.Context(), "demo/other", m.Digest))
-			notFound(t, db.Manifests.Delete(t.Context(), "demo/never", m.Digest))
+			notFound(t, db.Manifests.Delete(t.Context(), "demo/other", m.Digest, nil))
+			notFound(t, db.Manifests.Delete(t.Context(), "demo/never", m.Digest, nil))
 			same(t, m.Manifest, must[oci.Manifest](t)(db.Manifests.Get(t.Context(), "demo/app", m.Digest)))
 		},
 	})
@@ -145,7 +145,7 @@ func referrers(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, nil, must[[]oci.Manifest](t)(db.Manifests.Referrers(t.Context(), "demo/copy", subject.Digest, "", many)))
 			ok(t, db.Manifests.Link(t.Context(), "demo/copy", sbom.Digest))
 			same(t, []oci.Manifest{sbom.Manifest}, must[[]oci.Manifest](t)(db.Manifests.Referrers(t.Context(), "demo/copy", subject.Digest, sbom.ArtifactType, many)))
-			ok(t, db.Manifests.Delete(t.Context(), "demo/app", sbom.Digest))
+			ok(t, db.Manifests.Delete(t.Context(), "demo/app", sbom.Digest, nil))
 			same(t, nil, must[[]oci.Manifest](t)(db.Manifests.Referrers(t.Context(), "demo/app", subject.Digest, "", many)))
 		},
 		"manifests without a subject refer to nothing": func(t *testing.T, db *metadata.DB) {

@@ -31,6 +31,8 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 	}{
 		{"projects", projects},
 		{"repositories", repositories},
+		{"removals", removals},
+		{"quotas", quotas},
 		{"manifests", manifests},
 		{"links of manifests", manifestLinks},
 		{"referrers", referrers},

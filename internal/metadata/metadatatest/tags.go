@@ -33,7 +33,7 @@ func tags(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, put(t.Context(), db, "demo/app", other, "latest"))
 			same(t, other.Digest, must[metadata.Tag](t)(db.Tags.Get(t.Context(), "demo/app", "latest")).Digest)
 			ok(t, second(db.Manifests.Get(t.Context(), "demo/app", m.Digest)))
-			ok(t, db.Manifests.Delete(t.Context(), "demo/app", m.Digest))
+			ok(t, db.Manifests.Delete(t.Context(), "demo/app", m.Digest, nil))
 			same(t, []string{"latest"}, must[[]string](t)(db.Tags.List(t.Context(), "demo/app", "", many)))
 		},
 		"a check is remembered and changes nothing else": func(t *testing.T, db *metadata.DB) {
