@@ -33,6 +33,7 @@ type Authenticator interface {
 	AccessToken(ctx context.Context, secret string) (authn.Identity, authn.Credential, error)
 	CreateToken(ctx context.Context, n authn.NewToken) (string, metadata.Token, error)
 	RevokeToken(ctx context.Context, id string) error
+	SetPassword(ctx context.Context, user, password string) (made string, err error)
 }
 
 // Authorizer tells what a caller may do.
@@ -57,11 +58,17 @@ type Config struct {
 	Authenticator Authenticator
 	Authorizer    Authorizer
 	Projects      Projects
-	Backups       Backups
-	Leases        Leases
-	Collector     Collector
-	Retentions    Retentions
-	Retention     RetentionPreviewer
+	Users         Users
+	Groups        Groups
+	Tokens        Tokens
+	Accounts      *authn.Accounts
+	// Origin is the registry's own scheme and host as the client sees them.
+	Origin     func(*http.Request) (scheme, host string)
+	Backups    Backups
+	Leases     Leases
+	Collector  Collector
+	Retentions Retentions
+	Retention  RetentionPreviewer
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
 	SpoolDir string
 	Checker  Checker
@@ -90,7 +97,11 @@ func New(c Config) http.Handler {
 	s := &service{Config: c}
 	s.registerVersion(api)
 	s.registerWhoami(api)
+	s.registerRegistry(api)
 	s.registerTokens(api)
+	s.registerUsers(api)
+	s.registerGroups(api)
+	s.registerServiceAccounts(api)
 	s.registerProjects(api)
 	s.registerBackup(api)
 	s.registerPrune(api)

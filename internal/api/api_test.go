@@ -56,6 +56,8 @@ func newFixture(t *testing.T) *fixture {
 	}
 	f.config = Config{
 		Authenticator: f.authn, Authorizer: authz.New(), Projects: f.db.Projects,
+		Users: f.db.Users, Groups: f.db.Groups, Tokens: f.db.Tokens, Accounts: authn.NewAccounts(f.authn, f.db.Users, f.db.Groups),
+		Origin:     func(r *http.Request) (string, string) { return "https", r.Host },
 		Retentions: f.db.Retentions, Retention: &gc.Retention{DB: f.db, Now: clock},
 		Version: "1.2.3", Commit: "abc",
 		Now: clock, Log: slog.New(slog.NewTextHandler(f.log, nil)),
@@ -156,6 +158,15 @@ func TestWhoamiTellsTheUserAndTheGroups(t *testing.T) {
 				t.Errorf("user (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestTheRegistryTellsTheHostThatImageNamesBeginWith(t *testing.T) {
+	f := newFixture(t)
+	var got Registry
+	f.want(f.do(admin, "GET", "/api/v1/registry", ""), 200, &got)
+	if diff := cmp.Diff(Registry{Host: "example.com", URL: "https://example.com"}, got); diff != "" {
+		t.Errorf("registry (-want +got):\n%s", diff)
 	}
 }
 
@@ -298,20 +309,32 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		t.Errorf("openapi = %q, Content-Type = %q", got.OpenAPI, w.Header().Get("Content-Type"))
 	}
 	want := map[string][]string{
-		"/api/v1/backup/blobs/{digest}":             {"get"},
-		"/api/v1/backup/holds":                      {"post"},
-		"/api/v1/backup/holds/{id}":                 {"delete", "put"},
-		"/api/v1/backup/metadata":                   {"get"},
-		"/api/v1/fsck":                              {"post"},
-		"/api/v1/projects":                          {"get", "post"},
-		"/api/v1/projects/{name}":                   {"get"},
-		"/api/v1/prune":                             {"post"},
-		"/api/v1/tokens":                            {"post"},
-		"/api/v1/tokens/current":                    {"delete"},
-		"/api/v1/version":                           {"get"},
-		"/api/v1/whoami":                            {"get"},
-		"/api/v1/projects/{name}/retention":         {"get", "put", "delete"},
-		"/api/v1/projects/{name}/retention/preview": {"get", "post"},
+		"/api/v1/backup/blobs/{digest}":                                 {"get"},
+		"/api/v1/backup/holds":                                          {"post"},
+		"/api/v1/backup/holds/{id}":                                     {"delete", "put"},
+		"/api/v1/backup/metadata":                                       {"get"},
+		"/api/v1/fsck":                                                  {"post"},
+		"/api/v1/projects":                                              {"get", "post"},
+		"/api/v1/projects/{name}":                                       {"get"},
+		"/api/v1/prune":                                                 {"post"},
+		"/api/v1/registry":                                              {"get"},
+		"/api/v1/groups":                                                {"get", "post"},
+		"/api/v1/groups/{name}":                                         {"get", "delete"},
+		"/api/v1/groups/{name}/members/{user}":                          {"put", "delete"},
+		"/api/v1/projects/{project}/serviceaccounts":                    {"get", "post"},
+		"/api/v1/projects/{project}/serviceaccounts/{name}":             {"get", "delete"},
+		"/api/v1/projects/{project}/serviceaccounts/{name}/tokens":      {"get", "post"},
+		"/api/v1/projects/{project}/serviceaccounts/{name}/tokens/{id}": {"delete"},
+		"/api/v1/users":                                                 {"get", "post"},
+		"/api/v1/users/{name}":                                          {"get", "patch", "delete"},
+		"/api/v1/users/{name}/password":                                 {"put"},
+		"/api/v1/tokens/{id}":                                           {"get", "patch", "delete"},
+		"/api/v1/tokens":                                                {"get", "post"},
+		"/api/v1/tokens/current":                                        {"delete"},
+		"/api/v1/version":                                               {"get"},
+		"/api/v1/whoami":                                                {"get"},
+		"/api/v1/projects/{name}/retention":                             {"get", "put", "delete"},
+		"/api/v1/projects/{name}/retention/preview":                     {"get", "post"},
 	}
 	if len(got.Paths) != len(want) {
 		t.Errorf("%d paths, want %d", len(got.Paths), len(want))

@@ -52,6 +52,30 @@ const (
 	Verify Action = "verify blobs"
 )
 
+// What is done to accounts.
+const (
+	ListServiceAccounts  Action = "list serviceaccounts"
+	GetServiceAccount    Action = "get serviceaccounts"
+	CreateServiceAccount Action = "create serviceaccounts"
+	DeleteServiceAccount Action = "delete serviceaccounts"
+	// CreateServiceAccountToken makes a secret by which one is a service account.
+	CreateServiceAccountToken Action = "create serviceaccounts/token"
+
+	ListUsers   Action = "list users"
+	GetUser     Action = "get users"
+	CreateUser  Action = "create users"
+	UpdateUser  Action = "update users"
+	DeleteUser  Action = "delete users"
+	ListGroups  Action = "list groups"
+	GetGroup    Action = "get groups"
+	CreateGroup Action = "create groups"
+	UpdateGroup Action = "update groups"
+	DeleteGroup Action = "delete groups"
+	// ListTokens and DeleteToken are for the access tokens of others.
+	ListTokens  Action = "list tokens"
+	DeleteToken Action = "delete tokens"
+)
+
 // Verb is the first word of the action.
 func (a Action) Verb() string {
 	verb, _, _ := strings.Cut(string(a), " ")

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/distribution"
 	"github.com/larder-registry/larder/internal/metadata"
@@ -68,6 +69,9 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	administration := api.New(api.Config{
 		Projects: s.floor.DB.Projects, Authenticator: s.floor.who, Authorizer: may, Checker: s.floor.held,
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
+		Users: s.floor.DB.Users, Groups: s.floor.DB.Groups, Tokens: s.floor.DB.Tokens,
+		Origin:     origin(config, clients),
+		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
