@@ -81,22 +81,8 @@ func (c contexts) write() error {
 	if err != nil {
 		return fmt.Errorf("keeping the login: %w", err)
 	}
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := writePrivately(path, text); err != nil {
 		return fmt.Errorf("keeping the login: %w", err)
-	}
-	// CreateTemp makes it readable for its owner alone.
-	f, err := os.CreateTemp(folder, "config-*")
-	if err != nil {
-		return fmt.Errorf("keeping the login: %w", err)
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("keeping the login in %s: %w", path, errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

@@ -2,24 +2,42 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"strconv"
 
 	"github.com/spf13/cobra"
 )
 
 func newDeleteCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "delete",
-		Short: "Delete one thing",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usagef("say what to delete: larder delete retention")
+	return newVerbCommand("delete", "delete", "Delete one thing",
+		newDeleteRetentionCommand(),
+		newDeleteUserCommand(), newDeleteGroupCommand(), newDeleteServiceAccountCommand(), newDeleteAccessTokenCommand(),
+	)
+}
+
+// newDeleteNamedCommand deletes what is at a path of the API, without a question, as
+// kubectl does.
+func newDeleteNamedCommand(noun, short string, aliases []string, path func(cmd *cobra.Command, name string) (string, error)) *cobra.Command {
+	return &cobra.Command{
+		Use:     noun + " NAME",
+		Aliases: aliases,
+		Short:   short,
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, _, err := currentClient()
+			if err != nil {
+				return err
 			}
-			return usagef("%q cannot be deleted: larder delete knows retention", args[0])
+			at, err := path(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if err := c.call(cmd.Context(), http.MethodDelete, at, nil, nil); err != nil {
+				return err
+			}
+			return deleted(cmd, noun+" "+strconv.Quote(args[0]))
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDeleteRetentionCommand())
-	return cmd
 }
 
 // addYesFlag adds the flag without which nothing is deleted.

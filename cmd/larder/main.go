@@ -71,7 +71,8 @@ through it, once for everybody. Begin with
 		newLoginCommand(), newLogoutCommand(), newWhoamiCommand(),
 		newNewProjectCommand(), newProjectCommand(), newProjectsCommand(), newGetCommand(),
 		newBackupCommand(), newRestoreCommand(), newMigrateCommand(), newAdmCommand(),
-		newSetCommand(), newDeleteCommand(),
+		newSetCommand(), newDeleteCommand(), newCreateCommand(), newDescribeCommand(), newEditCommand(),
+		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(),
 	)
 	addGlobalFlags(root)
 	return root

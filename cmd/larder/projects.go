@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -91,20 +90,6 @@ func projectRows(all []api.Project, now time.Time) table {
 	return t
 }
 
-// listProjects follows the pages to the last.
 func listProjects(ctx context.Context, c *client) ([]api.Project, error) {
-	all := []api.Project{}
-	after := ""
-	for {
-		var page api.ProjectList
-		query := url.Values{"limit": {"1000"}, "after": {after}}
-		if err := c.call(ctx, http.MethodGet, "/api/v1/projects?"+query.Encode(), nil, &page); err != nil {
-			return nil, err
-		}
-		all = append(all, page.Items...)
-		if page.Next <= after {
-			return all, nil
-		}
-		after = page.Next
-	}
+	return listAll(ctx, c, "/api/v1/projects", nil, func(p api.ProjectList) ([]api.Project, string) { return p.Items, p.Next })
 }

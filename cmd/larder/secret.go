@@ -64,8 +64,8 @@ func (o *loginOptions) checkSecrets() error {
 
 // ask prompts on a terminal; the password is not shown.
 func (o *loginOptions) ask(cmd *cobra.Command, server string) error {
-	in, ok := cmd.InOrStdin().(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	in, ok := terminal(cmd)
+	if !ok {
 		return usagef("no password is given, and there is no terminal to ask for it: add --password-stdin")
 	}
 	prompts := cmd.ErrOrStderr()
@@ -77,17 +77,29 @@ func (o *loginOptions) ask(cmd *cobra.Command, server string) error {
 		}
 		o.user = strings.TrimSpace(line)
 	}
-	_, _ = fmt.Fprintf(prompts, "Password for %s at %s: ", o.user, server)
+	password, err := readHidden(cmd, in, fmt.Sprintf("Password for %s at %s: ", o.user, server))
+	o.password = password
+	return err
+}
+
+// terminal is where a person types, if there is one.
+func terminal(cmd *cobra.Command) (in *os.File, ok bool) {
+	in, ok = cmd.InOrStdin().(*os.File)
+	return in, ok && term.IsTerminal(int(in.Fd()))
+}
+
+// readHidden asks for a password, which is not shown while it is typed.
+func readHidden(cmd *cobra.Command, in *os.File, prompt string) (string, error) {
+	_, _ = fmt.Fprint(cmd.ErrOrStderr(), prompt)
 	password, err := term.ReadPassword(int(in.Fd()))
-	_, _ = fmt.Fprintln(prompts)
+	_, _ = fmt.Fprintln(cmd.ErrOrStderr())
 	if err != nil {
-		return fmt.Errorf("reading the password: %w", err)
+		return "", fmt.Errorf("reading the password: %w", err)
 	}
 	if len(password) == 0 {
-		return errors.New("the password is empty: nothing was done")
+		return "", errors.New("the password is empty: nothing was done")
 	}
-	o.password = string(password)
-	return nil
+	return string(password), nil
 }
 
 // readLine reads a secret from a pipe or a file: all of it, without the line's end.

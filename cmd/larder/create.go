@@ -1,0 +1,10 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newCreateCommand() *cobra.Command {
+	return newVerbCommand("create", "create", "Make one thing",
+		newCreateUserCommand(), newCreateGroupCommand(), newCreateServiceAccountCommand(),
+		newCreateTokenCommand(), newCreateAccessTokenCommand(),
+	)
+}

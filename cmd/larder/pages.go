@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+)
+
+// listAll reads a list of the API to its last page; split takes a page apart.
+func listAll[P, T any](ctx context.Context, c *client, path string, query url.Values, split func(P) (items []T, next string)) ([]T, error) {
+	all := []T{}
+	if query == nil {
+		query = url.Values{}
+	}
+	query.Set("limit", "1000")
+	for after := ""; ; {
+		query.Set("after", after)
+		var page P
+		if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &page); err != nil {
+			return nil, err
+		}
+		items, next := split(page)
+		all = append(all, items...)
+		if next <= after {
+			return all, nil
+		}
+		after = next
+	}
+}

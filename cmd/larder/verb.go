@@ -1,0 +1,40 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// newVerbCommand is a command that has others below it and does nothing by itself: a verb
+// and its nouns. What it knows is told from the nouns, so that no list of them has to be
+// kept; doing is the verb as it is asked for when the noun is missing.
+func newVerbCommand(verb, doing, short string, nouns ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   verb,
+		Short: short,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		names := make([]string, 0, len(nouns))
+		for _, noun := range nouns {
+			names = append(names, noun.Name())
+		}
+		path := cmd.CommandPath()
+		if len(args) == 0 {
+			return usagef("say what to %s: %s %s", doing, path, names[0])
+		}
+		return usagef("%s does not know %q: it knows %s", path, args[0], enumerate(names))
+	}
+	cmd.AddCommand(nouns...)
+	return cmd
+}
+
+// enumerate is a list in words.
+func enumerate(names []string) string {
+	last := len(names) - 1
+	if last <= 0 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
