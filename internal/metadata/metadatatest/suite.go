@@ -60,6 +60,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"role bindings", roleBindings},
 		{"imports", imports},
 		{"audit", audit},
+		{"the registry's id", registryID},
 		{"tokens", tokens},
 		{"signing keys", keys},
 		{"leases", leases},
