@@ -19,6 +19,7 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 const adminPassword = "correct horse"
@@ -38,7 +39,7 @@ func newAPI(t *testing.T) (http.Handler, *metadata.DB) {
 	if _, err := a.EnsureAdmin(t.Context(), adminPassword); err != nil {
 		t.Fatal(err)
 	}
-	return api.New(api.Config{Authenticator: a, Authorizer: authz.New(), Projects: db.Projects, Version: version}), db
+	return api.New(api.Config{Authenticator: a, Authorizer: authz.New(), Projects: db.Projects, Version: version, Address: telemetry.NewClientAddress(nil).Of}), db
 }
 
 // shell types command lines in a home folder of its own.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,13 +39,13 @@ func (s *Server) observed(clients *telemetry.ClientAddress, next http.Handler) h
 }
 
 // routes lays out the main listener.
-func (s *Server) routes(config Config, images, administration http.Handler) http.Handler {
+func (s *Server) routes(config Config, clients *telemetry.ClientAddress, images, administration http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", administration)
 	mux.HandleFunc("GET /healthz", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	if config.Metrics.Listen == "" {
-		mux.Handle("GET /metrics", s.measured(s.metricsHandler()))
+		mux.Handle("GET /metrics", s.measured(clients, s.metricsHandler()))
 	}
 	if s.floor.replicas != nil {
 		mux.Handle(distribution.FillsPath, distribution.NewFills(distribution.FillsConfig{
@@ -117,10 +118,11 @@ func (s *Server) probe(ctx context.Context) error {
 }
 
 // measured lets in who may read the metrics.
-func (s *Server) measured(next http.Handler) http.Handler {
+func (s *Server) measured(clients *telemetry.ClientAddress, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
-		identity, _, err := s.floor.who.Basic(r.Context(), user, password)
+		identity, _, err := s.floor.who.Basic(r.Context(), user, password, clients.Of(r))
+		tries, tooMany := errors.AsType[*authn.AttemptsError](err)
 		may := false
 		if err == nil {
 			may, err = authz.New().Allowed(r.Context(), identity, authz.Metrics, authz.Target{})
@@ -129,6 +131,9 @@ func (s *Server) measured(next http.Handler) http.Handler {
 		case errors.Is(err, authn.ErrInvalidCredentials):
 			w.Header().Set("WWW-Authenticate", `Basic realm="larder"`)
 			say(w, http.StatusUnauthorized, "log in as a user who may read the metrics, or set metrics.listen to an address of its own\n")
+		case tooMany:
+			w.Header().Set("Retry-After", strconv.Itoa(tries.Seconds()))
+			say(w, http.StatusTooManyRequests, tries.Error()+"\n")
 		case err != nil:
 			telemetry.RecordOf(w).Cause = err
 			say(w, http.StatusServiceUnavailable, "who asks, or whether they may, could not be found out; the log says why\n")
