@@ -106,12 +106,17 @@ func (f *fetch) leave() {
 // run brings the blob in, and keeps it when it came whole.
 func (f *fetch) run(ctx context.Context) {
 	defer f.cancel()
-	err := f.receive(ctx)
-	f.show(f.size, err)
+	failed := f.receive(ctx)
+	err := failed
 	if err == nil {
+		f.show(f.size, nil)
 		err = f.file.Sync()
 	}
-	if err = f.settle(err); err != nil && ctx.Err() == nil {
+	err = f.settle(err)
+	if failed != nil {
+		f.show(0, failed) // now that nobody joins it any more
+	}
+	if err != nil && ctx.Err() == nil {
 		f.store.notKept(f.key, err)
 	}
 }
