@@ -32,10 +32,13 @@ const (
 
 // What is done to projects.
 const (
+	// CreateProject makes projects of any name, also by a push.
 	CreateProject Action = "create projects"
-	GetProject    Action = "get projects"
-	UpdateProject Action = "update projects"
-	DeleteProject Action = "delete projects"
+	// RequestProject makes a project and owns it; by a push, one of the user's own name.
+	RequestProject Action = "create projectrequests"
+	GetProject     Action = "get projects"
+	UpdateProject  Action = "update projects"
+	DeleteProject  Action = "delete projects"
 	// ListEvents reads what was changed by whom.
 	ListEvents Action = "list events"
 )
@@ -50,6 +53,35 @@ const (
 	Backup Action = "get backups"
 	// Verify reads all blobs, and mends what it can.
 	Verify Action = "verify blobs"
+)
+
+// What is done to who may do what.
+const (
+	ListRoles         Action = "list roles"
+	GetRole           Action = "get roles"
+	CreateRole        Action = "create roles"
+	UpdateRole        Action = "update roles"
+	DeleteRole        Action = "delete roles"
+	ListRoleBindings  Action = "list rolebindings"
+	GetRoleBinding    Action = "get rolebindings"
+	CreateRoleBinding Action = "create rolebindings"
+	UpdateRoleBinding Action = "update rolebindings"
+	DeleteRoleBinding Action = "delete rolebindings"
+
+	ListClusterRoles         Action = "list clusterroles"
+	GetClusterRole           Action = "get clusterroles"
+	CreateClusterRole        Action = "create clusterroles"
+	UpdateClusterRole        Action = "update clusterroles"
+	DeleteClusterRole        Action = "delete clusterroles"
+	ListClusterRoleBindings  Action = "list clusterrolebindings"
+	GetClusterRoleBinding    Action = "get clusterrolebindings"
+	CreateClusterRoleBinding Action = "create clusterrolebindings"
+	UpdateClusterRoleBinding Action = "update clusterrolebindings"
+	DeleteClusterRoleBinding Action = "delete clusterrolebindings"
+
+	// ReviewSubject asks what others may do in a project, ReviewResource who may do what.
+	ReviewSubject  Action = "create localsubjectaccessreviews"
+	ReviewResource Action = "create localresourceaccessreviews"
 )
 
 // What is done to accounts.
@@ -75,6 +107,23 @@ const (
 	ListTokens  Action = "list tokens"
 	DeleteToken Action = "delete tokens"
 )
+
+// decided are all actions that requests are decided by.
+func decided() []Action {
+	return []Action{
+		Pull, Push, CreateRepository, Delete, List, Describe, UpdateRepository, Tag, DeleteTag, Import,
+		CreateProject, RequestProject, GetProject, UpdateProject, DeleteProject, ListEvents,
+		Metrics, Prune, Backup, Verify,
+		ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
+		ListRoleBindings, GetRoleBinding, CreateRoleBinding, UpdateRoleBinding, DeleteRoleBinding,
+		ListClusterRoles, GetClusterRole, CreateClusterRole, UpdateClusterRole, DeleteClusterRole,
+		ListClusterRoleBindings, GetClusterRoleBinding, CreateClusterRoleBinding, UpdateClusterRoleBinding, DeleteClusterRoleBinding,
+		ReviewSubject, ReviewResource,
+		ListServiceAccounts, GetServiceAccount, CreateServiceAccount, DeleteServiceAccount, CreateServiceAccountToken,
+		ListUsers, GetUser, CreateUser, UpdateUser, DeleteUser, ListGroups, GetGroup, CreateGroup, UpdateGroup, DeleteGroup,
+		ListTokens, DeleteToken,
+	}
+}
 
 // Verb is the first word of the action.
 func (a Action) Verb() string {

@@ -64,11 +64,32 @@ func (bs *RoleBindings) All(ctx context.Context) ([]RoleBinding, error) {
 	return all, nil
 }
 
+// Of tells the bindings of one project, ordered by name.
+func (bs *RoleBindings) Of(ctx context.Context, project string) ([]RoleBinding, error) {
+	all, err := list(ctx, bs.store, scanRoleBinding, `
+		SELECT project, name, role_kind, role_name, subjects, creator, created_at FROM role_bindings WHERE project = $1 ORDER BY name`, project)
+	if err != nil {
+		return nil, failed(err, "reading the role bindings of project %q", project)
+	}
+	return all, nil
+}
+
 // Delete removes a binding.
 func (bs *RoleBindings) Delete(ctx context.Context, project, name string) error {
 	err := oneChanged(bs.store.changeAnnounced(ctx, ofAccess(), "DELETE FROM role_bindings WHERE project = $1 AND name = $2", project, name))
 	if err != nil {
 		return failed(err, "deleting role binding %s of project %q", name, project)
+	}
+	return nil
+}
+
+// DeleteUnused is Delete for a binding that gives its role to nobody: ErrNotFound says
+// that it gives it to somebody.
+func (bs *RoleBindings) DeleteUnused(ctx context.Context, project, name string) error {
+	err := oneChanged(bs.store.changeAnnounced(ctx, ofAccess(), `
+		DELETE FROM role_bindings WHERE project = $1 AND name = $2 AND subjects = '[]'`, project, name))
+	if err != nil {
+		return failed(err, "deleting unused role binding %s of project %q", name, project)
 	}
 	return nil
 }

@@ -49,6 +49,15 @@ func (rs *Roles) All(ctx context.Context) ([]Role, error) {
 	return all, nil
 }
 
+// Of tells the roles of one project, ordered by name.
+func (rs *Roles) Of(ctx context.Context, project string) ([]Role, error) {
+	all, err := list(ctx, rs.store, scanRole, "SELECT project, name, rules, creator, created_at FROM roles WHERE project = $1 ORDER BY name", project)
+	if err != nil {
+		return nil, failed(err, "reading the roles of project %q", project)
+	}
+	return all, nil
+}
+
 // Delete removes a role. Bindings to it stay, and give nothing.
 func (rs *Roles) Delete(ctx context.Context, project, name string) error {
 	err := oneChanged(rs.store.changeAnnounced(ctx, ofAccess(), "DELETE FROM roles WHERE project = $1 AND name = $2", project, name))

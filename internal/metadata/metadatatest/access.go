@@ -78,6 +78,8 @@ func roles(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, db.Roles.Create(t.Context(), anywhere))
 			alreadyThere(t, db.Roles.Create(t.Context(), puller))
 			same(t, []metadata.Role{anywhere, puller}, must[[]metadata.Role](t)(db.Roles.All(t.Context())))
+			same(t, []metadata.Role{puller}, must[[]metadata.Role](t)(db.Roles.Of(t.Context(), "demo")))
+			same(t, []metadata.Role{anywhere}, must[[]metadata.Role](t)(db.Roles.Of(t.Context(), "")))
 			ok(t, db.Roles.Delete(t.Context(), "", "puller"))
 			notFound(t, db.Roles.Delete(t.Context(), "", "puller"))
 			same(t, []metadata.Role{puller}, must[[]metadata.Role](t)(db.Roles.All(t.Context())))
@@ -109,6 +111,8 @@ func roleBindings(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, db.RoleBindings.Create(t.Context(), all))
 			alreadyThere(t, db.RoleBindings.Create(t.Context(), all))
 			same(t, []metadata.RoleBinding{all}, read(t, db))
+			same(t, []metadata.RoleBinding{all}, must[[]metadata.RoleBinding](t)(db.RoleBindings.Of(t.Context(), "demo")))
+			same(t, nil, must[[]metadata.RoleBinding](t)(db.RoleBindings.Of(t.Context(), "other")))
 			ok(t, db.RoleBindings.Delete(t.Context(), "demo", "pullers"))
 			notFound(t, db.RoleBindings.Delete(t.Context(), "demo", "pullers"))
 			same(t, nil, read(t, db))
@@ -120,6 +124,9 @@ func roleBindings(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			want := all
 			want.Subjects = "[]"
 			same(t, []metadata.RoleBinding{want}, read(t, db))
+			ok(t, db.RoleBindings.DeleteUnused(t.Context(), "demo", "pullers"))
+			ok(t, db.RoleBindings.Create(t.Context(), all))
+			notFound(t, db.RoleBindings.DeleteUnused(t.Context(), "demo", "pullers"))
 		},
 		"a project is made with its owner, or not at all": func(t *testing.T, db *metadata.DB) {
 			mine := metadata.Project{Name: "mine", Kind: metadata.Hosted, Creator: "alice", CreatedAt: noon}
