@@ -19,7 +19,6 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
-	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 const adminPassword = "correct horse"
@@ -39,7 +38,13 @@ func newAPI(t *testing.T) (http.Handler, *metadata.DB) {
 	if _, err := a.EnsureAdmin(t.Context(), adminPassword); err != nil {
 		t.Fatal(err)
 	}
-	return api.New(api.Config{Authenticator: a, Authorizer: authz.New(), Projects: db.Projects, Version: version, Address: telemetry.NewClientAddress(nil).Of}), db
+	roles, err := authz.Open(t.Context(), authz.Config{Roles: db.Roles, RoleBindings: db.RoleBindings, Projects: db.Projects})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api.New(api.Config{
+		Authenticator: a, Authorizer: roles, Roles: roles, Projects: db.Projects, ProjectMaker: roles, Version: version,
+	}), db
 }
 
 // shell types command lines in a home folder of its own.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -30,7 +29,7 @@ const (
 
 // Authenticator tells who a caller is, and keeps the access tokens.
 type Authenticator interface {
-	Basic(ctx context.Context, user, password string, from netip.Addr) (authn.Identity, authn.Credential, error)
+	Basic(ctx context.Context, user, password string) (authn.Identity, authn.Credential, error)
 	AccessToken(ctx context.Context, secret string) (authn.Identity, authn.Credential, error)
 	CreateToken(ctx context.Context, n authn.NewToken) (string, metadata.Token, error)
 	RevokeToken(ctx context.Context, id string) error
@@ -42,9 +41,15 @@ type Authorizer interface {
 	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
 }
 
+// ProjectMaker makes projects.
+type ProjectMaker interface {
+	// MakeProject makes a project that id owns. The error wraps metadata.ErrExists when
+	// there is one of that name.
+	MakeProject(ctx context.Context, id authn.Identity, p metadata.Project) error
+}
+
 // Projects keeps the projects.
 type Projects interface {
-	Create(ctx context.Context, p metadata.Project) error
 	Get(ctx context.Context, name string) (metadata.Project, error)
 	List(ctx context.Context, after string, limit int) ([]metadata.Project, error)
 }
@@ -59,14 +64,15 @@ type Config struct {
 	Authenticator Authenticator
 	Authorizer    Authorizer
 	Projects      Projects
-	Users         Users
-	Groups        Groups
-	Tokens        Tokens
-	Accounts      *authn.Accounts
+	ProjectMaker  ProjectMaker
+	// Roles keeps who may do what; nil where a cluster does.
+	Roles    *authz.Authorizer
+	Users    Users
+	Groups   Groups
+	Tokens   Tokens
+	Accounts *authn.Accounts
 	// Origin is the registry's own scheme and host as the client sees them.
-	Origin func(*http.Request) (scheme, host string)
-	// Address is where a request comes from.
-	Address    func(*http.Request) netip.Addr
+	Origin     func(*http.Request) (scheme, host string)
 	Backups    Backups
 	Leases     Leases
 	Collector  Collector

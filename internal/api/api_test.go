@@ -34,6 +34,7 @@ type fixture struct {
 	handler http.Handler
 	db      *metadata.DB
 	authn   *authn.Authenticator
+	roles   *authz.Authorizer
 	log     *bytes.Buffer
 	now     time.Time
 }
@@ -54,10 +55,13 @@ func newFixture(t *testing.T) *fixture {
 	if _, err := f.authn.EnsureAdmin(t.Context(), password); err != nil {
 		t.Fatal(err)
 	}
+	f.roles, err = authz.Open(t.Context(), authz.Config{Roles: f.db.Roles, RoleBindings: f.db.RoleBindings, Projects: f.db.Projects, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
 	f.config = Config{
-		Authenticator: f.authn, Authorizer: authz.New(), Projects: f.db.Projects,
+		Authenticator: f.authn, Authorizer: f.roles, Roles: f.roles, Projects: f.db.Projects, ProjectMaker: f.roles,
 		Users: f.db.Users, Groups: f.db.Groups, Tokens: f.db.Tokens, Accounts: authn.NewAccounts(f.authn, f.db.Users, f.db.Groups),
-		Address:    telemetry.NewClientAddress(nil).Of,
 		Origin:     func(r *http.Request) (string, string) { return "https", r.Host },
 		Retentions: f.db.Retentions, Retention: &gc.Retention{DB: f.db, Now: clock},
 		Version: "1.2.3", Commit: "abc",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -21,13 +20,11 @@ var errNoCredentials = errors.New("no credentials")
 type Credentials struct {
 	Authorization string `header:"Authorization" hidden:"true"`
 	record        *telemetry.Record
-	request       *http.Request
 }
 
-// Resolve implements huma.Resolver: it keeps the request and its entry in the log.
+// Resolve implements huma.Resolver: it finds the request's entry in the log.
 func (c *Credentials) Resolve(ctx huma.Context) []error {
-	r, w := humago.Unwrap(ctx)
-	c.request = r
+	_, w := humago.Unwrap(ctx)
 	c.record = telemetry.RecordOf(w)
 	return nil
 }
@@ -40,11 +37,10 @@ type input[I any] interface {
 	credentials() *Credentials
 }
 
-// caller is who asks, by what they are known, and where from.
+// caller is who asks, and by what they are known.
 type caller struct {
 	authn.Identity
 	credential authn.Credential
-	from       netip.Addr
 }
 
 // register adds an operation for callers who are logged in. The identity is an
@@ -55,7 +51,7 @@ func register[I, O any, P input[I]](s *service, api huma.API, op huma.Operation,
 	op.MaxBodyBytes = maxBody
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		shown := P(in).credentials()
-		who, err := s.authenticate(ctx, shown)
+		who, err := s.authenticate(ctx, shown.Authorization)
 		if err != nil {
 			return nil, s.answer(ctx, op.OperationID, err)
 		}
@@ -70,9 +66,7 @@ func register[I, O any, P input[I]](s *service, api huma.API, op huma.Operation,
 
 // authenticate reads an Authorization header: Basic (RFC 7617), or Bearer (RFC
 // 6750) with an access token. Registry tokens are for /v2/ alone.
-func (s *service) authenticate(ctx context.Context, shown *Credentials) (who caller, err error) {
-	authorization := shown.Authorization
-	who.from = s.Address(shown.request)
+func (s *service) authenticate(ctx context.Context, authorization string) (who caller, err error) {
 	scheme, token, _ := strings.Cut(authorization, " ")
 	switch strings.ToLower(scheme) {
 	case "":
@@ -86,6 +80,6 @@ func (s *service) authenticate(ctx context.Context, shown *Credentials) (who cal
 	if !ok {
 		return caller{}, authn.ErrInvalidCredentials
 	}
-	who.Identity, who.credential, err = s.Authenticator.Basic(ctx, user, password, who.from)
+	who.Identity, who.credential, err = s.Authenticator.Basic(ctx, user, password)
 	return who, err
 }

@@ -81,14 +81,14 @@ func (s *service) createProject(ctx context.Context, who caller, in *createProje
 	if err := checkNewProject(in.Body); err != nil {
 		return nil, err
 	}
-	if err := s.permit(ctx, who, authz.CreateProject, authz.Target{}); err != nil {
+	if err := s.mayHaveProject(ctx, who); err != nil {
 		return nil, err
 	}
 	p := metadata.Project{
 		Name: name, Kind: metadata.Hosted, Description: in.Body.Description,
 		Creator: who.User, CreatedAt: s.Now().UTC().Truncate(time.Microsecond),
 	}
-	err := s.Projects.Create(ctx, p)
+	err := s.ProjectMaker.MakeProject(ctx, who.Identity, p)
 	if errors.Is(err, metadata.ErrExists) {
 		return nil, problem(http.StatusConflict, fmt.Sprintf("project %s was not made: there is one of that name already; use it with larder project %s, or choose another name", name, name))
 	}
@@ -96,6 +96,15 @@ func (s *service) createProject(ctx context.Context, who caller, in *createProje
 		return nil, err
 	}
 	return &projectOutput{Location: "/api/v1/projects/" + name, Body: projectOf(p)}, nil
+}
+
+// mayHaveProject refuses callers who may make no projects, be it any or their own.
+func (s *service) mayHaveProject(ctx context.Context, who caller) error {
+	may, err := s.Authorizer.Allowed(ctx, who.Identity, authz.CreateProject, authz.Target{})
+	if err != nil || may {
+		return err
+	}
+	return s.permit(ctx, who, authz.RequestProject, authz.Target{})
 }
 
 func checkNewProject(r ProjectRequest) error {

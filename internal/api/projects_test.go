@@ -88,7 +88,7 @@ func TestACacheProjectIsNotMadeByHand(t *testing.T) {
 func TestAUserWithoutTheRightMakesNoProject(t *testing.T) {
 	f := newFixture(t)
 	bob := f.bob()
-	f.wantProblem(f.do(bob, "POST", "/api/v1/projects", `{"name":"demo"}`), 403, "bob has no right to create projects")
+	f.wantProblem(f.do(bob, "POST", "/api/v1/projects", `{"name":"demo"}`), 403, "bob has no right to create projectrequests")
 	f.wantProblem(f.do(admin, "GET", "/api/v1/projects/demo", ""), 404)
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
-	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/gc"
 )
 
@@ -43,7 +42,7 @@ func (l *litter) Collect(ctx context.Context, o gc.Options) (gc.Summary, error) 
 func newPruneFixture(t *testing.T) (*fixture, *litter) {
 	t.Helper()
 	f, l := newFixture(t), &litter{}
-	f.handler = New(Config{Authenticator: f.authn, Authorizer: authz.New(), Projects: f.db.Projects, Collector: l})
+	f.handler = New(Config{Authenticator: f.authn, Authorizer: f.roles, Projects: f.db.Projects, Collector: l})
 	return f, l
 }
 

@@ -21,10 +21,16 @@ func (s *service) permit(ctx context.Context, who caller, action authz.Action, t
 // refused tells a caller who may see the target which right is missing. What a caller may
 // not see is answered as what does not exist instead.
 func (s *service) refused(who caller, action authz.Action, target authz.Target) error {
+	whose, where := "its owner", "project "+target.Project
 	if target.Project == "" {
-		return problem(http.StatusForbidden, fmt.Sprintf("%s has no right to %s in all projects; ask an administrator", who.User, action))
+		whose, where = "an administrator", "all projects"
 	}
-	return problem(http.StatusForbidden, fmt.Sprintf("%s has no right to %s in project %s; ask its owner or an administrator", who.User, action, target.Project))
+	if who.Cap != nil {
+		return problem(http.StatusForbidden, fmt.Sprintf("%s has no right to %s in %s with the access token that is shown, which is limited: use another one",
+			who.User, action, where))
+	}
+	return problem(http.StatusForbidden, fmt.Sprintf("%s has no right to %s in %s; %s can run %s",
+		who.User, action, where, whose, authz.GrantCommand(who.User, action, target)))
 }
 
 // projectTarget is a project as something that is done something to.

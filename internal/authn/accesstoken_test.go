@@ -2,7 +2,6 @@ package authn
 
 import (
 	"crypto/sha256"
-	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -68,7 +67,7 @@ func TestAnAccessTokenIsAPasswordForAnyUserName(t *testing.T) {
 	a, _, c := newTest(t)
 	secret, token := createToken(t, a, time.Hour)
 	for _, user := range []string{"unused", "admin", "", "<token>"} {
-		id, cred, err := a.Basic(t.Context(), user, secret, netip.Addr{})
+		id, cred, err := a.Basic(t.Context(), user, secret)
 		if err != nil {
 			t.Fatalf("user %q: %v", user, err)
 		}
@@ -98,7 +97,7 @@ func TestAnAccessTokenThatIsNotKnownIsRefused(t *testing.T) {
 	a, _, _ := newTest(t)
 	body := strings.Repeat("x", tokenRandom)
 	stranger := tokenPrefix + body + checksum(body)
-	_, _, err := a.Basic(t.Context(), UserAdmin, stranger, netip.Addr{})
+	_, _, err := a.Basic(t.Context(), UserAdmin, stranger)
 	wantError(t, err, ErrInvalidCredentials)
 	_, _, err = a.Verify(t.Context(), stranger)
 	wantError(t, err, ErrTokenInvalid)
@@ -116,7 +115,7 @@ func TestAnAccessTokenExpires(t *testing.T) {
 	c.Pass(time.Millisecond)
 	_, _, err := a.Verify(t.Context(), secret)
 	wantError(t, err, ErrTokenExpired)
-	_, _, err = a.Basic(t.Context(), "unused", secret, netip.Addr{})
+	_, _, err = a.Basic(t.Context(), "unused", secret)
 	wantError(t, err, ErrInvalidCredentials)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
@@ -123,7 +122,7 @@ func TestACapIsCarriedByRegistryTokensAndCountsAsItIsNow(t *testing.T) {
 	limit, err := NewCap([]string{"read"}, []string{"demo"})
 	must(t, err)
 	secret, id := h.token(t, NewToken{User: UserAdmin, Cap: limit})
-	who, credential, err := h.Basic(t.Context(), "unused", secret, netip.Addr{})
+	who, credential, err := h.Basic(t.Context(), "unused", secret)
 	must(t, err)
 	registryToken, _, err := h.Issue(t.Context(), who, credential, Everything(), 5*time.Minute)
 	must(t, err)
@@ -143,12 +142,12 @@ func TestWhoeverIsDisabledIsRefusedByPasswordAndByToken(t *testing.T) {
 	h := newHouse(t)
 	h.user(t, "alice")
 	secret, _ := h.token(t, NewToken{User: "alice"})
-	who, credential, err := h.Basic(t.Context(), "alice", testPassword, netip.Addr{})
+	who, credential, err := h.Basic(t.Context(), "alice", testPassword)
 	must(t, err)
 	registryToken, _, err := h.Issue(t.Context(), who, credential, nil, 5*time.Minute)
 	must(t, err)
 	must(t, h.SetDisabled(t.Context(), "alice", true))
-	_, _, err = h.Basic(t.Context(), "alice", testPassword, netip.Addr{})
+	_, _, err = h.Basic(t.Context(), "alice", testPassword)
 	wantError(t, err, ErrInvalidCredentials)
 	for _, bearer := range []string{secret, registryToken} {
 		_, _, err := h.Verify(t.Context(), bearer)
@@ -170,13 +169,13 @@ func TestFailuresCostTheSameWhoeverIsNamed(t *testing.T) {
 	for _, name := range []string{"disabled", user, "elsewhere", "nobody"} {
 		// Also the second time, when a right password would be remembered.
 		for range 2 {
-			_, _, err := h.Basic(t.Context(), name, testPassword, netip.Addr{})
+			_, _, err := h.Basic(t.Context(), name, testPassword)
 			wantError(t, err, ErrInvalidCredentials)
 		}
 	}
 	ctx := busy(t, h.Authenticator)
 	for _, name := range []string{"disabled", user, "elsewhere", "nobody"} {
-		if _, _, err := h.Basic(ctx, name, testPassword, netip.Addr{}); errors.Is(err, ErrInvalidCredentials) {
+		if _, _, err := h.Basic(ctx, name, testPassword); errors.Is(err, ErrInvalidCredentials) {
 			t.Errorf("%s was refused without a computation", name)
 		}
 	}
@@ -185,7 +184,7 @@ func TestFailuresCostTheSameWhoeverIsNamed(t *testing.T) {
 func TestAnAccountMadeAnewHasNothingOfTheOneBefore(t *testing.T) {
 	h := newHouse(t)
 	h.user(t, "alice")
-	who, credential, err := h.Basic(t.Context(), "alice", testPassword, netip.Addr{})
+	who, credential, err := h.Basic(t.Context(), "alice", testPassword)
 	must(t, err)
 	registryToken, _, err := h.Issue(t.Context(), who, credential, nil, 5*time.Minute)
 	must(t, err)
@@ -194,7 +193,7 @@ func TestAnAccountMadeAnewHasNothingOfTheOneBefore(t *testing.T) {
 	h.clock.Pass(time.Second)
 	_, err = h.CreateUser(t.Context(), "alice", "another password")
 	must(t, err)
-	_, _, err = h.Basic(t.Context(), "alice", testPassword, netip.Addr{})
+	_, _, err = h.Basic(t.Context(), "alice", testPassword)
 	wantError(t, err, ErrInvalidCredentials)
 	for _, bearer := range []string{registryToken, secret} {
 		_, _, err := h.Verify(t.Context(), bearer)
@@ -206,7 +205,7 @@ func TestAdminStays(t *testing.T) {
 	h := newHouse(t)
 	wantError(t, h.Delete(t.Context(), UserAdmin), ErrAdminStays)
 	wantError(t, h.SetDisabled(t.Context(), UserAdmin, true), ErrAdminStays)
-	if _, _, err := h.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{}); err != nil {
+	if _, _, err := h.Basic(t.Context(), UserAdmin, testPassword); err != nil {
 		t.Errorf("admin is locked out: %v", err)
 	}
 }

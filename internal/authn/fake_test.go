@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -178,7 +177,7 @@ func wantError(t *testing.T, got, want error) {
 // login logs in with the admin's password.
 func login(t *testing.T, a *Authenticator) (Identity, Credential) {
 	t.Helper()
-	id, c, err := a.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{})
+	id, c, err := a.Basic(t.Context(), UserAdmin, testPassword)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package distribution
 
 import (
 	"context"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -16,7 +15,7 @@ import (
 // Authenticator tells who callers are, and issues registry tokens. Its errors are
 // authn's when a credential is refused.
 type Authenticator interface {
-	Basic(ctx context.Context, user, password string, from netip.Addr) (authn.Identity, authn.Credential, error)
+	Basic(ctx context.Context, user, password string) (authn.Identity, authn.Credential, error)
 	Verify(ctx context.Context, token string) (authn.Identity, []authn.Access, error)
 	Issue(ctx context.Context, id authn.Identity, c authn.Credential, access []authn.Access, life time.Duration) (token string, expires time.Time, err error)
 }
@@ -24,6 +23,13 @@ type Authenticator interface {
 // Authorizer tells whether a caller may do something.
 type Authorizer interface {
 	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
+}
+
+// ProjectMaker makes projects.
+type ProjectMaker interface {
+	// MakeProject makes a project that id owns. The error wraps metadata.ErrExists when
+	// there is one of that name.
+	MakeProject(ctx context.Context, id authn.Identity, p metadata.Project) error
 }
 
 // credentials is who asks, and what caps the asking.
@@ -65,7 +71,7 @@ func (h *Handler) identify(ctx context.Context, x *exchange) (who credentials, e
 		who.bearer = true
 		who.identity, who.access, err = h.Authenticator.Verify(ctx, strings.TrimSpace(value))
 	} else if user, password, ok := x.r.BasicAuth(); ok {
-		who.identity, _, err = h.Authenticator.Basic(ctx, user, password, h.Address(x.r))
+		who.identity, _, err = h.Authenticator.Basic(ctx, user, password)
 	} else {
 		err = loginNeeded("the Authorization header cannot be read: send Basic or Bearer credentials")
 	}
@@ -86,12 +92,12 @@ func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error
 		return nil
 	}
 	x.scope = repositoryScope(x.target.Repository, scopeActions(need)...) + x.mountScope()
-	may, err := h.may(ctx, x.who.identity, need, x.target)
+	missing, err := h.missing(ctx, x, need)
 	if err != nil {
 		return err
 	}
-	if !may || h.keptFrom(x, x.target) {
-		return h.refuse(ctx, x, need)
+	if missing != "" || h.keptFrom(x, x.target) {
+		return h.refuse(ctx, x, need, missing)
 	}
 	if !x.covered(need) {
 		return loginNeeded("the token does not cover %s: ask for one with that scope", x.scope)
@@ -105,17 +111,81 @@ func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error
 	return nil
 }
 
+// object is a target in the words of authz.
+func object(target Target) authz.Target {
+	return authz.Target{Project: target.Repository.Project(), Repository: target.Repository.String(), Kind: target.Kind}
+}
+
 // may asks for a right by the name that it has in token scopes. Where there is no
-// project, pushing takes the right to make one.
+// project, pushing takes the right to make it. Deleting has two rights, of which one is
+// enough for a token's scope.
 func (h *Handler) may(ctx context.Context, id authn.Identity, need string, target Target) (bool, error) {
-	object := authz.Target{Project: target.Repository.Project(), Repository: target.Repository.String(), Kind: target.Kind}
 	if need == authn.ActionPush && target.Kind == "" {
-		makes, err := h.Authorizer.Allowed(ctx, id, authz.CreateProject, authz.Target{Project: object.Project})
-		if err != nil || !makes {
-			return false, err
-		}
+		return h.mayMake(ctx, id, target)
 	}
-	return h.Authorizer.Allowed(ctx, id, right(need), object)
+	may, err := h.Authorizer.Allowed(ctx, id, right(need), object(target))
+	if err == nil && !may && need == authn.ActionDelete {
+		return h.Authorizer.Allowed(ctx, id, authz.DeleteTag, object(target))
+	}
+	return may, err
+}
+
+// mayMake tells whether a push of id may make the project: any project when id may make
+// projects of any name, and the one that is called like id when id may have projects.
+func (h *Handler) mayMake(ctx context.Context, id authn.Identity, target Target) (bool, error) {
+	project := authz.Target{Project: target.Repository.Project()}
+	any, err := h.Authorizer.Allowed(ctx, id, authz.CreateProject, project)
+	if err != nil || any || project.Project != id.User {
+		return any, err
+	}
+	return h.Authorizer.Allowed(ctx, id, authz.RequestProject, project)
+}
+
+// missing is the right that the caller lacks for a request; "" when it is none.
+func (h *Handler) missing(ctx context.Context, x *exchange, need string) (authz.Action, error) {
+	if need == authn.ActionDelete {
+		return h.lacks(ctx, x, x.right(need))
+	}
+	may, err := h.may(ctx, x.who.identity, need, x.target)
+	switch {
+	case err != nil || !may:
+		return x.right(need), err
+	case need == authn.ActionPush && x.target.Kind == metadata.Hosted:
+		return h.missingForNew(ctx, x)
+	}
+	return "", nil
+}
+
+// missingForNew is the right that is missing to push to a repository that does not exist:
+// that makes it, which is a right of its own. Whoever has it is not looked up for.
+func (h *Handler) missingForNew(ctx context.Context, x *exchange) (authz.Action, error) {
+	missing, err := h.lacks(ctx, x, authz.CreateRepository)
+	if err != nil || missing == "" {
+		return "", err
+	}
+	exists, err := h.Hosted.RepositoryExists(ctx, x.target.Repository)
+	if err != nil || exists {
+		return "", err
+	}
+	return missing, nil
+}
+
+// lacks is the action, or "" when the caller may do it.
+func (h *Handler) lacks(ctx context.Context, x *exchange, action authz.Action) (authz.Action, error) {
+	may, err := h.Authorizer.Allowed(ctx, x.who.identity, action, object(x.target))
+	if err != nil || !may {
+		return action, err
+	}
+	return "", nil
+}
+
+// right is what authz calls what the request does. To remove a tag is less than to remove
+// an image.
+func (x *exchange) right(need string) authz.Action {
+	if need == authn.ActionDelete && x.route.endpoint == endpointManifest && x.route.reference.ByTag() {
+		return authz.DeleteTag
+	}
+	return right(need)
 }
 
 // right is what authz calls an action of a token's scope; other words are no right.

@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
@@ -32,7 +32,7 @@ func (f *fixture) issue(user string, access ...authn.Access) string {
 	id, credential := authn.Anonymous(), authn.Credential{}
 	if user != "" {
 		var err error
-		if id, credential, err = f.auth.Basic(f.t.Context(), user, f.secrets[user], netip.Addr{}); err != nil {
+		if id, credential, err = f.auth.Basic(f.t.Context(), user, f.secrets[user]); err != nil {
 			f.t.Fatal(err)
 		}
 	}
@@ -96,7 +96,7 @@ func TestWhatIsMissingAndWhatIsForbiddenAnswerTheSame(t *testing.T) {
 func TestAPushThatIsRefusedSaysWhatToDo(t *testing.T) {
 	f := newFixture(t)
 	got := f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
-	want := "project demo does not exist or you may not push to it; its owner can run larder new-project demo"
+	want := "project demo does not exist or you may not push to it; its owner can run larder policy add-role-to-user system:image-pusher bob -n demo"
 	if !bytes.Contains(got.body, []byte(want+`"`)) {
 		t.Errorf("got %s", got.body)
 	}
@@ -104,28 +104,133 @@ func TestAPushThatIsRefusedSaysWhatToDo(t *testing.T) {
 		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/app:pull,push"`))
 }
 
-// members lets bob pull from hosted projects, beside what everyone may.
-type members struct{ *authz.Authorizer }
-
-func (m members) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error) {
-	if id.User == "bob" && action == authz.Pull && target.Project == "demo" {
-		return true, nil
+// give lets admin give a role to a user or a group; in all projects when project is "".
+func (f *fixture) give(project, role string, to authz.Subject) {
+	f.t.Helper()
+	root := authn.Identity{User: "admin", Groups: []string{authn.GroupAuthenticated, authn.GroupMasters}}
+	_, err := f.access.Grant(f.t.Context(), root, authz.Grant{Project: project, Role: role, Subjects: []authz.Subject{to}})
+	if err != nil {
+		f.t.Fatal(err)
 	}
-	return m.Authorizer.Allowed(ctx, id, action, target)
 }
 
-func TestAMemberGetsTheExactMissingRight(t *testing.T) {
-	f := newFixture(t)
-	f.config.Authorizer = members{authz.New()}
-	f.Config.Handler = distribution.New(f.config)
-	for need, q := range map[string]request{
-		"update imagestreams/layers": {method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "bob"},
-		"delete imagestreams":        {method: "DELETE", path: "/v2/demo/app/manifests/v1", user: "bob"},
+func TestAMemberGetsTheExactMissingRightAndTheLineThatGivesIt(t *testing.T) {
+	for _, test := range []struct {
+		role, missing, grant string
+		request              request
+	}{
+		{"registry-viewer", "update imagestreams/layers", "system:image-pusher", request{method: "POST", path: "/v2/demo/app/blobs/uploads/"}},
+		{"registry-viewer", "delete imagestreamtags", "registry-editor", request{method: "DELETE", path: "/v2/demo/app/manifests/v1"}},
+		{"registry-viewer", "delete imagestreams", "registry-editor", request{method: "DELETE", path: "/v2/demo/app/manifests/" + digest.FromString("x").String()}},
+		{"system:image-puller", "update imagestreams/layers", "system:image-pusher", request{method: "POST", path: "/v2/demo/app/blobs/uploads/"}},
+		{"system:image-pusher", "create imagestreams", "system:image-builder", request{method: "POST", path: "/v2/demo/new/blobs/uploads/"}},
+		{"system:image-pusher", "create imagestreams", "system:image-builder", request{method: "PUT", path: "/v2/demo/new/manifests/v1", body: []byte("{}")}},
 	} {
-		if got := f.do(q).expect(t, 403, oci.CodeDenied); !bytes.Contains(got.body, []byte(need)) {
-			t.Errorf("%s is not named in %s", need, got.body)
-		}
+		t.Run(test.role+" "+test.request.method, func(t *testing.T) {
+			f := newFixture(t)
+			f.pushManifest("demo/app", "v1", f.image("demo/app", nil)).expect(t, 201, "")
+			f.give("demo", test.role, authz.User("bob"))
+			test.request.user = "bob"
+			got := f.do(test.request).expect(t, 403, oci.CodeDenied)
+			for _, text := range []string{test.missing + " in project demo", "larder policy add-role-to-user " + test.grant + " bob -n demo"} {
+				if !bytes.Contains(got.body, []byte(text)) {
+					t.Errorf("%q is not said in %s", text, got.body)
+				}
+			}
+			f.give("demo", test.grant, authz.User("bob"))
+			if got := f.do(test.request); got.StatusCode == http.StatusForbidden {
+				t.Errorf("with the role it is refused still: %s", got.body)
+			}
+		})
 	}
+}
+
+func TestAPusherPushesToWhatExistsAndABuilderMakesIt(t *testing.T) {
+	f := newFixture(t)
+	f.pushManifest("demo/app", "v1", f.image("demo/app", nil)).expect(t, 201, "")
+	f.give("demo", authz.RoleImagePusher, authz.User("bob"))
+	f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "bob"}).expect(t, 202, "")
+	f.do(request{method: "POST", path: "/v2/demo/new/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
+	if exists, err := f.hosted.RepositoryExists(t.Context(), "demo/new"); exists || err != nil {
+		t.Errorf("the refused push made the repository: %v, %v", exists, err)
+	}
+	f.give("demo", authz.RoleImageBuilder, authz.User("bob"))
+	f.do(request{method: "POST", path: "/v2/demo/new/blobs/uploads/", user: "bob"}).expect(t, 202, "")
+}
+
+func TestOnlyTheNameOfAnOpenRepositoryIsKnown(t *testing.T) {
+	f := newFixture(t)
+	content := f.image("demo/app", nil)
+	for _, repo := range []string{"demo/app", "demo/secret"} {
+		f.pushManifest(repo, "v1", f.image(repo, nil)).expect(t, 201, "")
+	}
+	role := authz.Role{Project: "demo", Name: "one", Rules: []rbacv1.PolicyRule{{
+		Verbs: []string{"get"}, APIGroups: []string{"image.openshift.io"}, Resources: []string{"imagestreams/layers"}, ResourceNames: []string{"app"},
+	}}}
+	if err := f.access.CreateRole(t.Context(), authn.Identity{User: "admin", Groups: []string{authn.GroupMasters}}, role); err != nil {
+		t.Fatal(err)
+	}
+	f.give("demo", "one", authz.User("system:anonymous"))
+	for _, user := range []string{"-", "bob"} {
+		f.do(request{method: "GET", path: "/v2/demo/app/manifests/v1", user: user}).expect(t, 200, "")
+		f.do(request{method: "GET", path: "/v2/demo/app/blobs/" + configOf(t, content), user: user}).expect(t, 200, "")
+	}
+	f.do(request{method: "GET", path: "/v2/demo/secret/manifests/v1", user: "-"}).expect(t, 401, oci.CodeUnauthorized)
+	f.do(request{method: "GET", path: "/v2/demo/secret/manifests/v1", user: "bob"}).expect(t, 404, oci.CodeNameUnknown)
+	page := f.do(request{method: "GET", path: "/v2/_catalog", user: "-"}).expect(t, 200, "")
+	if !bytes.Contains(page.body, []byte(`["demo/app"]`)) {
+		t.Errorf("strangers are told of %s", page.body)
+	}
+}
+
+// configOf is the digest of an image's configuration.
+func configOf(t *testing.T, manifest []byte) string {
+	t.Helper()
+	return unmarshal[struct{ Config struct{ Digest string } }](t, manifest).Config.Digest
+}
+
+func TestAFirstPushMakesThePushersOwnProjectAndNoOther(t *testing.T) {
+	f := newFixture(t)
+	if err := f.access.SetSelfProvision(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	refused := f.do(request{method: "POST", path: "/v2/carol/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
+	missing := f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
+	if string(bytes.ReplaceAll(refused.body, []byte("carol"), []byte("demo"))) != string(missing.body) {
+		t.Errorf("bob learns which projects there are:\n%s\n%s", refused.body, missing.body)
+	}
+	f.do(request{method: "POST", path: "/v2/bob/app/blobs/uploads/", user: "bob"}).expect(t, 202, "")
+	if p, err := f.db.Projects.Get(t.Context(), "bob"); err != nil || p.Creator != "bob" {
+		t.Errorf("the project is %+v, %v", p, err)
+	}
+	id := authn.Identity{User: "bob", Groups: []string{authn.GroupAuthenticated}}
+	if may, err := f.access.Allowed(t.Context(), id, authz.CreateRoleBinding, authz.Target{Project: "bob"}); !may || err != nil {
+		t.Errorf("bob does not own it: %v, %v", may, err)
+	}
+	if err := f.access.SetSelfProvision(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	f.do(request{method: "POST", path: "/v2/bob/other/blobs/uploads/", user: "bob"}).expect(t, 202, "")
+}
+
+func TestATokenThatIsLimitedIsNamedAsTheReason(t *testing.T) {
+	f := newFixture(t)
+	f.pushManifest("demo/app", "v1", f.image("demo/app", nil)).expect(t, 201, "")
+	f.give("demo", authz.RoleRegistryEditor, authz.User("bob"))
+	limit, err := authn.NewCap([]string{"read"}, []string{"demo/app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, _, err := f.auth.CreateToken(t.Context(), authn.NewToken{User: "bob", Life: time.Hour, Cap: limit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.do(request{method: "GET", path: "/v2/demo/app/manifests/v1", token: secret}).expect(t, 200, "")
+	got := f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", token: secret}).expect(t, 403, oci.CodeDenied)
+	if !bytes.Contains(got.body, []byte("with the access token that you show")) {
+		t.Errorf("it is not said that the token is the reason: %s", got.body)
+	}
+	f.do(request{method: "GET", path: "/v2/demo/other/manifests/v1", token: secret}).expect(t, 404, oci.CodeNameUnknown)
 }
 
 func TestATokenCapsWhatMayBeDone(t *testing.T) {
@@ -166,19 +271,20 @@ func TestAMountNeedsTheRightAndTheScopeToReadTheSource(t *testing.T) {
 	f.do(request{method: "POST", path: "/v2/demo/other/blobs/uploads/?mount=" + d + "&from=demo/app", user: "-"}).expect(t, 401, oci.CodeUnauthorized).
 		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/other:pull,push repository:demo/app:pull"`))
 
-	f.config.Authorizer = editors{authz.New()}
+	f.give("demo", authz.RoleImageBuilder, authz.User("bob"))
+	f.config.Authorizer = blind{f.access}
 	f.Config.Handler = distribution.New(f.config)
 	f.do(request{method: "POST", path: "/v2/demo/third/blobs/uploads/?mount=" + d + "&from=demo/app", user: "bob"}).expect(t, 202, "")
 }
 
-// editors lets bob push to demo/third and do nothing else.
-type editors struct{ *authz.Authorizer }
+// blind keeps bob from seeing demo/app.
+type blind struct{ *authz.Authorizer }
 
-func (e editors) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error) {
-	if id.User == "bob" && target.Repository == "demo/third" {
-		return true, nil
+func (b blind) Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error) {
+	if id.User == "bob" && target.Repository == "demo/app" {
+		return false, nil
 	}
-	return e.Authorizer.Allowed(ctx, id, action, target)
+	return b.Authorizer.Allowed(ctx, id, action, target)
 }
 
 func TestTheFirstPushOfAnAdministratorMakesTheProject(t *testing.T) {

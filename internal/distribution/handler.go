@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/larder-registry/larder/internal/authn"
@@ -24,12 +23,12 @@ type Config struct {
 	Authenticator Authenticator
 	AccessTokens  AccessTokens
 	Authorizer    Authorizer
+	// Projects makes the project of a first push.
+	Projects ProjectMaker
 	// Pulls hears of pulls; nil means that nobody does.
 	Pulls Pulls
 	// Origin is the registry's own scheme and host as the client sees them.
 	Origin func(*http.Request) (scheme, host string)
-	// Address is where a request comes from.
-	Address func(*http.Request) netip.Addr
 	// Strangers tells whether a client's address may pull from cache projects without a
 	// login; nil means all.
 	Strangers func(*http.Request) bool

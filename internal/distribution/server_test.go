@@ -25,7 +25,6 @@ import (
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
-	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 // fixture is the whole registry behind a test server: SQLite, files, authn, authz.
@@ -36,6 +35,7 @@ type fixture struct {
 	db       *metadata.DB
 	hosted   *registry.Registry
 	auth     *authn.Authenticator
+	access   *authz.Authorizer
 	resolver *resolver
 	config   distribution.Config
 	// secrets are access tokens by user: they cost no password hashing.
@@ -80,16 +80,19 @@ func (f *fixture) open() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.access, err = authz.Open(f.t.Context(), authz.Config{Roles: f.db.Roles, RoleBindings: f.db.RoleBindings, Projects: f.db.Projects})
+	if err != nil {
+		f.t.Fatal(err)
+	}
 	caches := map[string]*cacheProject{}
 	if f.resolver != nil {
 		caches = f.resolver.caches
 	}
 	f.resolver = &resolver{db: f.db, hosted: f.hosted, caches: caches}
 	f.config = distribution.Config{
-		Hosted: f.hosted, Resolver: f.resolver, Authenticator: f.auth, AccessTokens: f.auth, Authorizer: authz.New(),
-		Origin:  func(r *http.Request) (string, string) { return "http", r.Host },
-		Address: telemetry.NewClientAddress(nil).Of,
-		Log:     quiet,
+		Hosted: f.hosted, Resolver: f.resolver, Authenticator: f.auth, AccessTokens: f.auth, Authorizer: f.access, Projects: f.access,
+		Origin: func(r *http.Request) (string, string) { return "http", r.Host },
+		Log:    quiet,
 	}
 	f.Server = httptest.NewServer(distribution.New(f.config))
 	f.t.Cleanup(f.close)

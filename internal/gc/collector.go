@@ -62,10 +62,7 @@ func (c *Collector) Collect(ctx context.Context, o Options) (Summary, error) {
 	var removed Summary
 	lease := metadata.Lease{Name: Lease, Holder: rand.Text()}
 	err := c.DB.Leases.Hold(ctx, lease, leaseLife, func(ctx context.Context) error {
-		err := c.ours(ctx)
-		if err == nil {
-			_, err = c.Preview(ctx, Options{KeepYoungerThan: o.KeepYoungerThan})
-		}
+		_, err := c.Preview(ctx, Options{KeepYoungerThan: o.KeepYoungerThan})
 		if err != nil {
 			return fmt.Errorf("nothing was removed: %w", err)
 		}

@@ -23,15 +23,13 @@ func NewSessionsForTest() func(ctx context.Context, id string) (release func(), 
 // FindDamageForTest reads a blob back and returns what sets it aside, for tests of two
 // requests that meet the same damage. It returns nil when nothing is wrong.
 func (r *Registry) FindDamageForTest(ctx context.Context, row metadata.Blob) func(context.Context) error {
-	_, err := r.readBack(ctx, row, r.openKept)
+	_, err := r.readBack(ctx, row)
 	found, ok := errors.AsType[*damage](err)
 	if !ok {
 		return nil
 	}
 	return func(ctx context.Context) error {
-		if err := r.setAside(ctx, found); !errors.Is(err, errMended) {
-			return err
-		}
-		return nil
+		_, err := r.setAside(ctx, found)
+		return err
 	}
 }

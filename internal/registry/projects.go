@@ -34,6 +34,15 @@ func (r *Registry) EnsureProject(ctx context.Context, name, creator string) erro
 	return nil
 }
 
+// RepositoryExists tells whether there is a repository of that name.
+func (r *Registry) RepositoryExists(ctx context.Context, repo oci.Repository) (bool, error) {
+	exists, err := r.db.Repositories.Exists(ctx, repo.String())
+	if err != nil {
+		return false, fmt.Errorf("looking for repository %s: %w", repo, err)
+	}
+	return exists, nil
+}
+
 // HostedProjects names some projects that people push to, at most 200, in bytewise
 // order.
 func (r *Registry) HostedProjects(ctx context.Context) ([]string, error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/blob/tier"
 	"github.com/larder-registry/larder/internal/gc"
@@ -41,6 +42,9 @@ type floor struct {
 	held  *registry.Registry
 	pulls *registry.Pulls
 	who   *authn.Authenticator
+	// roles are those that are kept here, and may decides.
+	roles *authz.Authorizer
+	may   authorizer
 	fills *pullthrough.Fills
 	gc    *gc.Collector
 	evict *gc.Evictor
@@ -80,6 +84,9 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	}
 	f.who, err = authn.New(authn.Config{Users: f.DB.Users, Tokens: f.DB.Tokens, Keys: f.DB.Keys, Issuer: "larder", Changes: f.DB.Changes.Accounts})
 	if err != nil {
+		return nil, err
+	}
+	if err := f.openAccess(ctx, config); err != nil {
 		return nil, err
 	}
 	f.cacheMetrics = pullthrough.NewMetrics(to)
@@ -155,10 +162,7 @@ func (f *floor) sweep(ctx context.Context) {
 	if dropped > 0 {
 		f.log.Info("removed unfinished uploads", "count", dropped, "older_than", uploadLife)
 	}
-	strays, failed := 0, f.claim(ctx)
-	if failed == nil {
-		strays, failed = f.held.SweepStrays(ctx, uploadLife)
-	}
+	strays, failed := f.held.SweepStrays(ctx, uploadLife)
 	if strays > 0 {
 		f.log.Info("removed what transfers had left that were cut off", "count", strays, "older_than", uploadLife)
 	}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/authn"
-	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/distribution"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/pullthrough"
@@ -59,23 +58,25 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		}
 		names.add(u, project)
 	}
+	if err := s.floor.roles.SetSelfProvision(ctx, config.Projects.SelfProvision); err != nil {
+		return nil, err
+	}
 	clients := telemetry.NewClientAddress(config.TrustedProxies)
-	may := authz.New()
 	v2 := distribution.Config{
-		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.who, AccessTokens: s.floor.who, Authorizer: may, Pulls: s.floor.pulls,
-		Origin: origin(config, clients), Address: clients.Of, Strangers: admitted(config, clients), Log: s.log,
+		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.who, AccessTokens: s.floor.who, Authorizer: s.floor.may, Projects: s.floor.roles, Pulls: s.floor.pulls,
+		Origin: origin(config, clients), Strangers: admitted(config, clients), Log: s.log,
 	}
 	registry := distribution.New(v2)
 	administration := api.New(api.Config{
-		Projects: s.floor.DB.Projects, Authenticator: s.floor.who, Authorizer: may, Checker: s.floor.held,
+		Projects: s.floor.DB.Projects, Authenticator: s.floor.who, Authorizer: s.floor.may, ProjectMaker: s.floor.roles, Roles: s.floor.roles, Checker: s.floor.held,
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
 		Users: s.floor.DB.Users, Groups: s.floor.DB.Groups, Tokens: s.floor.DB.Tokens,
-		Origin: origin(config, clients), Address: clients.Of,
+		Origin:     origin(config, clients),
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
-	g.main = s.observed(clients, s.routes(config, clients, registry, administration))
+	g.main = s.observed(clients, s.routes(config, registry, administration))
 	if config.Mirror.Listen != "" {
 		g.mirror = s.observed(clients, distribution.NewMirror(v2, distribution.Mirror{Namespace: hubRegistry, Allow: admitted(config, clients)}))
 	}

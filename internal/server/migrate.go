@@ -57,9 +57,7 @@ func Migrate(ctx context.Context, m Migration) (_ Migrated, err error) {
 	if done.Database {
 		defer func() { err = errors.Join(err, to.DB.Close()) }()
 	}
-	if err = m.move(ctx, from, to, &done); err == nil {
-		err = to.takeOver(ctx)
-	}
+	err = m.move(ctx, from, to, &done)
 	return done, err
 }
 
@@ -72,25 +70,20 @@ func (m Migration) openTarget(ctx context.Context, from *Stores, move Migrated) 
 			return nil, err
 		}
 	}
-	if move.Database {
-		if to.DB, err = from.openMetadata(ctx, m.To); err != nil {
-			return nil, err
-		}
-		var empty bool
-		if empty, err = to.DB.Empty(ctx); err == nil && !empty {
-			err = fmt.Errorf("the new database: %w, and nothing was changed: empty it, or give another", metadata.ErrNotEmpty)
-		}
-	}
-	if err == nil && move.Storage {
-		err = to.claim(ctx)
-	}
-	if err == nil {
+	if !move.Database {
 		return &to, nil
 	}
-	if move.Database {
-		err = errors.Join(err, to.DB.Close())
+	if to.DB, err = from.openMetadata(ctx, m.To); err != nil {
+		return nil, err
 	}
-	return nil, err
+	empty, err := to.DB.Empty(ctx)
+	if err == nil && !empty {
+		err = fmt.Errorf("the new database: %w, and nothing was changed: empty it, or give another", metadata.ErrNotEmpty)
+	}
+	if err != nil {
+		return nil, errors.Join(err, to.DB.Close())
+	}
+	return &to, nil
 }
 
 func (m Migration) move(ctx context.Context, from, to *Stores, done *Migrated) (err error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,15 +16,11 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/distribution"
-	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
-const (
-	// readyWithin is how long the readiness check may take, and readWithin its reading.
-	readyWithin = time.Second
-	readWithin  = 900 * time.Millisecond
-)
+// readyWithin is how long the readiness check may take.
+const readyWithin = time.Second
 
 func newMetrics() *prometheus.Registry {
 	metrics := prometheus.NewRegistry()
@@ -39,13 +34,13 @@ func (s *Server) observed(clients *telemetry.ClientAddress, next http.Handler) h
 }
 
 // routes lays out the main listener.
-func (s *Server) routes(config Config, clients *telemetry.ClientAddress, images, administration http.Handler) http.Handler {
+func (s *Server) routes(config Config, registry, administration http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", administration)
 	mux.HandleFunc("GET /healthz", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	if config.Metrics.Listen == "" {
-		mux.Handle("GET /metrics", s.measured(clients, s.metricsHandler()))
+		mux.Handle("GET /metrics", s.measured(s.metricsHandler()))
 	}
 	if s.floor.replicas != nil {
 		mux.Handle(distribution.FillsPath, distribution.NewFills(distribution.FillsConfig{
@@ -53,15 +48,15 @@ func (s *Server) routes(config Config, clients *telemetry.ClientAddress, images,
 		}))
 	}
 	mux.HandleFunc("GET /{$}", front)
-	return beside(images, mux)
+	return beside(registry, mux)
 }
 
 // beside sends the registry its paths as they came: a ServeMux would clean and
 // redirect them.
-func beside(images, others http.Handler) http.Handler {
+func beside(registry, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path := r.URL.Path; path == "/token" || path == "/v2" || strings.HasPrefix(path, "/v2/") {
-			images.ServeHTTP(w, r)
+			registry.ServeHTTP(w, r)
 			return
 		}
 		others.ServeHTTP(w, r)
@@ -75,23 +70,17 @@ func (s *Server) metricsHandler() http.Handler {
 // live tells that the process answers.
 func (s *Server) live(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") }
 
-// ready tells whether a pull would work: a small stored image is read back, also where
-// copies of hot blobs would be served without the storage. Upstreams never count, because
-// what is held is served without them.
+// ready tells whether a pull would work: a small stored image is read back.
+// Upstreams never count, because what is held is served without them.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
-	err := s.probe(ctx)
-	switch {
-	case err == nil:
-		say(w, http.StatusOK, "ok\n")
+	if err := s.probe(ctx); err != nil {
+		telemetry.RecordOf(w).Cause = err
+		say(w, http.StatusServiceUnavailable, "a stored image could not be read back; the log says why\n")
 		return
-	case errors.Is(err, registry.ErrNoMetadata):
-		say(w, http.StatusServiceUnavailable, "the database could not be read; the log says why\n")
-	default:
-		say(w, http.StatusServiceUnavailable, "a stored image could not be read back from the storage of blobs; the log says why\n")
 	}
-	telemetry.RecordOf(w).Cause = err
+	say(w, http.StatusOK, "ok\n")
 }
 
 // probe gives up on storage that hangs, which no context can interrupt: the reading
@@ -104,8 +93,6 @@ func (s *Server) probe(ctx context.Context) error {
 	}
 	read := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(ctx, readWithin)
-		defer cancel()
 		read <- s.floor.held.Probe(ctx)
 		<-s.probing
 	}()
@@ -118,22 +105,18 @@ func (s *Server) probe(ctx context.Context) error {
 }
 
 // measured lets in who may read the metrics.
-func (s *Server) measured(clients *telemetry.ClientAddress, next http.Handler) http.Handler {
+func (s *Server) measured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
-		identity, _, err := s.floor.who.Basic(r.Context(), user, password, clients.Of(r))
-		tries, tooMany := errors.AsType[*authn.AttemptsError](err)
+		identity, _, err := s.floor.who.Basic(r.Context(), user, password)
 		may := false
 		if err == nil {
-			may, err = authz.New().Allowed(r.Context(), identity, authz.Metrics, authz.Target{})
+			may, err = s.floor.may.Allowed(r.Context(), identity, authz.Metrics, authz.Target{})
 		}
 		switch {
 		case errors.Is(err, authn.ErrInvalidCredentials):
 			w.Header().Set("WWW-Authenticate", `Basic realm="larder"`)
 			say(w, http.StatusUnauthorized, "log in as a user who may read the metrics, or set metrics.listen to an address of its own\n")
-		case tooMany:
-			w.Header().Set("Retry-After", strconv.Itoa(tries.Seconds()))
-			say(w, http.StatusTooManyRequests, tries.Error()+"\n")
 		case err != nil:
 			telemetry.RecordOf(w).Cause = err
 			say(w, http.StatusServiceUnavailable, "who asks, or whether they may, could not be found out; the log says why\n")

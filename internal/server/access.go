@@ -1,0 +1,23 @@
+package server
+
+import (
+	"context"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
+)
+
+// authorizer tells what a caller may do.
+type authorizer interface {
+	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
+}
+
+// openAccess reads who may do what.
+func (f *floor) openAccess(ctx context.Context, config Config) (err error) {
+	f.roles, err = authz.Open(ctx, authz.Config{
+		Roles: f.DB.Roles, RoleBindings: f.DB.RoleBindings, Projects: f.DB.Projects,
+		Changes: f.DB.Changes.Access, SelfProvision: config.Projects.SelfProvision, Log: f.log,
+	})
+	f.may = f.roles
+	return err
+}
