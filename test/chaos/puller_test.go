@@ -117,7 +117,7 @@ func (p *puller) evict(ctx context.Context, name string) error {
 
 // pulledAtOnce is how many images are pulled at once when they are compared: while the
 // hub is gone, each that is due for a check takes the cache's patience.
-const pulledAtOnce = 16
+const pulledAtOnce = 8
 
 // settle pulls what was touched and a sample of the rest.
 func (p *puller) settle(ctx context.Context, all bool) (looked int, err error) {
