@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
 func TestWhatWasPulledWithinTheHourIsSparedUnlessTheDiskIsFull(t *testing.T) {
@@ -148,9 +149,9 @@ func TestBytesThatWentBeforeTheirRowsCountAlsoWhenTheImageStays(t *testing.T) {
 			p := newPantry(t, gc.Limit{})
 			m := p.image(web, "1", "one")
 			p.blobs.disk = p.used()
-			p.refuse("DELETE ON manifest_links")
+			free := metadatatest.UseUp(t, p.file, "DELETE ON manifest_links")
 			p.blobs.deleted = sync.OnceFunc(func() {
-				p.exec("DROP TRIGGER refuse")
+				free()
 				tt.meanwhile(p, m)
 			})
 			if !p.evictor.MakeRoom(t.Context(), 1) {

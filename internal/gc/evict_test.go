@@ -44,6 +44,7 @@ type pantry struct {
 	*registry.Registry
 	t       *testing.T
 	db      *metadata.DB
+	file    string // of the database
 	raw     *sql.DB
 	blobs   *counting
 	guard   *blob.Guard
@@ -96,7 +97,7 @@ func newPantry(t *testing.T, limit gc.Limit) *pantry {
 		t.Fatal(err)
 	}
 	p := &pantry{
-		t: t, db: db, raw: raw, blobs: &counting{Files: files, disk: 1 << 30}, guard: blob.NewGuard(),
+		t: t, db: db, file: filepath.Join(dir, "metadata.db"), raw: raw, blobs: &counting{Files: files, disk: 1 << 30}, guard: blob.NewGuard(),
 		log: &testkit.Buffer{}, to: prometheus.NewRegistry(), now: time.Now().Add(100 * time.Hour),
 	}
 	p.Registry = registry.New(registry.Config{DB: db, Blobs: files, Guard: p.guard, Log: slog.New(slog.DiscardHandler)})
@@ -172,24 +173,10 @@ func (p *pantry) pulled(repo oci.Repository, m v1.Descriptor, hours int) {
 
 func (p *pantry) pin(m v1.Descriptor) {
 	p.t.Helper()
-	p.exec(`
+	_, err := p.raw.ExecContext(p.t.Context(), `
 		INSERT INTO pins (repository_id, digest, reason, created_at)
 		SELECT repository_id, digest, 'a test', 1 FROM manifest_links WHERE digest = $1`, m.Digest)
-}
-
-func (p *pantry) exec(statement string, args ...any) {
-	p.t.Helper()
-	_, err := p.raw.ExecContext(p.t.Context(), statement, args...)
 	p.ok(err)
-}
-
-// refuse has the database find no room for an action, such as "DELETE ON blobs", until
-// the trigger refuse is dropped. A table whose numbers are used up is full.
-func (p *pantry) refuse(action string) {
-	p.t.Helper()
-	p.exec("CREATE TABLE used_up (id INTEGER PRIMARY KEY AUTOINCREMENT)")
-	p.exec("INSERT INTO used_up VALUES (9223372036854775807)")
-	p.exec("CREATE TRIGGER refuse BEFORE " + action + " BEGIN INSERT INTO used_up (id) VALUES (NULL); END")
 }
 
 // tags lists what is left, as REPOSITORY:TAG.

@@ -3,21 +3,15 @@ package pullthrough
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/blob"
-	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/upstream"
 )
-
-// maxBlobSize bounds what one upstream answer may put on the disk, in bytes.
-const maxBlobSize = 1 << 40
 
 // fill is the one transfer of a blob from an upstream. One goroutine reads the
 // upstream and appends to a spool; readers follow the spool at their own pace, and
@@ -28,6 +22,7 @@ type fill struct {
 	source source
 	users  atomic.Int64 // who hold the spool open: the transfer and the readers
 	began  chan struct{}
+	ended  chan struct{} // closed when nothing more is read or stored
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and renewed whenever something below changes
@@ -52,7 +47,7 @@ type fill struct {
 func newFill(f *Fills, d digest.Digest, from source) *fill {
 	fill := &fill{
 		fills: f, digest: d, source: from, size: -1,
-		began: make(chan struct{}), changed: make(chan struct{}),
+		began: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{}),
 		links: []source{from}, readers: map[*reader]int64{}, awaited: true,
 	}
 	fill.users.Store(1)
@@ -118,6 +113,7 @@ func (f *fill) linkNow(repo string) {
 
 // run is the life of the fill: transfer, verify, store.
 func (f *fill) run(ctx context.Context) {
+	defer close(f.ended)
 	defer f.giveUpLead()
 	project := f.source.cache.Project
 	err := f.transfer(ctx)
@@ -205,159 +201,4 @@ func (f *fill) writtenBytes() int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.written
-}
-
-// transfer brings the whole blob into the spool and verifies it.
-func (f *fill) transfer(ctx context.Context) error {
-	if err := f.bring(ctx); err != nil {
-		return err
-	}
-	err := f.verify()
-	if _, mismatch := errors.AsType[*blob.MismatchError](err); mismatch {
-		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: "a blob that is not what it claims to be", Err: err}
-	}
-	if err != nil {
-		return fmt.Errorf("verifying the spool: %w", err)
-	}
-	return nil
-}
-
-// bring appends the whole blob to the spool. The error is errHeld when it is stored.
-func (f *fill) bring(ctx context.Context) error {
-	if f.fills.peers != nil {
-		return f.share(ctx)
-	}
-	if err := f.fromStorage(ctx); !errors.Is(err, metadata.ErrNotFound) {
-		return err
-	}
-	return f.fetch(ctx)
-}
-
-// fetch receives from the upstream what is missing.
-func (f *fill) fetch(ctx context.Context) error {
-	body, err := f.source.open(ctx, f.digest, f.writtenBytes())
-	if err != nil && f.hasBegun() && resumable(err) { // readers count on it
-		body, _, err = f.resume(ctx, 0, err)
-	}
-	if err != nil {
-		return err
-	}
-	if !f.hasBegun() {
-		if err := f.open(ctx, body.Size); err != nil {
-			_ = body.Close()
-			return err
-		}
-	}
-	return f.receive(ctx, body)
-}
-
-func (f *fill) verify() error {
-	if !f.passes() {
-		return f.spool.Verify(f.digest)
-	}
-	if got := f.passing.outline.digest(); got != f.digest {
-		return &blob.MismatchError{Want: f.digest, Got: got}
-	}
-	return nil
-}
-
-// open makes ready for size bytes, or, with -1, for as many as come.
-func (f *fill) open(ctx context.Context, size int64) error {
-	if size > maxBlobSize {
-		return &upstream.Error{Kind: upstream.Invalid, Upstream: f.source.cache.Project, Message: fmt.Sprintf("a blob of %d bytes", size)}
-	}
-	f.update(func() { f.size = size })
-	err := f.openSpool(ctx)
-	if full(err) {
-		err = f.pass(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("opening a spool: %w", err)
-	}
-	f.markBegun()
-	return nil
-}
-
-func (f *fill) openSpool(ctx context.Context) error {
-	if !f.fills.fits(ctx, max(f.size, 0)) {
-		return syscall.ENOSPC
-	}
-	var spool blob.Spool
-	err := f.fills.retried(ctx, f.missing, func() (err error) {
-		spool, err = f.fills.blobs.Spool(ctx, f.digest.Algorithm())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	f.update(func() { f.spool = spool })
-	return nil
-}
-
-// store keeps the verified blob and links it to every repository that showed it.
-func (f *fill) store(ctx context.Context) error {
-	if f.fills.peers != nil && !f.leads() {
-		if stored, err := f.elsewhere(ctx); stored || err != nil {
-			return err
-		}
-	}
-	var linked int
-	err := f.fills.retried(ctx, rowRoom, func() (err error) { // not within commit: what is evicted waits for its guard
-		linked, err = f.commit(ctx)
-		return err
-	})
-	if err != nil {
-		return errors.Join(err, f.discard(ctx))
-	}
-	f.mu.Lock()
-	f.stored = true
-	f.mu.Unlock()
-	for _, repo := range f.linked()[linked:] {
-		f.linkNow(repo)
-	}
-	return nil
-}
-
-// commit makes the blob durable and tells how many of those that showed it are linked.
-// It may be called again when the disk was full.
-func (f *fill) commit(ctx context.Context) (linked int, err error) {
-	defer f.fills.guard.Storing(f.digest)()
-	if f.key == "" {
-		f.key, err = f.spool.Commit(ctx, f.digest)
-	} else {
-		_, err = f.fills.blobs.Stat(ctx, f.key)
-	}
-	if err != nil {
-		return 0, err
-	}
-	row := metadata.Blob{Digest: f.digest, Key: f.key, Size: f.writtenBytes()}
-	repositories := f.linked()
-	if err := f.fills.db.Blobs.Put(ctx, row, repositories...); err != nil {
-		return 0, fmt.Errorf("recording blob %s: %w", f.digest, err)
-	}
-	return len(repositories), nil
-}
-
-// discard removes bytes that metadata did not come to know of: they take room that may
-// be missing.
-func (f *fill) discard(ctx context.Context) error {
-	if f.key == "" {
-		return nil
-	}
-	defer f.fills.guard.Removing(f.digest)()
-	if _, err := f.fills.db.Blobs.Held(ctx, f.digest); !errors.Is(err, metadata.ErrNotFound) {
-		return err
-	}
-	return f.fills.blobs.Delete(ctx, f.key)
-}
-
-// linked lists the repositories that showed the blob, in the order that they came.
-func (f *fill) linked() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	repositories := make([]string, 0, len(f.links))
-	for _, from := range f.links {
-		repositories = append(repositories, string(from.repository))
-	}
-	return repositories
 }

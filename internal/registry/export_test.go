@@ -3,8 +3,12 @@ package registry
 import (
 	"context"
 	"errors"
+	"io"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // NewSessionsForTest gives the lock of upload sessions to tests that stop the clock,
@@ -18,6 +22,18 @@ func NewSessionsForTest() func(ctx context.Context, id string) (release func(), 
 		}
 		return turn.release, nil
 	}
+}
+
+// FinishLostUploadForTest is FinishUpload for an upload that another replica took while
+// its last bytes came.
+func (r *Registry) FinishLostUploadForTest(ctx context.Context, repo oci.Repository, id string, d digest.Digest, body io.Reader) error {
+	s, err := r.openSession(ctx, repo, id, nil)
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	s.lost = func() error { return metadata.ErrLeaseLost }
+	return s.finish(ctx, d, body)
 }
 
 // FindDamageForTest reads a blob back and returns what sets it aside, for tests of two

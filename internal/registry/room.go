@@ -7,7 +7,10 @@ import (
 	"io"
 	"syscall"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/metadata"
 )
 
 // rowRoom is how much room a push finds or has made for what the database writes, in
@@ -40,6 +43,20 @@ func (r *Registry) roomForRows(ctx context.Context) {
 	if free, known := r.room.Free(); known && free < rowRoom {
 		r.room.MakeRoom(ctx, rowRoom)
 	}
+}
+
+// Discard removes the bytes of a blob that were committed under a key and that metadata
+// did not come to know of: they take room that may be what was missing.
+func (r *Registry) Discard(ctx context.Context, d digest.Digest, key string) error {
+	defer r.guard.Removing(d)()
+	held, err := r.db.Blobs.Held(ctx, d)
+	if err == nil && held.Key == key {
+		return nil // somebody else has stored the same
+	}
+	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+		return err
+	}
+	return r.blobs.Delete(ctx, key)
 }
 
 // fullError is that of a body which the disk did not take whole.

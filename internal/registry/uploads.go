@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -71,32 +72,49 @@ func (r *Registry) CancelUpload(ctx context.Context, repo oci.Repository, id str
 }
 
 // SweepUploads drops the uploads that nobody has touched for the given time, and
-// tells how many they were. One that is being written is left alone.
+// tells how many they were. One that is being written is left alone, and one that cannot
+// be dropped does not keep the others.
 func (r *Registry) SweepUploads(ctx context.Context, olderThan time.Duration) (dropped int, err error) {
+	before, left := r.now().Add(-olderThan), map[string]bool{}
+	var all []error
 	for {
-		rows, err := r.db.Uploads.OlderThan(ctx, r.now().Add(-olderThan), sweepBatch)
+		rows, err := r.db.Uploads.OlderThan(ctx, before, len(left)+sweepBatch)
 		if err != nil {
-			return dropped, fmt.Errorf("listing unfinished uploads: %w", err)
+			return dropped, errors.Join(append(all, fmt.Errorf("listing unfinished uploads: %w", err))...)
 		}
-		before := dropped
+		rows = slices.DeleteFunc(rows, func(row metadata.Upload) bool { return left[row.ID] })
+		if len(rows) == 0 || ctx.Err() != nil {
+			return dropped, errors.Join(append(all, ctx.Err())...)
+		}
 		for _, row := range rows {
-			turn, err := r.sessions.try(ctx, row.ID)
-			if err == nil && turn == nil {
-				continue
-			}
-			if err == nil {
-				err = r.dropUpload(ctx, row)
-				turn.release()
+			gone, err := r.sweepUpload(ctx, row, before)
+			if gone {
+				dropped++
+			} else {
+				left[row.ID] = true
 			}
 			if err != nil {
-				return dropped, err
+				all = append(all, err)
 			}
-			dropped++
-		}
-		if len(rows) < sweepBatch || dropped == before {
-			return dropped, nil
 		}
 	}
+}
+
+// sweepUpload drops an upload that was listed, unless somebody has gone on with it since.
+func (r *Registry) sweepUpload(ctx context.Context, listed metadata.Upload, before time.Time) (dropped bool, err error) {
+	turn, err := r.sessions.try(ctx, listed.ID)
+	if err != nil || turn == nil {
+		return false, err
+	}
+	defer turn.release()
+	row, err := r.db.Uploads.Get(ctx, listed.Repository, listed.ID)
+	if errors.Is(err, metadata.ErrNotFound) || err == nil && !row.UpdatedAt.Before(before) {
+		return false, nil
+	}
+	if err == nil {
+		err = r.dropUpload(ctx, row)
+	}
+	return err == nil, err
 }
 
 func (r *Registry) uploadRow(ctx context.Context, repo oci.Repository, id string) (metadata.Upload, error) {

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 )
@@ -193,27 +193,6 @@ func TestACanceledUploadIsGone(t *testing.T) {
 	}
 }
 
-func TestAnUploadIsRemovedWhenItIsADayOld(t *testing.T) {
-	h := newHouse(t)
-	untouched, touched, empty := h.start(digest.SHA256), h.start(digest.SHA256), h.start(digest.SHA256)
-	h.append(untouched, []byte("a"))
-	h.append(touched, []byte("a"))
-	h.wait(23 * time.Hour)
-	h.append(touched, []byte("b"))
-	h.wait(2 * time.Hour)
-	dropped, err := h.SweepUploads(t.Context(), 24*time.Hour)
-	if dropped != 2 || err != nil {
-		t.Errorf("dropped %d uploads, %v, want 2", dropped, err)
-	}
-	for _, id := range []string{untouched, empty} {
-		_, err := h.UploadStatus(t.Context(), app, id)
-		expectCode(t, oci.CodeBlobUploadUnknown, err)
-	}
-	if h.offset(touched) != 2 || h.leftovers() != 1 {
-		t.Errorf("offset %d and %d files, want the touched upload to stay", h.offset(touched), h.leftovers())
-	}
-}
-
 func TestAnUploadWhoseBytesAreGoneIsUnknown(t *testing.T) {
 	h := newHouse(t)
 	id := h.start(digest.SHA256)
@@ -308,5 +287,22 @@ func TestManyUploadsAtOnceStoreOneBlob(t *testing.T) {
 	}
 	if diff := cmp.Diff(content, h.readBlob("demo/appa", d)); diff != "" {
 		t.Error("the blob has other bytes than were uploaded")
+	}
+}
+
+func TestAnUploadThatAnotherReplicaTookIsNotMadeABlob(t *testing.T) {
+	h := newHouse(t)
+	id := h.start(digest.SHA256)
+	h.append(id, []byte("first "))
+	d := digest.FromString("first second")
+	err := h.FinishLostUploadForTest(t.Context(), app, id, d, strings.NewReader("second"))
+	if expectCode(t, oci.CodeBlobUploadInvalid, err); !errors.Is(err, metadata.ErrLeaseLost) {
+		t.Errorf("got %v", err)
+	}
+	if n := h.stored(); n != 0 {
+		t.Errorf("%d blobs are in storage", n)
+	}
+	if err := h.FinishUpload(t.Context(), app, id, d, nil, strings.NewReader("second")); err != nil {
+		t.Error(err)
 	}
 }

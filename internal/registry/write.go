@@ -60,6 +60,11 @@ func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id str
 		return err
 	}
 	defer s.release()
+	return s.finish(ctx, d, body)
+}
+
+func (s *session) finish(ctx context.Context, d digest.Digest, body io.Reader) error {
+	r, repo := s.registry, oci.Repository(s.row.Repository)
 	upload, err := s.resume(ctx, d.Algorithm())
 	if err != nil {
 		return err
@@ -71,12 +76,15 @@ func (r *Registry) FinishUpload(ctx context.Context, repo oci.Repository, id str
 	if broken := r.receive(ctx, upload, allowed, body, repo); broken != nil {
 		return errors.Join(broken, s.settle(ctx, upload, broken))
 	}
+	if lost := s.lost(); lost != nil { // its bytes are another's to make a blob of
+		return uploadBusy(s.row.ID, lost)
+	}
 	err = r.commit(ctx, repo, upload, d)
 	if code := oci.CodeOf(err); err != nil && code != oci.CodeDigestInvalid && code != oci.CodeDenied {
 		return errors.Join(err, s.settle(ctx, upload, err))
 	}
-	if dropped := r.db.Uploads.Delete(ctx, id); dropped != nil {
-		return errors.Join(err, fmt.Errorf("ending upload %s: %w", id, dropped))
+	if dropped := r.db.Uploads.Delete(ctx, s.row.ID); dropped != nil {
+		return errors.Join(err, fmt.Errorf("ending upload %s: %w", s.row.ID, dropped))
 	}
 	return err
 }
@@ -103,14 +111,26 @@ func (r *Registry) PutBlob(ctx context.Context, repo oci.Repository, d digest.Di
 	return nil
 }
 
-// commit verifies an upload, makes it durable, and links it.
+// commit verifies an upload, makes it durable, and links it. Where its row is refused, for
+// want of room or by a quota, its bytes do not stay either.
 func (r *Registry) commit(ctx context.Context, repo oci.Repository, upload blob.Upload, d digest.Digest) error {
+	key, err := r.store(ctx, repo, upload, d)
+	if key != "" && oci.CodeOf(err) != "" {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLimit)
+		defer cancel()
+		err = errors.Join(err, r.Discard(ctx, d, key))
+	}
+	return err
+}
+
+// store also returns the key of bytes that are durable, and that could not be linked.
+func (r *Registry) store(ctx context.Context, repo oci.Repository, upload blob.Upload, d digest.Digest) (key string, err error) {
 	defer r.guard.Storing(d)()
 	size := upload.Size()
-	key, err := upload.Commit(ctx, d)
+	key, err = upload.Commit(ctx, d)
 	var mismatch *blob.MismatchError
 	if errors.As(err, &mismatch) {
-		return &oci.Error{
+		return "", &oci.Error{
 			Code:    oci.CodeDigestInvalid,
 			Message: fmt.Sprintf("the %d bytes that arrived have digest %s, not %s: upload the blob again", size, mismatch.Got, mismatch.Want),
 			Detail:  map[string]string{"digest": d.String()},
@@ -118,12 +138,12 @@ func (r *Registry) commit(ctx context.Context, repo oci.Repository, upload blob.
 		}
 	}
 	if err != nil {
-		return r.stored("storing blob "+d.String(), repo, err)
+		return "", r.stored("storing blob "+d.String(), repo, err)
 	}
 	if err := r.db.Blobs.Put(ctx, metadata.Blob{Digest: d, Key: key, Size: size}, repo.String()); err != nil {
-		return r.stored("linking blob "+d.String(), repo, err)
+		return key, r.stored("linking blob "+d.String(), repo, err)
 	}
-	return nil
+	return key, nil
 }
 
 // session is an upload that this request alone works on.
