@@ -45,6 +45,7 @@ func places() map[string]place {
 		"internal/upstream":              {floor: 1},
 		"internal/kube":                  {floor: 1},
 		"internal/mirror":                {floor: 1},
+		"internal/imagecopy":             {floor: 1},
 
 		"internal/oci":       {floor: 0},
 		"internal/telemetry": {floor: 0},

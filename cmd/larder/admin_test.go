@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -64,10 +65,10 @@ func TestALostPasswordIsReset(t *testing.T) {
 			}
 			a, closeAll := openFolder(t, folder)
 			defer closeAll()
-			if _, _, err := a.Basic(t.Context(), authn.UserAdmin, password); err != nil {
+			if _, _, err := a.Basic(t.Context(), authn.UserAdmin, password, netip.Addr{}); err != nil {
 				t.Errorf("the new password: %v", err)
 			}
-			if _, _, err := a.Basic(t.Context(), authn.UserAdmin, adminPassword); err == nil {
+			if _, _, err := a.Basic(t.Context(), authn.UserAdmin, adminPassword, netip.Addr{}); err == nil {
 				t.Error("the old password is still good")
 			}
 		})
@@ -79,7 +80,7 @@ func TestAPasswordIsNotResetUnderARunningServer(t *testing.T) {
 	a, closeAll := openFolder(t, folder)
 	defer closeAll()
 	newShell(t).fails(exitFailed, "admin reset-password --data "+folder, "in use by another larder", "stop that one first")
-	if _, _, err := a.Basic(t.Context(), authn.UserAdmin, adminPassword); err != nil {
+	if _, _, err := a.Basic(t.Context(), authn.UserAdmin, adminPassword, netip.Addr{}); err != nil {
 		t.Errorf("the password: %v", err)
 	}
 }

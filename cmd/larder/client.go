@@ -48,15 +48,8 @@ func newClient(login loginContext) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport := &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
-		TLSClientConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			RootCAs:            roots,
-			InsecureSkipVerify: login.Insecure, //nolint:gosec // --insecure-skip-tls-verify asks for it
-		},
-		DisableKeepAlives: true,
-	}
+	transport := tlsTransport(roots, login.Insecure)
+	transport.DisableKeepAlives = true
 	return &client{
 		server: login.Server,
 		http: &http.Client{
@@ -65,6 +58,18 @@ func newClient(login loginContext) (*client, error) {
 		},
 		authorize: func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+login.Token) },
 	}, nil
+}
+
+// tlsTransport trusts these authorities, or the system's when roots is nil.
+func tlsTransport(roots *x509.CertPool, insecure bool) *http.Transport {
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		TLSClientConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			RootCAs:            roots,
+			InsecureSkipVerify: insecure, //nolint:gosec // --insecure-skip-tls-verify asks for it
+		},
+	}
 }
 
 // readAuthorities returns nil, which means the system's, when no file is given.

@@ -19,6 +19,7 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 const adminPassword = "correct horse"
@@ -44,6 +45,7 @@ func newAPI(t *testing.T) (http.Handler, *metadata.DB) {
 	}
 	return api.New(api.Config{
 		Authenticator: a, Authorizer: roles, Roles: roles, Projects: db.Projects, ProjectMaker: roles, Version: version,
+		Address: telemetry.NewClientAddress(nil).Of,
 	}), db
 }
 

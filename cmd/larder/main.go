@@ -72,7 +72,7 @@ through it, once for everybody. Begin with
 		newNewProjectCommand(), newProjectCommand(), newProjectsCommand(), newGetCommand(),
 		newBackupCommand(), newRestoreCommand(), newMigrateCommand(), newAdmCommand(),
 		newSetCommand(), newDeleteCommand(), newCreateCommand(), newDescribeCommand(), newEditCommand(),
-		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(),
+		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(),
 	)
 	addGlobalFlags(root)
 	return root

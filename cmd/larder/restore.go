@@ -14,6 +14,7 @@ import (
 
 func newRestoreCommand() *cobra.Command {
 	var from, blobs string
+	var takeOver bool
 	cmd := &cobra.Command{
 		Use:   "restore --from FILE|DIR",
 		Short: "Restore a registry from a backup",
@@ -22,7 +23,10 @@ and storage that the configuration names. No server may use them. Every blob is
 compared with its digest; what is missing is named, and what needs it. The exit status
 is 0 only if nothing that people pushed is missing.
 
-Without --blobs the blobs are in the storage already, as after the loss of a database.`,
+Without --blobs the blobs are in the storage already, as after the loss of a database.
+Object storage then still belongs to that database: --take-over gives it to the restored
+one. It is not for a trial: a server of the old database that runs nevertheless loses its
+blobs.`,
 		Example: `  larder restore --from /backup/ --blobs /backup/blobs --data /var/lib/larder
   larder restore --from /backup/metadata-20260301T120000Z.dump --config /etc/larder/larder.yaml`,
 		Args: usageArgs(cobra.NoArgs),
@@ -30,6 +34,7 @@ Without --blobs the blobs are in the storage already, as after the loss of a dat
 	flags := server.BindStoreFlags(cmd.Flags())
 	cmd.Flags().StringVar(&from, "from", "", "the dump of the metadata, or the folder with it; of several the newest")
 	cmd.Flags().StringVar(&blobs, "blobs", "", "the blobs: a `DIR` or s3://bucket/prefix?endpoint=URL")
+	cmd.Flags().BoolVar(&takeOver, "take-over", false, "make the storage the restored registry's, though it is another database's")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if from == "" {
 			return usagef("say where from: larder restore --from FILE")
@@ -38,12 +43,12 @@ Without --blobs the blobs are in the storage already, as after the loss of a dat
 		if err != nil {
 			return &usageError{err}
 		}
-		return restore(cmd, config, from, blobs)
+		return restore(cmd, config, from, blobs, takeOver)
 	}
 	return cmd
 }
 
-func restore(cmd *cobra.Command, config server.Config, from, blobs string) error {
+func restore(cmd *cobra.Command, config server.Config, from, blobs string, takeOver bool) error {
 	dump, err := backup.OpenDump(from)
 	if err != nil {
 		return err
@@ -59,7 +64,7 @@ func restore(cmd *cobra.Command, config server.Config, from, blobs string) error
 		return err
 	}
 	shown := newProgress(cmd.ErrOrStderr())
-	restored, err := server.Restore(cmd.Context(), config, dump, archive, shown.blobs)
+	restored, err := server.Restore(cmd.Context(), config, dump, archive, takeOver, shown.blobs)
 	shown.wait()
 	if err != nil {
 		return err

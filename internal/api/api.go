@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -29,7 +30,7 @@ const (
 
 // Authenticator tells who a caller is, and keeps the access tokens.
 type Authenticator interface {
-	Basic(ctx context.Context, user, password string) (authn.Identity, authn.Credential, error)
+	Basic(ctx context.Context, user, password string, from netip.Addr) (authn.Identity, authn.Credential, error)
 	AccessToken(ctx context.Context, secret string) (authn.Identity, authn.Credential, error)
 	CreateToken(ctx context.Context, n authn.NewToken) (string, metadata.Token, error)
 	RevokeToken(ctx context.Context, id string) error
@@ -72,7 +73,9 @@ type Config struct {
 	Tokens   Tokens
 	Accounts *authn.Accounts
 	// Origin is the registry's own scheme and host as the client sees them.
-	Origin     func(*http.Request) (scheme, host string)
+	Origin func(*http.Request) (scheme, host string)
+	// Address is where a request comes from.
+	Address    func(*http.Request) netip.Addr
 	Backups    Backups
 	Leases     Leases
 	Collector  Collector

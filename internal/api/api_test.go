@@ -62,6 +62,7 @@ func newFixture(t *testing.T) *fixture {
 	f.config = Config{
 		Authenticator: f.authn, Authorizer: f.roles, Roles: f.roles, Projects: f.db.Projects, ProjectMaker: f.roles,
 		Users: f.db.Users, Groups: f.db.Groups, Tokens: f.db.Tokens, Accounts: authn.NewAccounts(f.authn, f.db.Users, f.db.Groups),
+		Address:    telemetry.NewClientAddress(nil).Of,
 		Origin:     func(r *http.Request) (string, string) { return "https", r.Host },
 		Retentions: f.db.Retentions, Retention: &gc.Retention{DB: f.db, Now: clock},
 		Version: "1.2.3", Commit: "abc",

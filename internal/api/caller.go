@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,11 +21,13 @@ var errNoCredentials = errors.New("no credentials")
 type Credentials struct {
 	Authorization string `header:"Authorization" hidden:"true"`
 	record        *telemetry.Record
+	request       *http.Request
 }
 
-// Resolve implements huma.Resolver: it finds the request's entry in the log.
+// Resolve implements huma.Resolver: it keeps the request and its entry in the log.
 func (c *Credentials) Resolve(ctx huma.Context) []error {
-	_, w := humago.Unwrap(ctx)
+	r, w := humago.Unwrap(ctx)
+	c.request = r
 	c.record = telemetry.RecordOf(w)
 	return nil
 }
@@ -37,10 +40,11 @@ type input[I any] interface {
 	credentials() *Credentials
 }
 
-// caller is who asks, and by what they are known.
+// caller is who asks, by what they are known, and where from.
 type caller struct {
 	authn.Identity
 	credential authn.Credential
+	from       netip.Addr
 }
 
 // register adds an operation for callers who are logged in. The identity is an
@@ -51,7 +55,7 @@ func register[I, O any, P input[I]](s *service, api huma.API, op huma.Operation,
 	op.MaxBodyBytes = maxBody
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		shown := P(in).credentials()
-		who, err := s.authenticate(ctx, shown.Authorization)
+		who, err := s.authenticate(ctx, shown)
 		if err != nil {
 			return nil, s.answer(ctx, op.OperationID, err)
 		}
@@ -66,7 +70,9 @@ func register[I, O any, P input[I]](s *service, api huma.API, op huma.Operation,
 
 // authenticate reads an Authorization header: Basic (RFC 7617), or Bearer (RFC
 // 6750) with an access token. Registry tokens are for /v2/ alone.
-func (s *service) authenticate(ctx context.Context, authorization string) (who caller, err error) {
+func (s *service) authenticate(ctx context.Context, shown *Credentials) (who caller, err error) {
+	authorization := shown.Authorization
+	who.from = s.Address(shown.request)
 	scheme, token, _ := strings.Cut(authorization, " ")
 	switch strings.ToLower(scheme) {
 	case "":
@@ -80,6 +86,6 @@ func (s *service) authenticate(ctx context.Context, authorization string) (who c
 	if !ok {
 		return caller{}, authn.ErrInvalidCredentials
 	}
-	who.Identity, who.credential, err = s.Authenticator.Basic(ctx, user, password)
+	who.Identity, who.credential, err = s.Authenticator.Basic(ctx, user, password, who.from)
 	return who, err
 }

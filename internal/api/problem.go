@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -31,6 +32,9 @@ func (s *service) answer(ctx context.Context, operation string, err error) error
 	if undecided, ok := errors.AsType[*authz.UndecidedError](err); ok {
 		s.Log.WarnContext(ctx, "a right could not be decided", "operation", operation, "error", err)
 		return problem(http.StatusServiceUnavailable, undecided.Public())
+	}
+	if tries, ok := errors.AsType[*authn.AttemptsError](err); ok {
+		return huma.ErrorWithHeaders(problem(http.StatusTooManyRequests, tries.Error()), http.Header{"Retry-After": {strconv.Itoa(tries.Seconds())}})
 	}
 	switch {
 	case errors.Is(err, errNoCredentials):

@@ -104,6 +104,8 @@ func (s *service) pruneFailed(ctx context.Context, out *lines, err error) {
 	switch {
 	case errors.Is(err, gc.ErrBusy):
 		p = problem(http.StatusConflict, "nothing was removed: a backup or another collection is running; try again when it has ended")
+	case errors.Is(err, gc.ErrForeign):
+		p = problem(http.StatusConflict, err.Error())
 	case ctx.Err() != nil:
 		return
 	default:

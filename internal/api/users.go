@@ -244,7 +244,7 @@ func (s *service) ownPassword(ctx context.Context, who caller, old string) error
 	if old == "" {
 		return problem(http.StatusBadRequest, "the password was not changed: send the old one as well, as larder passwd does")
 	}
-	id, credential, err := s.Authenticator.Basic(ctx, who.User, old)
+	id, credential, err := s.Authenticator.Basic(ctx, who.User, old, who.from)
 	if errors.Is(err, authn.ErrInvalidCredentials) || err == nil && (id.User != who.User || credential.TokenID != "") {
 		return problem(http.StatusForbidden, "the password was not changed: the old one is wrong")
 	}

@@ -189,3 +189,17 @@ func TestWhoMayNotAdministerAccountsIsToldWhichRightIsMissing(t *testing.T) {
 	f.want(f.do(admin, "POST", "/api/v1/projects/demo/serviceaccounts", `{"name":"ci"}`), 201, nil)
 	f.wantProblem(f.do(bob, "POST", "/api/v1/projects/demo/serviceaccounts/ci/tokens", `{}`), 404, "project")
 }
+
+func TestTooManyWrongPasswordsAreToldToWait(t *testing.T) {
+	f := newFixture(t)
+	for range 10 {
+		f.wantProblem(f.do(by("admin", "wrong"), "GET", "/api/v1/whoami", ""), 401)
+	}
+	w := f.do(by("admin", "wrong"), "GET", "/api/v1/whoami", "")
+	f.wantProblem(w, 429, "too many wrong passwords", "try again in 60 seconds")
+	if got := w.Header().Get("Retry-After"); got != "60" {
+		t.Errorf("Retry-After = %q", got)
+	}
+	// From elsewhere the owner comes in.
+	f.want(f.do(func(r *http.Request) { admin(r); r.RemoteAddr = "198.51.100.7:1" }, "GET", "/api/v1/whoami", ""), 200, nil)
+}

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"crypto/sha256"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -67,7 +68,7 @@ func TestAnAccessTokenIsAPasswordForAnyUserName(t *testing.T) {
 	a, _, c := newTest(t)
 	secret, token := createToken(t, a, time.Hour)
 	for _, user := range []string{"unused", "admin", "", "<token>"} {
-		id, cred, err := a.Basic(t.Context(), user, secret)
+		id, cred, err := a.Basic(t.Context(), user, secret, netip.Addr{})
 		if err != nil {
 			t.Fatalf("user %q: %v", user, err)
 		}
@@ -97,7 +98,7 @@ func TestAnAccessTokenThatIsNotKnownIsRefused(t *testing.T) {
 	a, _, _ := newTest(t)
 	body := strings.Repeat("x", tokenRandom)
 	stranger := tokenPrefix + body + checksum(body)
-	_, _, err := a.Basic(t.Context(), UserAdmin, stranger)
+	_, _, err := a.Basic(t.Context(), UserAdmin, stranger, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 	_, _, err = a.Verify(t.Context(), stranger)
 	wantError(t, err, ErrTokenInvalid)
@@ -115,7 +116,7 @@ func TestAnAccessTokenExpires(t *testing.T) {
 	c.Pass(time.Millisecond)
 	_, _, err := a.Verify(t.Context(), secret)
 	wantError(t, err, ErrTokenExpired)
-	_, _, err = a.Basic(t.Context(), "unused", secret)
+	_, _, err = a.Basic(t.Context(), "unused", secret, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 }
 

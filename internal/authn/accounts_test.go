@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"testing"
 	"time"
@@ -122,7 +123,7 @@ func TestACapIsCarriedByRegistryTokensAndCountsAsItIsNow(t *testing.T) {
 	limit, err := NewCap([]string{"read"}, []string{"demo"})
 	must(t, err)
 	secret, id := h.token(t, NewToken{User: UserAdmin, Cap: limit})
-	who, credential, err := h.Basic(t.Context(), "unused", secret)
+	who, credential, err := h.Basic(t.Context(), "unused", secret, netip.Addr{})
 	must(t, err)
 	registryToken, _, err := h.Issue(t.Context(), who, credential, Everything(), 5*time.Minute)
 	must(t, err)
@@ -142,12 +143,12 @@ func TestWhoeverIsDisabledIsRefusedByPasswordAndByToken(t *testing.T) {
 	h := newHouse(t)
 	h.user(t, "alice")
 	secret, _ := h.token(t, NewToken{User: "alice"})
-	who, credential, err := h.Basic(t.Context(), "alice", testPassword)
+	who, credential, err := h.Basic(t.Context(), "alice", testPassword, netip.Addr{})
 	must(t, err)
 	registryToken, _, err := h.Issue(t.Context(), who, credential, nil, 5*time.Minute)
 	must(t, err)
 	must(t, h.SetDisabled(t.Context(), "alice", true))
-	_, _, err = h.Basic(t.Context(), "alice", testPassword)
+	_, _, err = h.Basic(t.Context(), "alice", testPassword, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 	for _, bearer := range []string{secret, registryToken} {
 		_, _, err := h.Verify(t.Context(), bearer)
@@ -169,13 +170,13 @@ func TestFailuresCostTheSameWhoeverIsNamed(t *testing.T) {
 	for _, name := range []string{"disabled", user, "elsewhere", "nobody"} {
 		// Also the second time, when a right password would be remembered.
 		for range 2 {
-			_, _, err := h.Basic(t.Context(), name, testPassword)
+			_, _, err := h.Basic(t.Context(), name, testPassword, netip.Addr{})
 			wantError(t, err, ErrInvalidCredentials)
 		}
 	}
 	ctx := busy(t, h.Authenticator)
 	for _, name := range []string{"disabled", user, "elsewhere", "nobody"} {
-		if _, _, err := h.Basic(ctx, name, testPassword); errors.Is(err, ErrInvalidCredentials) {
+		if _, _, err := h.Basic(ctx, name, testPassword, netip.Addr{}); errors.Is(err, ErrInvalidCredentials) {
 			t.Errorf("%s was refused without a computation", name)
 		}
 	}
@@ -184,7 +185,7 @@ func TestFailuresCostTheSameWhoeverIsNamed(t *testing.T) {
 func TestAnAccountMadeAnewHasNothingOfTheOneBefore(t *testing.T) {
 	h := newHouse(t)
 	h.user(t, "alice")
-	who, credential, err := h.Basic(t.Context(), "alice", testPassword)
+	who, credential, err := h.Basic(t.Context(), "alice", testPassword, netip.Addr{})
 	must(t, err)
 	registryToken, _, err := h.Issue(t.Context(), who, credential, nil, 5*time.Minute)
 	must(t, err)
@@ -193,7 +194,7 @@ func TestAnAccountMadeAnewHasNothingOfTheOneBefore(t *testing.T) {
 	h.clock.Pass(time.Second)
 	_, err = h.CreateUser(t.Context(), "alice", "another password")
 	must(t, err)
-	_, _, err = h.Basic(t.Context(), "alice", testPassword)
+	_, _, err = h.Basic(t.Context(), "alice", testPassword, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 	for _, bearer := range []string{registryToken, secret} {
 		_, _, err := h.Verify(t.Context(), bearer)
@@ -205,7 +206,7 @@ func TestAdminStays(t *testing.T) {
 	h := newHouse(t)
 	wantError(t, h.Delete(t.Context(), UserAdmin), ErrAdminStays)
 	wantError(t, h.SetDisabled(t.Context(), UserAdmin, true), ErrAdminStays)
-	if _, _, err := h.Basic(t.Context(), UserAdmin, testPassword); err != nil {
+	if _, _, err := h.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{}); err != nil {
 		t.Errorf("admin is locked out: %v", err)
 	}
 }

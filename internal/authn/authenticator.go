@@ -75,6 +75,7 @@ type Authenticator struct {
 	issuer    string
 	now       func() time.Time
 	passwords *passwords
+	attempts  *attempts
 	keys      *keyRing
 	parser    *jwt.Parser
 
@@ -117,6 +118,9 @@ func New(c Config) (*Authenticator, error) {
 	}
 	var err error
 	if a.passwords, err = newPasswords(c.Now); err != nil {
+		return nil, err
+	}
+	if a.attempts, err = newAttempts(c.Now); err != nil {
 		return nil, err
 	}
 	if a.verified, err = newCache[[sha256.Size]byte, *claims](); err != nil {

@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/larder-registry/larder/internal/metadata"
@@ -21,9 +22,10 @@ type Credential struct {
 }
 
 // Basic tells who shows a user name and a password (RFC 7617). An access token
-// passes for the password, then with any user name. The error is
-// ErrInvalidCredentials when they are refused.
-func (a *Authenticator) Basic(ctx context.Context, user, password string) (Identity, Credential, error) {
+// passes for the password, then with any user name. The error is ErrInvalidCredentials
+// when they are refused, or an *AttemptsError after too many wrong passwords from an
+// address.
+func (a *Authenticator) Basic(ctx context.Context, user, password string, from netip.Addr) (Identity, Credential, error) {
 	if isAccessToken(password) {
 		id, c, err := a.AccessToken(ctx, password)
 		if errors.Is(err, ErrTokenInvalid) || errors.Is(err, ErrTokenExpired) {
@@ -38,14 +40,30 @@ func (a *Authenticator) Basic(ctx context.Context, user, password string) (Ident
 	if u.Disabled {
 		u.PasswordHash = "" // so that it takes as long as for a user that there is not
 	}
-	ok, err := a.passwords.matches(ctx, u.Generation, u.PasswordHash, password)
-	if err != nil {
+	if err := a.compare(ctx, user, u, password, from); err != nil {
 		return Identity{}, Credential{}, err
 	}
-	if !ok {
-		return Identity{}, Credential{}, ErrInvalidCredentials
-	}
 	return loggedIn(u, nil), Credential{User: u.Name, Generation: u.Generation}, nil
+}
+
+// compare compares a password with that of u, which may be nobody. One that was verified
+// lately is no attempt: nobody locks its owner out.
+func (a *Authenticator) compare(ctx context.Context, user string, u metadata.User, password string, from netip.Addr) error {
+	if a.passwords.verifiedLately(u.Generation, u.PasswordHash, password) {
+		return nil
+	}
+	forgive, err := a.attempts.begin(user, from)
+	if err != nil {
+		return err
+	}
+	ok, err := a.passwords.matches(ctx, u.Generation, u.PasswordHash, password)
+	if ok || err != nil {
+		forgive()
+	}
+	if err == nil && !ok {
+		err = ErrInvalidCredentials
+	}
+	return err
 }
 
 // check tells whose c is, if it would still be accepted, and what it is limited to now.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"testing"
@@ -177,7 +178,7 @@ func wantError(t *testing.T, got, want error) {
 // login logs in with the admin's password.
 func login(t *testing.T, a *Authenticator) (Identity, Credential) {
 	t.Helper()
-	id, c, err := a.Basic(t.Context(), UserAdmin, testPassword)
+	id, c, err := a.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,15 +93,20 @@ func (p *passwords) matches(ctx context.Context, generation int64, hash, passwor
 		_, err := p.compare(ctx, p.decoy, password)
 		return false, err
 	}
-	key := p.cacheKey(generation, hash, password)
-	if at, ok := p.verified.GetIfPresent(key); ok && fresh(at, p.now(), passwordLife) {
-		return true, nil
-	}
 	ok, err := p.compare(ctx, hash, password)
 	if ok {
-		p.verified.Set(key, p.now())
+		p.verified.Set(p.cacheKey(generation, hash, password), p.now())
 	}
 	return ok, err
+}
+
+// verifiedLately tells whether the password need not be computed again.
+func (p *passwords) verifiedLately(generation int64, hash, password string) bool {
+	if len(password) > maxPassword || hash == "" {
+		return false
+	}
+	at, ok := p.verified.GetIfPresent(p.cacheKey(generation, hash, password))
+	return ok && fresh(at, p.now(), passwordLife)
 }
 
 func (p *passwords) compare(ctx context.Context, hash, password string) (bool, error) {

@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ func TestAPasswordIsHashedAsOWASPAdvises(t *testing.T) {
 func TestAtMostTwoComputationsRunAtOnce(t *testing.T) {
 	a, _, _ := newTest(t)
 	ctx := busy(t, a)
-	_, _, err := a.Basic(ctx, UserAdmin, "wrong")
+	_, _, err := a.Basic(ctx, UserAdmin, "wrong", netip.Addr{})
 	wantError(t, err, context.Canceled)
 	if errors.Is(err, ErrInvalidCredentials) {
 		t.Error("a caller who went away is told that the password is wrong")
@@ -50,10 +51,10 @@ func TestAtMostTwoComputationsRunAtOnce(t *testing.T) {
 func TestAnUnknownUserCostsAComputationToo(t *testing.T) {
 	a, _, _ := newTest(t)
 	for _, user := range []string{"nobody", "", "unused"} {
-		_, _, err := a.Basic(t.Context(), user, testPassword)
+		_, _, err := a.Basic(t.Context(), user, testPassword, netip.Addr{})
 		wantError(t, err, ErrInvalidCredentials)
 	}
-	_, _, err := a.Basic(busy(t, a), "nobody", testPassword)
+	_, _, err := a.Basic(busy(t, a), "nobody", testPassword, netip.Addr{})
 	wantError(t, err, context.Canceled)
 }
 
@@ -77,19 +78,19 @@ func TestAVerifiedPasswordIsNotComputedAgainForTenMinutes(t *testing.T) {
 	login(t, a)
 	ctx := busy(t, a)
 	c.Pass(passwordLife - time.Second)
-	if _, _, err := a.Basic(ctx, UserAdmin, testPassword); err != nil {
+	if _, _, err := a.Basic(ctx, UserAdmin, testPassword, netip.Addr{}); err != nil {
 		t.Errorf("a password verified before: %v", err)
 	}
-	_, _, err := a.Basic(ctx, UserAdmin, testPassword+"x")
+	_, _, err := a.Basic(ctx, UserAdmin, testPassword+"x", netip.Addr{})
 	wantError(t, err, context.Canceled)
 	c.Pass(time.Second)
-	_, _, err = a.Basic(ctx, UserAdmin, testPassword)
+	_, _, err = a.Basic(ctx, UserAdmin, testPassword, netip.Addr{})
 	wantError(t, err, context.Canceled)
 }
 
 func TestAnEndlessPasswordIsRefusedUnread(t *testing.T) {
 	a, _, _ := newTest(t)
-	_, _, err := a.Basic(busy(t, a), UserAdmin, strings.Repeat("x", maxPassword+1))
+	_, _, err := a.Basic(busy(t, a), UserAdmin, strings.Repeat("x", maxPassword+1), netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 	if _, err := a.SetPassword(t.Context(), UserAdmin, strings.Repeat("x", maxPassword+1)); err == nil {
 		t.Error("it can be set")
@@ -102,7 +103,7 @@ func TestADisabledUserIsRefused(t *testing.T) {
 	u.Disabled = true
 	store.people[UserAdmin] = u
 	c.Pass(recentLife)
-	_, _, err := a.Basic(t.Context(), UserAdmin, testPassword)
+	_, _, err := a.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 }
 
@@ -120,9 +121,9 @@ func TestAFailingStoreIsNotAWrongPassword(t *testing.T) {
 	c.Pass(recentLife)
 	store.fault = errStore
 
-	_, _, err = a.Basic(t.Context(), UserAdmin, testPassword)
+	_, _, err = a.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{})
 	wantError(t, err, errStore)
-	_, _, err = a.Basic(t.Context(), UserAdmin, secret)
+	_, _, err = a.Basic(t.Context(), UserAdmin, secret, netip.Addr{})
 	wantError(t, err, errStore)
 	_, _, err = a.Verify(t.Context(), token)
 	wantError(t, err, errStore)
@@ -149,7 +150,7 @@ func TestADamagedHashIsAFaultAndCostsNothing(t *testing.T) {
 			u.PasswordHash = tt.hash
 			store.people[UserAdmin] = u
 			c.Pass(recentLife)
-			_, _, err := a.Basic(busy(t, a), UserAdmin, testPassword)
+			_, _, err := a.Basic(busy(t, a), UserAdmin, testPassword, netip.Addr{})
 			wantError(t, err, errHash)
 		})
 	}

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"context"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
@@ -34,7 +35,7 @@ func TestTheFirstStartMakesAPasswordOnce(t *testing.T) {
 	if strings.Contains(store.people[UserAdmin].PasswordHash, made) {
 		t.Error("the password is kept in the clear")
 	}
-	if _, _, err := a.Basic(t.Context(), UserAdmin, made); err != nil {
+	if _, _, err := a.Basic(t.Context(), UserAdmin, made, netip.Addr{}); err != nil {
 		t.Errorf("the password made is refused: %v", err)
 	}
 	again, err := a.EnsureAdmin(t.Context(), "")
@@ -58,7 +59,7 @@ func TestALaterStartDoesNotChangeThePassword(t *testing.T) {
 		t.Fatal(err)
 	}
 	login(t, a)
-	_, _, err := a.Basic(t.Context(), UserAdmin, "another one")
+	_, _, err := a.Basic(t.Context(), UserAdmin, "another one", netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 }
 
@@ -88,9 +89,9 @@ func TestAChangedPasswordCountsAtOnce(t *testing.T) {
 	if _, err := a.SetPassword(t.Context(), UserAdmin, "new one"); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := a.Basic(t.Context(), UserAdmin, testPassword)
+	_, _, err := a.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
-	if _, _, err := a.Basic(t.Context(), UserAdmin, "new one"); err != nil {
+	if _, _, err := a.Basic(t.Context(), UserAdmin, "new one", netip.Addr{}); err != nil {
 		t.Errorf("the new password is refused: %v", err)
 	}
 }
@@ -101,7 +102,7 @@ func TestAResetPasswordIsMadeWhenNoneIsGiven(t *testing.T) {
 	if err != nil || len(made) != madePassword {
 		t.Fatalf("SetPassword = %q, %v", made, err)
 	}
-	if _, _, err := a.Basic(t.Context(), UserAdmin, made); err != nil {
+	if _, _, err := a.Basic(t.Context(), UserAdmin, made, netip.Addr{}); err != nil {
 		t.Errorf("the password made is refused: %v", err)
 	}
 }
@@ -174,7 +175,7 @@ func TestAPasswordChangedElsewhereIsRefusedOnceThatIsHeard(t *testing.T) {
 		t.Fatal(err)
 	}
 	changes++
-	_, _, err = here.Basic(t.Context(), UserAdmin, testPassword)
+	_, _, err = here.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 }
 

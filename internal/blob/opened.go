@@ -13,3 +13,11 @@ type Opened interface {
 	// on a disk of this machine.
 	Near() bool
 }
+
+// IdentityOf is the identity of what Open has returned, "" where the driver tells none.
+func IdentityOf(content io.ReadSeekCloser) (string, error) {
+	if opened, ok := content.(Opened); ok {
+		return opened.Identity()
+	}
+	return "", nil
+}

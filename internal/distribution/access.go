@@ -2,6 +2,7 @@ package distribution
 
 import (
 	"context"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 // Authenticator tells who callers are, and issues registry tokens. Its errors are
 // authn's when a credential is refused.
 type Authenticator interface {
-	Basic(ctx context.Context, user, password string) (authn.Identity, authn.Credential, error)
+	Basic(ctx context.Context, user, password string, from netip.Addr) (authn.Identity, authn.Credential, error)
 	Verify(ctx context.Context, token string) (authn.Identity, []authn.Access, error)
 	Issue(ctx context.Context, id authn.Identity, c authn.Credential, access []authn.Access, life time.Duration) (token string, expires time.Time, err error)
 }
@@ -71,7 +72,7 @@ func (h *Handler) identify(ctx context.Context, x *exchange) (who credentials, e
 		who.bearer = true
 		who.identity, who.access, err = h.Authenticator.Verify(ctx, strings.TrimSpace(value))
 	} else if user, password, ok := x.r.BasicAuth(); ok {
-		who.identity, _, err = h.Authenticator.Basic(ctx, user, password)
+		who.identity, _, err = h.Authenticator.Basic(ctx, user, password, h.Address(x.r))
 	} else {
 		err = loginNeeded("the Authorization header cannot be read: send Basic or Bearer credentials")
 	}

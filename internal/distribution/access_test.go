@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func (f *fixture) issue(user string, access ...authn.Access) string {
 	id, credential := authn.Anonymous(), authn.Credential{}
 	if user != "" {
 		var err error
-		if id, credential, err = f.auth.Basic(f.t.Context(), user, f.secrets[user]); err != nil {
+		if id, credential, err = f.auth.Basic(f.t.Context(), user, f.secrets[user], netip.Addr{}); err != nil {
 			f.t.Fatal(err)
 		}
 	}

@@ -79,6 +79,9 @@ func internalError(err error) *oci.Error {
 	if explained := storageError(err); explained != nil {
 		return explained
 	}
+	if tries, ok := errors.AsType[*authn.AttemptsError](err); ok {
+		return &oci.Error{Code: oci.CodeTooManyRequests, Message: tries.Error(), RetryAfter: tries.RetryAfter, Err: err}
+	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &oci.Error{Code: oci.CodeUnavailable, Message: "the registry could not answer in time: try again", Err: err}

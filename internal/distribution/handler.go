@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/larder-registry/larder/internal/authn"
@@ -29,6 +30,8 @@ type Config struct {
 	Pulls Pulls
 	// Origin is the registry's own scheme and host as the client sees them.
 	Origin func(*http.Request) (scheme, host string)
+	// Address is where a request comes from.
+	Address func(*http.Request) netip.Addr
 	// Strangers tells whether a client's address may pull from cache projects without a
 	// login; nil means all.
 	Strangers func(*http.Request) bool

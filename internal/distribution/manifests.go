@@ -26,6 +26,9 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 	m, served, err := x.target.Images.Manifest(ctx, x.who.caller(), x.target.Repository, x.route.reference)
 	x.tell(served)
 	if err != nil {
+		return h.explainUpstream(ctx, x, err)
+	}
+	if err := h.readable(ctx, x, m); err != nil {
 		return err
 	}
 	describeContent(x.w.Header(), m.MediaType, m.Digest)
@@ -72,7 +75,7 @@ func (h *Handler) putManifest(ctx context.Context, x *exchange) error {
 		Actor:     x.who.identity.User,
 	})
 	if err != nil {
-		return err
+		return h.explainSchema1(x, err)
 	}
 	header := x.w.Header()
 	if receipt.Subject != "" {

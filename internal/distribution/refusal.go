@@ -117,25 +117,33 @@ func (h *Handler) makeProject(ctx context.Context, x *exchange) error {
 func (h *Handler) pushToCache(ctx context.Context, x *exchange) error {
 	project := x.target.Repository.Project()
 	suggestion := "make a project with larder new-project demo, and push to demo/" + baseName(x.target.Repository)
-	hosted, err := h.Hosted.HostedProjects(ctx)
+	instead, found, err := h.hostedInstead(ctx, x)
 	if err != nil {
 		return err
 	}
-	for _, name := range hosted {
-		target := Target{Repository: oci.Repository(name + "/" + baseName(x.target.Repository)), Kind: metadata.Hosted}
-		may, err := h.may(ctx, x.who.identity, authn.ActionPush, target)
-		if err != nil {
-			return err
-		}
-		if may {
-			suggestion = "push to a hosted project, for example to " + target.Repository.String()
-			break
-		}
+	if found {
+		suggestion = "push to a hosted project, for example to " + instead.String()
 	}
 	return &oci.Error{
 		Code:    oci.CodeUnsupported,
 		Message: fmt.Sprintf("project %s mirrors an upstream registry and takes no pushes: %s", project, suggestion),
 	}
+}
+
+// hostedInstead finds a repository that the caller may push to in place of a cached one.
+func (h *Handler) hostedInstead(ctx context.Context, x *exchange) (_ oci.Repository, found bool, err error) {
+	hosted, err := h.Hosted.HostedProjects(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	for _, name := range hosted {
+		target := Target{Repository: oci.Repository(name + "/" + baseName(x.target.Repository)), Kind: metadata.Hosted}
+		may, err := h.may(ctx, x.who.identity, authn.ActionPush, target)
+		if may || err != nil {
+			return target.Repository, may, err
+		}
+	}
+	return "", false, nil
 }
 
 func baseName(repo oci.Repository) string {

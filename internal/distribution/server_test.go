@@ -25,6 +25,7 @@ import (
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
+	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 // fixture is the whole registry behind a test server: SQLite, files, authn, authz.
@@ -91,8 +92,9 @@ func (f *fixture) open() {
 	f.resolver = &resolver{db: f.db, hosted: f.hosted, caches: caches}
 	f.config = distribution.Config{
 		Hosted: f.hosted, Resolver: f.resolver, Authenticator: f.auth, AccessTokens: f.auth, Authorizer: f.access, Projects: f.access,
-		Origin: func(r *http.Request) (string, string) { return "http", r.Host },
-		Log:    quiet,
+		Origin:  func(r *http.Request) (string, string) { return "http", r.Host },
+		Address: telemetry.NewClientAddress(nil).Of,
+		Log:     quiet,
 	}
 	f.Server = httptest.NewServer(distribution.New(f.config))
 	f.t.Cleanup(f.close)

@@ -78,7 +78,12 @@ func manifestRequirements() []requirement {
 			}
 			push(oci.MediaTypeDockerManifest, content).expect(t, 201, "")
 			f.get("/v2/demo/app/manifests/v1").expect(t, 200, "").header(t, "Content-Type", oci.MediaTypeDockerManifest)
-			push("application/vnd.docker.distribution.manifest.v1+json", []byte(`{"schemaVersion":1}`)).expect(t, 400, oci.CodeManifestInvalid)
+			refused := push("application/vnd.docker.distribution.manifest.v1+json", []byte(`{"schemaVersion":1,"name":"old/app","tag":"7"}`))
+			refused.expect(t, 400, oci.CodeManifestInvalid)
+			line := "skopeo copy --format v2s2 --dest-tls-verify=false docker://SOURCE docker://" + strings.TrimPrefix(f.URL, "http://") + "/demo/app:v1"
+			if !strings.Contains(string(refused.body), line) {
+				t.Errorf("%s lacks the line that converts the image:\n%s", refused.body, line)
+			}
 		}},
 	}
 }

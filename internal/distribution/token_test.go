@@ -78,6 +78,18 @@ func TestAWrongPasswordGetsNoToken(t *testing.T) {
 	f.do(request{method: "GET", path: "/v2/", user: "-", header: map[string]string{"Authorization": basic}}).expect(t, 401, oci.CodeUnauthorized)
 }
 
+func TestDockerIsToldToWaitAfterTooManyWrongPasswords(t *testing.T) {
+	f := newFixture(t)
+	var got response
+	for range 11 {
+		got = f.do(request{method: "GET", path: "/token", user: "-", header: map[string]string{"Authorization": "Basic YWxpY2U6d3Jvbmc="}})
+	}
+	got.expect(t, 429, oci.CodeTooManyRequests)
+	if got.Header.Get("Retry-After") == "" || !strings.Contains(string(got.body), "too many wrong passwords were tried from your address") {
+		t.Errorf("body = %s", got.body)
+	}
+}
+
 func TestAClientCanKeepARefreshTokenInPlaceOfThePassword(t *testing.T) {
 	f := withPassword(t)
 	form := url.Values{"grant_type": {"password"}, "username": {"admin"}, "password": {password}, "scope": {"repository:demo/app:pull"}, "service": {"registry"}}

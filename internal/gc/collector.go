@@ -62,7 +62,10 @@ func (c *Collector) Collect(ctx context.Context, o Options) (Summary, error) {
 	var removed Summary
 	lease := metadata.Lease{Name: Lease, Holder: rand.Text()}
 	err := c.DB.Leases.Hold(ctx, lease, leaseLife, func(ctx context.Context) error {
-		_, err := c.Preview(ctx, Options{KeepYoungerThan: o.KeepYoungerThan})
+		err := c.ours(ctx)
+		if err == nil {
+			_, err = c.Preview(ctx, Options{KeepYoungerThan: o.KeepYoungerThan})
+		}
 		if err != nil {
 			return fmt.Errorf("nothing was removed: %w", err)
 		}

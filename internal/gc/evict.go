@@ -76,6 +76,9 @@ func NewEvictor(c EvictorConfig) *Evictor {
 // evict evicts images that were not used since a time until wanted bytes are freed.
 func (e *Evictor) evict(ctx context.Context, reason string, unusedSince time.Time, wanted int64) (freed int64, err error) {
 	began := e.Now()
+	if err := e.Sweeper.ours(ctx); err != nil {
+		return 0, err
+	}
 	shelves := &shelves{db: e.DB, contents: map[digest.Digest]references{}}
 	images, err := shelves.images(ctx)
 	if err != nil {

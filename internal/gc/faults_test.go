@@ -76,3 +76,26 @@ func TestBytesThatCouldNotBeDeletedAreFoundAgain(t *testing.T) {
 	h.same([]gc.Item{{Kind: gc.Orphan, Key: key, Size: int64(len("a layer"))}}, h.collect())
 	h.same(state{}, h.state())
 }
+
+func TestNothingIsRemovedFromStorageThatIsNotOurs(t *testing.T) {
+	h := newHouse(t)
+	h.litter()
+	before := h.state()
+	h.Ours = func(context.Context) error { return gc.ErrForeign }
+	if sum, err := h.Collect(t.Context(), gc.Options{}); !errors.Is(err, gc.ErrForeign) || sum != (gc.Summary{}) {
+		t.Errorf("removed %+v, %v", sum, err)
+	}
+	h.same(before, h.state())
+	h.Ours = func(context.Context) error { return nil }
+	h.same(6, len(h.collect()))
+
+	p := newPantry(t, gc.Limit{Bytes: layer})
+	for i, tag := range []string{"1", "2", "3"} {
+		p.pulled(web, p.image(web, tag, tag), 10+i)
+	}
+	p.evictor.Sweeper.Ours = func(context.Context) error { return gc.ErrForeign }
+	if err := p.evictor.Check(t.Context()); !errors.Is(err, gc.ErrForeign) {
+		t.Errorf("the eviction ended with %v", err)
+	}
+	p.left("hub/library/web:1", "hub/library/web:2", "hub/library/web:3")
+}

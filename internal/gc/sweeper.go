@@ -2,6 +2,7 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -16,6 +17,9 @@ import (
 // asked for it has gone: their row is gone already.
 const deleteTimeout = 30 * time.Second
 
+// ErrForeign says that the storage belongs to another database, which knows other blobs.
+var ErrForeign = errors.New("the storage belongs to another database")
+
 // Sweeper removes blobs that no repository links.
 type Sweeper struct {
 	Blobs blob.Store
@@ -23,6 +27,17 @@ type Sweeper struct {
 	Guard *blob.Guard // of all who store blobs in this process
 	// Keep are blobs that stay although no repository links them.
 	Keep []digest.Digest
+	// Ours is asked before blobs are looked for to be removed. The error is ErrForeign, or
+	// says why this cannot be found out. Nil means that nobody else can have the storage.
+	Ours func(ctx context.Context) error
+}
+
+// ours is nil when what is in storage may be removed.
+func (s *Sweeper) ours(ctx context.Context) error {
+	if s.Ours == nil {
+		return nil
+	}
+	return s.Ours(ctx)
 }
 
 // Remove removes a blob, its row and then its bytes, provided that no repository links

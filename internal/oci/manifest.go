@@ -15,8 +15,6 @@ import (
 const (
 	MediaTypeDockerManifest     = "application/vnd.docker.distribution.manifest.v2+json"
 	MediaTypeDockerManifestList = "application/vnd.docker.distribution.manifest.list.v2+json"
-	mediaTypeDockerSchema1      = "application/vnd.docker.distribution.manifest.v1+json"
-	mediaTypeDockerSchema1JWS   = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 	mediaTypeDockerForeignLayer = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
 )
 
@@ -157,8 +155,8 @@ func manifestMediaType(contentType string, doc manifestDocument) (string, error)
 		mediaType = given
 	}
 	switch {
-	case mediaType == mediaTypeDockerSchema1 || mediaType == mediaTypeDockerSchema1JWS || (doc.SchemaVersion == 1 && mediaType == ""):
-		return "", invalid("Docker schema 1 images are not accepted: convert the image, for example with skopeo copy --format v2s2 SOURCE DESTINATION", nil)
+	case IsSchema1(mediaType) || (doc.SchemaVersion == 1 && mediaType == ""):
+		return "", invalid("Docker schema 1 images are not accepted: convert the image, for example with skopeo copy --format v2s2 SOURCE DESTINATION", ErrSchema1)
 	case mediaType == "" && doc.Manifests != nil:
 		return v1.MediaTypeImageIndex, nil
 	case mediaType == "" && doc.Config != nil:

@@ -38,7 +38,7 @@ func (r *Registry) StatBlob(ctx context.Context, _ oci.Caller, repo oci.Reposito
 	case errors.Is(err, blob.ErrNotFound):
 		err = gone(row)
 	case err == nil && size != row.Size:
-		err = wrongSize(row, "", size)
+		err = wrongSize(row, origin{}, size)
 	case err == nil:
 		err = r.use(ctx, repo, d)
 		return oci.Descriptor{MediaType: blobMediaType, Digest: d, Size: size}, oci.Served{}, err
@@ -94,7 +94,7 @@ func (r *Registry) StoredBlob(ctx context.Context, d digest.Digest) (oci.Blob, e
 // openSound opens a blob and begins to verify it. What is found damaged at once is set
 // aside.
 func (r *Registry) openSound(ctx context.Context, row metadata.Blob) (*StoredBlob, error) {
-	opened, err := r.open(ctx, row)
+	opened, err := r.open(ctx, row, r.openBytes)
 	if found, ok := errors.AsType[*damage](err); ok {
 		return nil, r.meet(ctx, found)
 	}

@@ -2,19 +2,16 @@ package registry_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/opencontainers/go-digest"
 
-	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
@@ -197,69 +194,6 @@ func TestOfTwoWhoMeetTheSameDamageTheSecondLeavesWhatWasMendedMeanwhile(t *testi
 	}
 }
 
-// watched is a store whose readings are counted, and may be far or fail.
-type watched struct {
-	*blob.Files
-	opened atomic.Int64
-	far    bool
-	fails  atomic.Pointer[error]
-}
-
-type watchedFile struct {
-	blob.Opened
-	store *watched
-}
-
-func (w *watched) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
-	w.opened.Add(1)
-	opened, err := w.Files.Open(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	return &watchedFile{opened.(blob.Opened), w}, nil
-}
-
-func (f *watchedFile) Near() bool { return !f.store.far }
-
-func (f *watchedFile) Read(p []byte) (int, error) {
-	if failure := f.store.fails.Load(); failure != nil {
-		return 0, *failure
-	}
-	return f.Opened.Read(p)
-}
-
-// openings is how many times a blob was opened by what it is given.
-func (w *watched) openings(during func()) int64 {
-	before := w.opened.Load()
-	during()
-	return w.opened.Load() - before
-}
-
-func watch(h *house) *watched {
-	w := &watched{Files: h.files}
-	h.over(w)
-	return w
-}
-
-// rest waits until the blob's file has an identity.
-func (h *house) rest(d digest.Digest) {
-	h.t.Helper()
-	row, err := h.db.Blobs.Held(h.t.Context(), d)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	f, err := h.files.Open(h.t.Context(), row.Key)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if identity, err := f.(blob.Opened).Identity(); err != nil || identity != "" || time.Now().After(deadline) {
-			return
-		}
-	}
-}
-
 func TestABlobIsReadBackOnceAnHourAndWhenItsFileWasTouched(t *testing.T) {
 	h := newHouse(t)
 	content := random(t, large)
@@ -283,33 +217,6 @@ func TestABlobIsReadBackOnceAnHourAndWhenItsFileWasTouched(t *testing.T) {
 	}
 	h.rest(d)
 	want("touched", 2)
-}
-
-func TestABlobThatIsFarIsVerifiedByItsOwnPull(t *testing.T) {
-	h := newHouse(t)
-	content := random(t, large)
-	d := h.pushBlob(app, content)
-	h.rest(d)
-	w := watch(h)
-	w.far = true
-	if got := w.openings(func() { h.pulls(app, content) }); got != 1 {
-		t.Errorf("a pull of the whole opens it %d times", got)
-	}
-	h.wait(2 * time.Hour)
-	if got := w.openings(func() { _, _ = h.pull(app, d, 100) }); got != 1 {
-		t.Errorf("once verified a pull of a part opens it %d times", got)
-	}
-	h.over(w) // which remembers nothing
-	if got := w.openings(func() { _, _ = h.pull(app, d, 100) }); got != 2 {
-		t.Errorf("a pull of a part opens it %d times", got)
-	}
-	if err := flip(h.file(d)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := h.pull(app, d, 0); !errors.Is(err, registry.ErrDamaged) {
-		t.Errorf("damaged it was pulled: %v", err)
-	}
-	h.isSetAside(d)
 }
 
 func TestStorageThatCannotBeReadIsNoDamage(t *testing.T) {

@@ -141,7 +141,7 @@ func (f *fsck) blobPage(ctx context.Context, page []metadata.Blob) (err error) {
 
 // blob verifies one blob. A hosted one that is damaged is told with all that are.
 func (f *fsck) blob(ctx context.Context, row metadata.Blob) (*Finding, error) {
-	identity, err := f.readBackThrough(ctx, row, func(r io.Reader) io.Reader { return &fsckReader{ctx, r, f} })
+	identity, err := readBackThrough(ctx, row, f.openKept, func(r io.Reader) io.Reader { return &fsckReader{ctx, r, f} })
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -153,12 +153,12 @@ func (f *fsck) blob(ctx context.Context, row metadata.Blob) (*Finding, error) {
 	if err == nil || !isDamage {
 		return f.unreadable(ctx, row, err)
 	}
-	done, err := f.setAside(ctx, damage)
+	err = f.setAside(ctx, damage)
+	if errors.Is(err, errMended) {
+		return nil, nil
+	}
 	if err != nil {
 		return &Finding{What: "blob", Digest: row.Digest, Reason: damage.reason + ", and it could not be set aside: " + err.Error(), Advice: adviceRead}, nil
-	}
-	if !done {
-		return nil, nil // deleted, or stored anew, since the page was read
 	}
 	if _, err := f.db.Damaged.Held(ctx, row.Digest); err == nil || !errors.Is(err, metadata.ErrNotFound) {
 		return nil, err

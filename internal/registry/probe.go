@@ -13,8 +13,13 @@ import (
 	"github.com/larder-registry/larder/internal/metadata"
 )
 
-// Probe reads a tiny image back from metadata and storage and verifies it. The image
-// belongs to no repository; the first probe on a data folder stores it.
+// ErrNoMetadata is in the chain of a Probe's error when metadata, and not the storage of
+// blobs, could not be read.
+var ErrNoMetadata = errors.New("the database could not be read")
+
+// Probe reads a tiny image back from metadata and storage and verifies it. Local copies do
+// not count: it tells whether the storage itself is there. The image belongs to no
+// repository; the first probe on a data folder stores it.
 func (r *Registry) Probe(ctx context.Context) error {
 	contents, err := probeContents()
 	if err != nil {
@@ -60,14 +65,16 @@ func probeContents() ([][]byte, error) {
 func (r *Registry) probeBlob(ctx context.Context, content []byte) error {
 	d := digest.FromBytes(content)
 	row, err := r.db.Blobs.Held(ctx, d)
-	if errors.Is(err, metadata.ErrNotFound) {
-		row, err = r.storeProbe(ctx, d, content)
-	}
-	if err != nil {
-		return fmt.Errorf("looking up the probe's blob %s: %w", d, err)
+	switch {
+	case errors.Is(err, metadata.ErrNotFound):
+		if row, err = r.storeProbe(ctx, d, content); err != nil {
+			return fmt.Errorf("storing the probe's blob %s: %w", d, err)
+		}
+	case err != nil:
+		return fmt.Errorf("%w: looking up the probe's blob %s: %w", ErrNoMetadata, d, err)
 	}
 	// What is damaged stays, and so does the answer, until somebody has seen to it.
-	if _, err := r.readBack(ctx, row); err != nil {
+	if _, err := r.readBack(ctx, row, r.openKept); err != nil {
 		return fmt.Errorf("reading the probe's blob: %w", err)
 	}
 	return nil

@@ -24,8 +24,37 @@ const (
 // be found out by another reading.
 var errChanged = errors.New("the stored bytes were changed while they were read")
 
-// verifyInTurn is verifyNow once not too many large blobs are read at the same time.
-func (r *Registry) verifyInTurn(ctx context.Context, row metadata.Blob) error {
+// opener opens a blob's bytes: where they are read soonest, or where they are kept.
+type opener func(ctx context.Context, row metadata.Blob) (io.ReadSeekCloser, error)
+
+// digester is a blob.Store that verifies what comes from afar against a digest.
+type digester interface {
+	OpenDigest(ctx context.Context, key string, d digest.Digest) (io.ReadSeekCloser, error)
+}
+
+// openBytes opens a blob to be sent. It may be a copy of what is kept.
+func (r *Registry) openBytes(ctx context.Context, row metadata.Blob) (io.ReadSeekCloser, error) {
+	if store, ok := r.blobs.(digester); ok {
+		return store.OpenDigest(ctx, row.Key, row.Digest)
+	}
+	return r.blobs.Open(ctx, row.Key)
+}
+
+// openKept opens a blob where it is kept, to find out how it is there.
+func (r *Registry) openKept(ctx context.Context, row metadata.Blob) (io.ReadSeekCloser, error) {
+	return blob.Innermost(r.blobs).Open(ctx, row.Key)
+}
+
+// verifyNow reads a blob back. What is good is remembered, what is damaged set aside.
+// The error has ErrDamaged in its chain when that is what was found, and not when the
+// storage could not be read.
+func (r *Registry) verifyNow(ctx context.Context, row metadata.Blob) error {
+	return r.conclude(ctx, r.readInTurn(ctx, row, r.openBytes))
+}
+
+// readInTurn is readBack once not too many large blobs are read at the same time. What is
+// good is remembered.
+func (r *Registry) readInTurn(ctx context.Context, row metadata.Blob, open opener) error {
 	if row.Size > verifyFirst {
 		select {
 		case r.sound.slots <- struct{}{}:
@@ -34,18 +63,11 @@ func (r *Registry) verifyInTurn(ctx context.Context, row metadata.Blob) error {
 			return context.Cause(ctx)
 		}
 	}
-	return r.verifyNow(ctx, row)
-}
-
-// verifyNow reads a blob back. What is good is remembered, what is damaged set aside.
-// The error has ErrDamaged in its chain when that is what was found, and not when the
-// storage could not be read.
-func (r *Registry) verifyNow(ctx context.Context, row metadata.Blob) error {
-	identity, err := r.readBack(ctx, row)
+	identity, err := r.readBack(ctx, row, open)
 	if err == nil {
 		r.sound.remember(row.Key, identity, r.now())
 	}
-	return r.conclude(ctx, err)
+	return err
 }
 
 // conclude counts how a reading ended, and sets aside what it found to be damaged.
@@ -57,22 +79,15 @@ func (r *Registry) conclude(ctx context.Context, err error) error {
 	return err
 }
 
-// meet sets a damaged blob aside that somebody has asked for, and returns the error that
-// says so.
-func (r *Registry) meet(ctx context.Context, found *damage) error {
-	_, err := r.setAside(ctx, found)
-	return errors.Join(found, err)
-}
-
 // readBack reads a blob to its end, and tells the identity of the bytes that it read. The
 // error is a *damage when they are not the blob's.
-func (r *Registry) readBack(ctx context.Context, row metadata.Blob) (identity string, err error) {
-	return r.readBackThrough(ctx, row, func(content io.Reader) io.Reader { return content })
+func (r *Registry) readBack(ctx context.Context, row metadata.Blob, open opener) (identity string, err error) {
+	return readBackThrough(ctx, row, open, func(content io.Reader) io.Reader { return content })
 }
 
 // readBackThrough is readBack by way of another reader.
-func (r *Registry) readBackThrough(ctx context.Context, row metadata.Blob, through func(io.Reader) io.Reader) (identity string, err error) {
-	content, identity, err := r.openSettled(ctx, row)
+func readBackThrough(ctx context.Context, row metadata.Blob, open opener, through func(io.Reader) io.Reader) (identity string, err error) {
+	content, from, err := openSettled(ctx, row, open)
 	if errors.Is(err, blob.ErrNotFound) {
 		return "", gone(row)
 	}
@@ -82,66 +97,38 @@ func (r *Registry) readBackThrough(ctx context.Context, row metadata.Blob, throu
 	defer func() { _ = content.Close() }()
 	hash := row.Digest.Algorithm().Hash()
 	size, err := io.CopyBuffer(struct{ io.Writer }{hash}, through(&contextReader{ctx, content}), make([]byte, copyBuffer))
-	if found := mismatch(row, err); found != nil {
+	if found := mismatch(row, from, err); found != nil {
 		return "", found
 	}
 	if err != nil {
 		return "", fmt.Errorf("reading blob %s back: %w", row.Digest, err)
 	}
-	if after, err := identityOf(content); err != nil || after != identity {
+	if after, err := blob.IdentityOf(content); err != nil || after != from.identity {
 		return "", fmt.Errorf("reading blob %s back: %w", row.Digest, errors.Join(err, errChanged))
 	}
-	return identity, compare(row, identity, size, digest.NewDigest(row.Digest.Algorithm(), hash))
-}
-
-// compare holds what was read against what was stored.
-func compare(row metadata.Blob, identity string, size int64, got digest.Digest) error {
-	switch {
-	case size != row.Size:
-		return wrongSize(row, identity, size)
-	case got != row.Digest:
-		return &damage{row: row, identity: identity, reason: fmt.Sprintf("its %d bytes have digest %s", size, got)}
-	}
-	return nil
-}
-
-// mismatch is the damage that the driver itself has found while it read; nil for none.
-func mismatch(row metadata.Blob, err error) error {
-	found, ok := errors.AsType[*blob.MismatchError](err)
-	if !ok {
-		return nil
-	}
-	return &damage{row: row, reason: "its bytes have digest " + found.Got.String()}
+	return from.identity, compare(row, from, size, digest.NewDigest(row.Digest.Algorithm(), hash))
 }
 
 // openSettled opens a blob and waits until a change of its bytes could be told. One
 // that does not come to rest in time has no identity.
-func (r *Registry) openSettled(ctx context.Context, row metadata.Blob) (content io.ReadSeekCloser, identity string, err error) {
-	content, err = r.openBytes(ctx, row)
+func openSettled(ctx context.Context, row metadata.Blob, open opener) (content io.ReadSeekCloser, from origin, err error) {
+	content, err = open(ctx, row)
 	if err != nil {
-		return nil, "", err
+		return nil, origin{}, err
 	}
 	_, tells := content.(blob.Opened)
 	for deadline := time.Now().Add(settleLimit); ; {
-		identity, err = identityOf(content)
-		if err == nil && (identity != "" || !tells || time.Now().After(deadline)) {
-			return content, identity, nil
+		from, err = originOf(content)
+		if err == nil && (from.identity != "" || !tells || time.Now().After(deadline)) {
+			return content, from, nil
 		}
 		if err == nil {
 			err = sleep(ctx, settlePoll)
 		}
 		if err != nil {
-			return nil, "", errors.Join(err, content.Close())
+			return nil, origin{}, errors.Join(err, content.Close())
 		}
 	}
-}
-
-// identityOf is "" where the driver tells none.
-func identityOf(content io.ReadSeekCloser) (string, error) {
-	if opened, ok := content.(blob.Opened); ok {
-		return opened.Identity()
-	}
-	return "", nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -21,8 +22,8 @@ const (
 	maxReadings = 8
 )
 
-// soundBlobs remembers which blobs were found good, and shares the reading that finds
-// it out among all who ask meanwhile.
+// soundBlobs remembers which blobs were found good, and shares the work that finds it out
+// among all who ask meanwhile.
 type soundBlobs struct {
 	known *otter.Cache[string, sound] // by storage key
 	slots chan struct{}               // one for each reading of a large blob
@@ -38,9 +39,12 @@ type sound struct {
 }
 
 // reading is what a verification reads: another one when the bytes were changed.
-type reading struct{ key, identity string }
+type reading struct {
+	key, identity string
+	again         bool // to set aside what was found damaged
+}
 
-// verification is one reading of a blob. Its err is read once done is closed.
+// verification is one reading of a blob, or more. Its err is read once done is closed.
 type verification struct {
 	done chan struct{}
 	err  error
@@ -79,10 +83,15 @@ func (s *soundBlobs) remember(key, identity string, at time.Time) {
 
 func (s *soundBlobs) forget(key string) { s.known.Invalidate(key) }
 
-// verify joins the reading of a blob that is under way, or begins it. It goes on when
-// those who asked have gone, since others will ask again.
+// verify reads a blob back together with all who want to know how it is.
 func (r *Registry) verify(row metadata.Blob, identity string) *verification {
-	s, which := r.sound, reading{row.Key, identity}
+	return r.share(reading{key: row.Key, identity: identity}, func(ctx context.Context) error { return r.verifyNow(ctx, row) })
+}
+
+// share joins the work on a blob that is under way, or begins it. It goes on when those
+// who asked have gone, since others will ask again.
+func (r *Registry) share(which reading, work func(ctx context.Context) error) *verification {
+	s := r.sound
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if running, ok := s.running[which]; ok {
@@ -95,11 +104,21 @@ func (r *Registry) verify(row metadata.Blob, identity string) *verification {
 	}
 	s.running[which] = begun
 	r.work.Go(func() {
-		begun.err = r.verifyInTurn(r.life, row)
+		begun.err = work(r.life)
 		s.mu.Lock()
 		delete(s.running, which)
 		s.mu.Unlock()
 		close(begun.done)
 	})
 	return begun
+}
+
+// wait waits for the work to end, or for ctx.
+func (v *verification) wait(ctx context.Context) error {
+	select {
+	case <-v.done:
+		return v.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

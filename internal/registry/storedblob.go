@@ -20,10 +20,9 @@ const verifyFirst = 1 << 20
 // StoredBlob is a blob that is opened for one response. It is an oci.Blob.
 type StoredBlob struct {
 	io.ReadSeekCloser // the driver's
+	origin            // of its bytes
 	registry          *Registry
 	row               metadata.Blob
-	identity          string // of the bytes; "" when it is not known
-	near              bool
 	trusted           bool          // they were verified lately
 	check             *verification // the reading that tells, unless they are trusted
 	passing           *passingHash  // of what this response reads, where another reading is dear
@@ -31,8 +30,8 @@ type StoredBlob struct {
 
 // open opens a blob's bytes and holds their number against the row. The error is a
 // *damage when they are gone or not as many.
-func (r *Registry) open(ctx context.Context, row metadata.Blob) (*StoredBlob, error) {
-	content, err := r.openBytes(ctx, row)
+func (r *Registry) open(ctx context.Context, row metadata.Blob, open opener) (*StoredBlob, error) {
+	content, err := open(ctx, row)
 	if errors.Is(err, blob.ErrNotFound) {
 		return nil, gone(row)
 	}
@@ -49,7 +48,7 @@ func (r *Registry) open(ctx context.Context, row metadata.Blob) (*StoredBlob, er
 
 // look finds out what is known of the bytes before they are read.
 func (b *StoredBlob) look() (err error) {
-	if b.identity, err = identityOf(b.ReadSeekCloser); err != nil {
+	if b.origin, err = originOf(b.ReadSeekCloser); err != nil {
 		return err
 	}
 	size, err := b.Seek(0, io.SeekEnd)
@@ -57,13 +56,11 @@ func (b *StoredBlob) look() (err error) {
 		return err
 	}
 	if size != b.row.Size {
-		return wrongSize(b.row, b.identity, size)
+		return wrongSize(b.row, b.origin, size)
 	}
 	if _, err := b.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	opened, tells := b.ReadSeekCloser.(blob.Opened)
-	b.near = tells && opened.Near()
 	b.trusted = b.registry.sound.trusts(b, b.registry.now())
 	return nil
 }
@@ -93,7 +90,7 @@ func (b *StoredBlob) verifyFirst(ctx context.Context) (err error) {
 		return err
 	}
 	b.check = nil
-	if b.identity, err = identityOf(b.ReadSeekCloser); err != nil {
+	if b.identity, err = blob.IdentityOf(b.ReadSeekCloser); err != nil {
 		return err
 	}
 	b.trusted = b.registry.sound.trusts(b, b.registry.now())
@@ -122,16 +119,11 @@ func (b *StoredBlob) Verified(ctx context.Context) error {
 		b.check = b.registry.verify(b.row, b.identity)
 	}
 	if b.check != nil {
-		select {
-		case <-b.check.done:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if b.check.err != nil {
-			return b.check.err
+		if err := b.check.wait(ctx); err != nil {
+			return err
 		}
 	}
-	now, err := identityOf(b.ReadSeekCloser)
+	now, err := blob.IdentityOf(b.ReadSeekCloser)
 	if err == nil && b.identity != "" && now != b.identity {
 		err = errChanged
 	}
@@ -144,7 +136,7 @@ func (b *StoredBlob) Verified(ctx context.Context) error {
 // passed is Verified for a response that has read the whole blob, in order.
 func (b *StoredBlob) passed(ctx context.Context) error {
 	r, alg := b.registry, b.row.Digest.Algorithm()
-	err := compare(b.row, b.identity, b.passing.end, digest.NewDigest(alg, b.passing.hash))
+	err := compare(b.row, b.origin, b.passing.end, digest.NewDigest(alg, b.passing.hash))
 	if err == nil {
 		r.sound.remember(b.row.Key, b.identity, r.now())
 	}
@@ -163,7 +155,7 @@ type passingHash struct {
 
 func (p *passingHash) Read(to []byte) (int, error) {
 	n, err := p.blob.Read(to)
-	if found := mismatch(p.blob.row, err); found != nil {
+	if found := mismatch(p.blob.row, p.blob.origin, err); found != nil {
 		err = p.blob.registry.conclude(p.ctx, found)
 	}
 	if p.at == p.end {

@@ -27,7 +27,7 @@ func (f *floor) newCollector(to prometheus.Registerer) (*gc.Collector, error) {
 		return nil, err
 	}
 	return &gc.Collector{
-		Sweeper: &gc.Sweeper{Blobs: f.Blobs, DB: f.DB, Guard: f.guard, Keep: probe},
+		Sweeper: &gc.Sweeper{Blobs: f.blobs, DB: f.DB, Guard: f.guard, Keep: probe, Ours: f.claim},
 		Now:     time.Now,
 		Metrics: gc.NewMetrics(to),
 	}, nil

@@ -162,7 +162,10 @@ func (f *floor) sweep(ctx context.Context) {
 	if dropped > 0 {
 		f.log.Info("removed unfinished uploads", "count", dropped, "older_than", uploadLife)
 	}
-	strays, failed := f.held.SweepStrays(ctx, uploadLife)
+	strays, failed := 0, f.claim(ctx)
+	if failed == nil {
+		strays, failed = f.held.SweepStrays(ctx, uploadLife)
+	}
 	if strays > 0 {
 		f.log.Info("removed what transfers had left that were cut off", "count", strays, "older_than", uploadLife)
 	}

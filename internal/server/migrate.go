@@ -57,7 +57,9 @@ func Migrate(ctx context.Context, m Migration) (_ Migrated, err error) {
 	if done.Database {
 		defer func() { err = errors.Join(err, to.DB.Close()) }()
 	}
-	err = m.move(ctx, from, to, &done)
+	if err = m.move(ctx, from, to, &done); err == nil {
+		err = to.takeOver(ctx)
+	}
 	return done, err
 }
 
@@ -70,20 +72,25 @@ func (m Migration) openTarget(ctx context.Context, from *Stores, move Migrated) 
 			return nil, err
 		}
 	}
-	if !move.Database {
+	if move.Database {
+		if to.DB, err = from.openMetadata(ctx, m.To); err != nil {
+			return nil, err
+		}
+		var empty bool
+		if empty, err = to.DB.Empty(ctx); err == nil && !empty {
+			err = fmt.Errorf("the new database: %w, and nothing was changed: empty it, or give another", metadata.ErrNotEmpty)
+		}
+	}
+	if err == nil && move.Storage {
+		err = to.claim(ctx)
+	}
+	if err == nil {
 		return &to, nil
 	}
-	if to.DB, err = from.openMetadata(ctx, m.To); err != nil {
-		return nil, err
+	if move.Database {
+		err = errors.Join(err, to.DB.Close())
 	}
-	empty, err := to.DB.Empty(ctx)
-	if err == nil && !empty {
-		err = fmt.Errorf("the new database: %w, and nothing was changed: empty it, or give another", metadata.ErrNotEmpty)
-	}
-	if err != nil {
-		return nil, errors.Join(err, to.DB.Close())
-	}
-	return &to, nil
+	return nil, err
 }
 
 func (m Migration) move(ctx context.Context, from, to *Stores, done *Migrated) (err error) {

@@ -18,12 +18,17 @@ type Restored struct {
 
 // Restore fills the empty data folder, database and storage that the configuration
 // names with a dump and the blobs of an archive. Without an archive the blobs are in
-// the storage already.
-func Restore(ctx context.Context, config Config, dump *backup.Dump, from backup.Archive, progress backup.Progress) (_ Restored, err error) {
+// the storage already. With takeOver that may be another database's, which is the end of
+// that one's.
+func Restore(ctx context.Context, config Config, dump *backup.Dump, from backup.Archive, takeOver bool, progress backup.Progress) (_ Restored, err error) {
 	if err := checkEmpty(config); err != nil {
 		return Restored{}, err
 	}
-	s, err := OpenStores(ctx, config)
+	open := OpenStores
+	if takeOver {
+		open = openUnclaimed
+	}
+	s, err := open(ctx, config)
 	if err != nil {
 		return Restored{}, err
 	}
@@ -31,6 +36,11 @@ func Restore(ctx context.Context, config Config, dump *backup.Dump, from backup.
 	var r Restored
 	if r.Report, err = backup.Restore(ctx, dump, from, s.DB, s.Blobs, progress); err != nil {
 		return r, fmt.Errorf("restoring: %w", err)
+	}
+	if takeOver {
+		if err := s.takeOver(ctx); err != nil {
+			return r, err
+		}
 	}
 	r.Affected, err = backup.FindAffected(ctx, s.DB, r.Lost)
 	return r, err

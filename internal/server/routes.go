@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,11 +17,15 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/distribution"
+	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
-// readyWithin is how long the readiness check may take.
-const readyWithin = time.Second
+const (
+	// readyWithin is how long the readiness check may take, and readWithin its reading.
+	readyWithin = time.Second
+	readWithin  = 900 * time.Millisecond
+)
 
 func newMetrics() *prometheus.Registry {
 	metrics := prometheus.NewRegistry()
@@ -34,13 +39,13 @@ func (s *Server) observed(clients *telemetry.ClientAddress, next http.Handler) h
 }
 
 // routes lays out the main listener.
-func (s *Server) routes(config Config, registry, administration http.Handler) http.Handler {
+func (s *Server) routes(config Config, clients *telemetry.ClientAddress, images, administration http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/api/", administration)
 	mux.HandleFunc("GET /healthz", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	if config.Metrics.Listen == "" {
-		mux.Handle("GET /metrics", s.measured(s.metricsHandler()))
+		mux.Handle("GET /metrics", s.measured(clients, s.metricsHandler()))
 	}
 	if s.floor.replicas != nil {
 		mux.Handle(distribution.FillsPath, distribution.NewFills(distribution.FillsConfig{
@@ -48,15 +53,15 @@ func (s *Server) routes(config Config, registry, administration http.Handler) ht
 		}))
 	}
 	mux.HandleFunc("GET /{$}", front)
-	return beside(registry, mux)
+	return beside(images, mux)
 }
 
 // beside sends the registry its paths as they came: a ServeMux would clean and
 // redirect them.
-func beside(registry, others http.Handler) http.Handler {
+func beside(images, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if path := r.URL.Path; path == "/token" || path == "/v2" || strings.HasPrefix(path, "/v2/") {
-			registry.ServeHTTP(w, r)
+			images.ServeHTTP(w, r)
 			return
 		}
 		others.ServeHTTP(w, r)
@@ -70,17 +75,23 @@ func (s *Server) metricsHandler() http.Handler {
 // live tells that the process answers.
 func (s *Server) live(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") }
 
-// ready tells whether a pull would work: a small stored image is read back.
-// Upstreams never count, because what is held is served without them.
+// ready tells whether a pull would work: a small stored image is read back, also where
+// copies of hot blobs would be served without the storage. Upstreams never count, because
+// what is held is served without them.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
 	defer cancel()
-	if err := s.probe(ctx); err != nil {
-		telemetry.RecordOf(w).Cause = err
-		say(w, http.StatusServiceUnavailable, "a stored image could not be read back; the log says why\n")
+	err := s.probe(ctx)
+	switch {
+	case err == nil:
+		say(w, http.StatusOK, "ok\n")
 		return
+	case errors.Is(err, registry.ErrNoMetadata):
+		say(w, http.StatusServiceUnavailable, "the database could not be read; the log says why\n")
+	default:
+		say(w, http.StatusServiceUnavailable, "a stored image could not be read back from the storage of blobs; the log says why\n")
 	}
-	say(w, http.StatusOK, "ok\n")
+	telemetry.RecordOf(w).Cause = err
 }
 
 // probe gives up on storage that hangs, which no context can interrupt: the reading
@@ -93,6 +104,8 @@ func (s *Server) probe(ctx context.Context) error {
 	}
 	read := make(chan error, 1)
 	go func() {
+		ctx, cancel := context.WithTimeout(ctx, readWithin)
+		defer cancel()
 		read <- s.floor.held.Probe(ctx)
 		<-s.probing
 	}()
@@ -105,10 +118,11 @@ func (s *Server) probe(ctx context.Context) error {
 }
 
 // measured lets in who may read the metrics.
-func (s *Server) measured(next http.Handler) http.Handler {
+func (s *Server) measured(clients *telemetry.ClientAddress, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
-		identity, _, err := s.floor.who.Basic(r.Context(), user, password)
+		identity, _, err := s.floor.who.Basic(r.Context(), user, password, clients.Of(r))
+		tries, tooMany := errors.AsType[*authn.AttemptsError](err)
 		may := false
 		if err == nil {
 			may, err = s.floor.may.Allowed(r.Context(), identity, authz.Metrics, authz.Target{})
@@ -117,6 +131,9 @@ func (s *Server) measured(next http.Handler) http.Handler {
 		case errors.Is(err, authn.ErrInvalidCredentials):
 			w.Header().Set("WWW-Authenticate", `Basic realm="larder"`)
 			say(w, http.StatusUnauthorized, "log in as a user who may read the metrics, or set metrics.listen to an address of its own\n")
+		case tooMany:
+			w.Header().Set("Retry-After", strconv.Itoa(tries.Seconds()))
+			say(w, http.StatusTooManyRequests, tries.Error()+"\n")
 		case err != nil:
 			telemetry.RecordOf(w).Cause = err
 			say(w, http.StatusServiceUnavailable, "who asks, or whether they may, could not be found out; the log says why\n")

@@ -19,7 +19,8 @@ import (
 // stored is a stack whose blobs are in versitygw, behind a proxy that makes it fail.
 type stored struct {
 	*stack
-	proxy *s3test.Proxy
+	service *s3test.Service
+	proxy   *s3test.Proxy
 }
 
 const (
@@ -50,7 +51,7 @@ func newStored(t *testing.T, settings string) *stored {
 		c.Storage.PartSize, c.Storage.Stall, c.Storage.Tries = smallestPart, patience, 2
 	}
 	s.start()
-	return &stored{s, proxy}
+	return &stored{s, service, proxy}
 }
 
 // content makes size bytes.
@@ -96,13 +97,7 @@ func TestAHotBlobIsServedWithoutItsStorage(t *testing.T) {
 	s := newStored(t, "&hot=100MiB")
 	p := content(1, 2*smallestPart)
 	s.wantPushed(p)
-	deadline := time.Now().Add(time.Minute)
-	for asked := -1; asked != 0; asked = s.proxy.Seen(http.MethodGet) {
-		s.proxy.Seen("")
-		if s.pullBlob(p).is(t, digest.FromBytes(p)); time.Now().After(deadline) {
-			t.Fatal("the storage is asked for the blob again and again")
-		}
-	}
+	s.warm(p)
 	s.proxy.Fail(s3test.Always(s3test.HangUp))
 	s.pullBlob(p).is(t, digest.FromBytes(p))
 	s.restartAndFail()
@@ -110,6 +105,42 @@ func TestAHotBlobIsServedWithoutItsStorage(t *testing.T) {
 	if got := s.send(request{path: "/metrics", admin: true}); !strings.Contains(string(got.body), `larder_hot_reads_total{result="hit"} `) || strings.Contains(string(got.body), `larder_hot_reads_total{result="hit"} 0`) {
 		t.Errorf("the metrics do not count hits:\n%.2000s", got.body)
 	}
+}
+
+// warm pulls a blob until it is served without its storage.
+func (s *stored) warm(p []byte) {
+	s.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for asked := -1; asked != 0; asked = s.proxy.Seen(http.MethodGet) {
+		s.proxy.Seen("")
+		if s.pullBlob(p).is(s.t, digest.FromBytes(p)); time.Now().After(deadline) {
+			s.t.Fatal("the storage is asked for the blob again and again")
+		}
+	}
+}
+
+func TestReadinessTellsThatStorageIsDownAlsoWhileHotBlobsAreServed(t *testing.T) {
+	s := newStored(t, "&hot=100MiB")
+	p := content(1, 100_000)
+	s.wantPushed(p)
+	s.warm(p)
+	for range 3 { // what readiness reads would be hot by then
+		s.wantsReady(200)
+	}
+	for name, fault := range map[string]s3test.Fault{
+		"refuses": s3test.HangUp, "says nothing": s3test.Silence, "has lost its bucket": s3test.Answer(404, "NoSuchBucket"),
+	} {
+		s.proxy.Fail(s3test.Always(fault))
+		if got := s.get("/readyz"); got.status != 503 || !strings.Contains(string(got.body), "storage") {
+			t.Errorf("with storage that %s /readyz says %d %s", name, got.status, got.body)
+		}
+		if got := s.get("/healthz"); got.status != 200 {
+			t.Errorf("with storage that %s /healthz says %d %s", name, got.status, got.body)
+		}
+		s.pullBlob(p).is(t, digest.FromBytes(p))
+	}
+	s.proxy.Fail(nil)
+	s.wantsReady(200)
 }
 
 // restartAndFail starts again, for which the storage has to be there.
@@ -209,7 +240,7 @@ func TestAFaultOfTheStorageIsAClearErrorAndPasses(t *testing.T) {
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &stored{s.in(t), s.proxy}
+			s := &stored{s.in(t), s.service, s.proxy}
 			pushed := content(byte(100+i), 2*smallestPart+1000)
 			s.proxy.Fail(tt.fault)
 			s.wantRefused("push", s.pushBlob(pushed), tt.push, http.StatusCreated)

@@ -23,8 +23,21 @@ type Stores struct {
 }
 
 // OpenStores opens what the configuration names, and brings the metadata's schema up
-// to date. Close closes it.
+// to date. Storage that is shared has to be the database's own, or nobody's. Close closes
+// it.
 func OpenStores(ctx context.Context, config Config) (*Stores, error) {
+	s, err := openUnclaimed(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.claim(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// openUnclaimed is OpenStores whosever the storage is.
+func openUnclaimed(ctx context.Context, config Config) (*Stores, error) {
 	s, err := OpenMetadata(ctx, config)
 	if err != nil {
 		return nil, err

@@ -81,7 +81,7 @@ func (r *Registry) Manifest(ctx context.Context, auth Auth, repo, ref string) (o
 			continue
 		}
 		if is := want.Algorithm().FromBytes(content); is != want {
-			return oci.Manifest{}, r.invalid(got, fmt.Sprintf("%s: the bytes have digest %s, not %s", what, is, want))
+			return oci.Manifest{}, r.mismatch(got, repo, ref, fmt.Sprintf("%s: the bytes have digest %s, not %s", what, is, want))
 		}
 	}
 	return oci.Manifest{MediaType: mediaType(got.Header), Digest: algorithm.FromBytes(content), Content: content}, nil
@@ -122,6 +122,20 @@ func (r *Registry) saidDigest(got *answer, ref string) (digest.Digest, error) {
 
 func (r *Registry) invalid(got *answer, message string) error {
 	return &Error{Kind: Invalid, Status: got.StatusCode, Upstream: r.config.Name, Message: message}
+}
+
+// mismatch refuses bytes that have another digest. That of a signed schema 1 manifest
+// leaves out its signatures, so there is nothing that the bytes could be kept under.
+func (r *Registry) mismatch(got *answer, repo, ref, message string) error {
+	failure := &Error{Kind: Invalid, Status: got.StatusCode, Upstream: r.config.Name, Message: message}
+	if oci.IsSchema1(mediaType(got.Header)) {
+		separator := ":"
+		if digestOf(ref) != "" {
+			separator = "@"
+		}
+		failure.Err = &oci.Schema1Error{From: r.config.URL.Host + "/" + repo + separator + ref, Plain: r.config.URL.Scheme == "http"}
+	}
+	return failure
 }
 
 // page tells the answer of a captive portal, a proxy or a web interface, which all say

@@ -72,7 +72,7 @@ func (s *Store) Resume(ctx context.Context, state []byte) (blob.Upload, error) {
 // resumed is the upload without what is in S3.
 func (s *Store) resumed(ctx context.Context, saved *uploadState) *upload {
 	u := &upload{transfer: newTransfer(ctx, s, saved.Algorithm)}
-	u.size, u.cut, u.tails = saved.Offset, len(saved.Parts), saved.Stale
+	u.size, u.cut, u.tails, u.shared = saved.Offset, len(saved.Parts), saved.Stale, true
 	u.parts = multipart{store: s, key: saved.Key, id: saved.UploadID, etags: saved.Parts, size: saved.PartBytes}
 	running, ok := u.hash.(encoding.BinaryUnmarshaler)
 	if !ok || running.UnmarshalBinary(saved.Hash) != nil {

@@ -155,3 +155,27 @@ func commitFailsOnce(t *testing.T, size int, retry func(*testing.T, blob.Store, 
 	wantBlob(t, store, key, data)
 	wantObjects(t, c, "blobs")
 }
+
+// Both have resumed the upload from one state, as when a replica was thought dead.
+func TestWhoGivesAnUploadUpLeavesTheBlobThatAnotherHasCommitted(t *testing.T) {
+	c := config(t.TempDir())
+	proxy := throughProxy(t, &c)
+	c.Tries = 1
+	store := open(t, c)
+	p := content(partSize)
+	state := save(t, upload(t, store, p))
+	first, second := resume(t, store, state), resume(t, store, state)
+	key, err := first.Commit(t.Context(), digest.FromBytes(p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Fail(s3test.Always(s3test.HangUp)) // the second cannot find out how it went
+	if _, err := second.Commit(t.Context(), digest.FromBytes(p)); err == nil {
+		t.Error("the second commit succeeded, which shows nothing")
+	}
+	proxy.Fail(nil)
+	if err := second.Cancel(t.Context()); err != nil {
+		t.Error(err)
+	}
+	wantBlob(t, store, key, p)
+}

@@ -3,6 +3,7 @@
 //
 //	PREFIX/blobs/RANDOM    a blob; its key is the random name
 //	PREFIX/uploads/RANDOM  the tail of an upload that was saved
+//	PREFIX/owner           says whose they all are
 //
 // What comes is cut into parts that go up while more comes, each with its SHA-256
 // so that S3 refuses one that was damaged on its way. Nothing is renamed or
@@ -48,6 +49,7 @@ type Store struct {
 	bucket   string
 	blobs    string // prefix of the keys of blobs, with a slash at its end
 	uploads  string // prefix of the keys of tails, likewise
+	owner    string // key of the object that says whose they are
 	spoolDir string
 	partSize int64
 }
@@ -98,6 +100,7 @@ func open(ctx context.Context, c Config) (*Store, error) {
 		bucket:   c.Bucket,
 		blobs:    path.Join(c.Prefix, "blobs") + "/",
 		uploads:  path.Join(c.Prefix, "uploads") + "/",
+		owner:    path.Join(c.Prefix, ownerName),
 		spoolDir: c.SpoolDir,
 		partSize: c.PartSize,
 	}, nil

@@ -28,6 +28,9 @@ type transfer struct {
 	tails []string
 	// tried is the key of a blob that may be there though its commit has failed.
 	tried string
+	// shared is true when others may go on with the same parts: they have resumed the
+	// upload from the same state.
+	shared bool
 	// settled is true once the transfer was saved, committed or dropped.
 	settled bool
 }
@@ -130,16 +133,26 @@ func (t *transfer) drop(ctx context.Context) error {
 	if err := t.parts.abort(ctx); err != nil {
 		return err
 	}
-	if t.tried != "" {
-		if err := t.store.remove(ctx, t.store.blobs+t.tried); err != nil {
-			return fmt.Errorf("removing a blob that was not committed: %w", err)
-		}
+	if err := t.removeTried(ctx); err != nil {
+		return err
 	}
 	// The tails last: they are what makes the state that was saved usable.
 	if err := t.removeTails(ctx); err != nil {
 		return err
 	}
 	t.settled = true
+	return nil
+}
+
+// removeTried removes the blob of a commit that has failed. One of parts that are shared
+// may be another's, whose commit did not fail; a collector finds it when it is not.
+func (t *transfer) removeTried(ctx context.Context) error {
+	if t.tried == "" || t.shared && t.tried == t.parts.key {
+		return nil
+	}
+	if err := t.store.remove(ctx, t.store.blobs+t.tried); err != nil {
+		return fmt.Errorf("removing a blob that was not committed: %w", err)
+	}
 	return nil
 }
 

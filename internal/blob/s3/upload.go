@@ -77,11 +77,8 @@ func (u *upload) Save(ctx context.Context) ([]byte, error) {
 	}
 	u.settled = true
 	u.rest.close()
-	// No commit has returned the key of an object that was put at once. That of one in
-	// parts is shared by all who resume it, and another's commit may have succeeded.
-	if u.tried != "" && u.tried != u.parts.key {
-		_ = u.store.remove(ctx, u.store.blobs+u.tried)
-	}
+	u.shared = true        // by all who resume from this state
+	_ = u.removeTried(ctx) // no commit has returned its key, and a collector finds it
 	return state, nil
 }
 

@@ -76,6 +76,26 @@ func TestWrongBytesAreNeverGivenWholeAndNeverKept(t *testing.T) {
 	wantRead(t, s, key, p)
 }
 
+func TestWhoComesAfterAFailureBeginsAnew(t *testing.T) {
+	beneath := newFar(t)
+	s := above(t, beneath, t.TempDir(), 10*mebibyte)
+	p := content(5, 10_000)
+	key := put(t, s, p)
+	for range 100 {
+		beneath.spoiled(func(_ int64, q []byte) (int, error) { q[0] ^= 1; return len(q), nil })
+		f := open(t, s, key, digest.FromBytes(p))
+		if _, err := io.ReadAll(f); err == nil {
+			t.Fatal("wrong bytes were given whole")
+		}
+		beneath.spoiled(nil)
+		wantRead(t, s, key, p)
+		closed(t, f)
+		s.DropCopy(key)
+		s.Settle()
+		s.DropCopy(key)
+	}
+}
+
 func TestADigestThatIsNoneIsRefused(t *testing.T) {
 	s := above(t, newFar(t), t.TempDir(), mebibyte)
 	if _, err := s.OpenDigest(t.Context(), put(t, s, []byte("x")), "md5:00"); err == nil {

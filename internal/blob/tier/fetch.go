@@ -27,12 +27,13 @@ var errFar = errors.New("the bytes asked for come much later")
 // fetch is one blob on its way into the folder, for all who read it meanwhile. It ends
 // with the last of them.
 type fetch struct {
-	store  *Store
-	key    string
-	digest digest.Digest // "" when nobody knows it
-	size   int64
-	file   *os.File
-	cancel context.CancelFunc
+	store    *Store
+	key      string
+	digest   digest.Digest // "" when nobody knows it
+	size     int64
+	identity string // of the bytes in the store beneath; "" when it is not known
+	file     *os.File
+	cancel   context.CancelFunc
 
 	// The store's mutex guards these.
 	readers  int
@@ -56,27 +57,34 @@ func (s *Store) join(key string) *fetch {
 	return f
 }
 
-// begin joins what is coming in, or begins it; nil when there is no room for it.
-func (s *Store) begin(key string, d digest.Digest, size int64) *fetch {
+// begin joins what is coming in, or begins it; nil when there is no room for it, or
+// when other bytes are coming in than the reader's.
+func (s *Store) begin(r *reader) *fetch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.fetches[key]; f != nil {
+	if f := s.fetches[r.key]; f != nil {
+		if differ(f.identity, r.identity) {
+			return nil
+		}
 		f.readers++
 		return f
 	}
-	if s.closed || !s.shelf.reserve(size) {
+	if s.closed || !s.shelf.reserve(r.size) {
 		return nil
 	}
 	file, err := s.shelf.create()
 	if err != nil {
-		s.shelf.release(size)
-		s.notKept(key, err)
+		s.shelf.release(r.size)
+		s.notKept(r.key, err)
 		return nil
 	}
-	f := &fetch{store: s, key: key, digest: d, size: size, file: file, readers: 1, grown: make(chan struct{})}
+	f := &fetch{
+		store: s, key: r.key, digest: r.digest, size: r.size, identity: r.identity,
+		file: file, readers: 1, grown: make(chan struct{}),
+	}
 	ctx, cancel := context.WithCancel(s.running)
 	f.cancel = cancel
-	s.fetches[key] = f
+	s.fetches[r.key] = f
 	s.work.Go(func() { f.run(ctx) })
 	return f
 }
@@ -98,12 +106,17 @@ func (f *fetch) leave() {
 // run brings the blob in, and keeps it when it came whole.
 func (f *fetch) run(ctx context.Context) {
 	defer f.cancel()
-	err := f.receive(ctx)
-	f.show(f.size, err)
+	failed := f.receive(ctx)
+	err := failed
 	if err == nil {
+		f.show(f.size, nil)
 		err = f.file.Sync()
 	}
-	if err = f.settle(err); err != nil && ctx.Err() == nil {
+	err = f.settle(err)
+	if failed != nil {
+		f.show(0, failed) // now that nobody joins it any more
+	}
+	if err != nil && ctx.Err() == nil {
 		f.store.notKept(f.key, err)
 	}
 }
@@ -133,6 +146,9 @@ func (f *fetch) receive(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = from.Close() }()
+	if err := isStill(from, f.identity); err != nil {
+		return err
+	}
 	sum := f.hash()
 	buffer := make([]byte, copyBuffer)
 	for got := int64(0); ; {

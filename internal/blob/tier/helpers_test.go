@@ -26,6 +26,7 @@ type far struct {
 	mu     sync.Mutex
 	opened int
 	read   int64
+	tag    string // the identity of what is opened from now on
 	// spoil is what happens to each run of bytes that is read, at its offset; nil for
 	// nothing.
 	spoil func(offset int64, p []byte) (int, error)
@@ -39,14 +40,19 @@ func (f *far) Open(ctx context.Context, key string) (io.ReadSeekCloser, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.opened++
-	return &farBlob{ReadSeekCloser: content, far: f}, nil
+	return &farBlob{ReadSeekCloser: content, far: f, tag: f.tag}, nil
 }
 
 type farBlob struct {
 	io.ReadSeekCloser
 	far    *far
+	tag    string
 	offset int64
 }
+
+func (b *farBlob) Identity() (string, error) { return b.tag, nil }
+
+func (b *farBlob) Near() bool { return false }
 
 func (b *farBlob) Seek(offset int64, whence int) (int64, error) {
 	at, err := b.ReadSeekCloser.Seek(offset, whence)

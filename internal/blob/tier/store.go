@@ -90,17 +90,19 @@ func (s *Store) OpenDigest(ctx context.Context, key string, d digest.Digest) (io
 	r := &reader{store: s, ctx: ctx, key: key, digest: d}
 	if r.fetch = s.join(key); r.fetch != nil {
 		s.metrics.joined.Inc()
-		r.size = r.fetch.size
+		r.size, r.identity = r.fetch.size, r.fetch.identity
 		return r, nil
 	}
 	s.metrics.misses.Inc()
-	beneath, err := s.Store.Open(ctx, key)
+	err := r.openBeneath()
 	if err != nil {
 		return nil, err
 	}
-	r.beneath = beneath
-	if r.size, err = beneath.Seek(0, io.SeekEnd); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening blob %.80s: %w", key, err), beneath.Close())
+	if r.identity, err = r.Identity(); err == nil {
+		r.size, err = r.beneath.Seek(0, io.SeekEnd)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening blob %.80s: %w", key, err), r.beneath.Close())
 	}
 	return r, nil
 }

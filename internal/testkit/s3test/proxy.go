@@ -90,6 +90,22 @@ func (p *Proxy) Seen(method string) int {
 // Always chooses the same fault.
 func Always(f Fault) func(*http.Request) Fault { return func(*http.Request) Fault { return f } }
 
+// First chooses a fault for as many of the requests that it is meant for.
+func First(n int, f Fault, meant func(*http.Request) bool) func(*http.Request) Fault {
+	return func(r *http.Request) Fault {
+		if n == 0 || !meant(r) {
+			return nil
+		}
+		n--
+		return f
+	}
+}
+
+// ReadsBlob tells a request for the bytes of a blob from all others.
+func ReadsBlob(r *http.Request) bool {
+	return r.Method == http.MethodGet && r.URL.RawQuery == "" && strings.Contains(r.URL.Path, "/blobs/")
+}
+
 // FirstTries chooses the fault for each request that was not met before. Those that
 // begin a multipart upload are one: each try has another key.
 func FirstTries(f Fault) func(*http.Request) Fault {

@@ -5,11 +5,13 @@ package s3test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -107,6 +109,23 @@ func (s *Service) start(t testkit.Tool, arguments func(address, folder string) [
 func (s *Service) StorageURL(folder string) string {
 	query := url.Values{"path-style": {"true"}, "region": {Region}, "endpoint": {s.Endpoint.String()}}
 	return "s3://" + Bucket + "/" + folder + "?" + query.Encode()
+}
+
+// Rot changes a byte of an object where versitygw keeps it, so that the service does not
+// know of it: its entity tag stays.
+func (s *Service) Rot(key string) error {
+	name := filepath.Join(s.folder, Bucket, filepath.FromSlash(key))
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	content[len(content)/2] ^= 1
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(content, 0)
+	return errors.Join(err, f.Close())
 }
 
 // Stop ends the service and removes what it holds. A second call does nothing.

@@ -1,0 +1,97 @@
+package authn
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/larder-registry/larder/internal/ratelimit"
+)
+
+// AttemptsError is returned where somebody has tried too many wrong passwords. Nothing was
+// compared: it says nothing about the password.
+type AttemptsError struct {
+	// RetryAfter is when another try is possible.
+	RetryAfter time.Duration
+}
+
+func (e *AttemptsError) Error() string {
+	return fmt.Sprintf("too many wrong passwords were tried from your address: try again in %d seconds", e.Seconds())
+}
+
+// Seconds is RetryAfter as an answer tells it (RFC 9110, §10.2.3).
+func (e *AttemptsError) Seconds() int { return int(math.Ceil(e.RetryAfter.Seconds())) }
+
+// attempts limits wrong passwords: for each account and where they come from, so that
+// nobody can lock its owner out from elsewhere, and for each origin, so that one password
+// is not tried at many accounts.
+type attempts struct {
+	now       func() time.Time
+	ofAccount ratelimit.Bucket
+	ofOrigin  ratelimit.Bucket
+
+	mu sync.Mutex // what is counted is counted once
+	// full tells when a bucket is full again, by the SHA-256 of what it is for, so that an
+	// entry takes the same room however long a name is.
+	full *otter.Cache[[sha256.Size]byte, time.Time]
+}
+
+func newAttempts(now func() time.Time) (*attempts, error) {
+	full, err := newCache[[sha256.Size]byte, time.Time]()
+	if err != nil {
+		return nil, err
+	}
+	return &attempts{
+		now: now, full: full,
+		ofAccount: ratelimit.Bucket{Burst: 10, Every: time.Minute},
+		ofOrigin:  ratelimit.Bucket{Burst: 60, Every: 10 * time.Second},
+	}, nil
+}
+
+// begin counts a try as failed before it is made, so that many at once are no way around
+// the limit. The error is an *AttemptsError. Whoever is told that it did not fail calls
+// forgive.
+func (a *attempts) begin(user string, from netip.Addr) (forgive func(), err error) {
+	origin := originOf(from).String()
+	account, all := sha256.Sum256([]byte(origin+" "+user)), sha256.Sum256([]byte(origin))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	accountFull, wait := a.ofAccount.Take(a.get(account), now)
+	originFull, longer := a.ofOrigin.Take(a.get(all), now)
+	if wait = max(wait, longer); wait > 0 {
+		return nil, &AttemptsError{RetryAfter: wait}
+	}
+	a.full.Set(account, accountFull)
+	a.full.Set(all, originFull)
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.full.Set(account, a.ofAccount.Return(a.get(account)))
+		a.full.Set(all, a.ofOrigin.Return(a.get(all)))
+	}, nil
+}
+
+func (a *attempts) get(key [sha256.Size]byte) time.Time {
+	full, _ := a.full.GetIfPresent(key)
+	return full
+}
+
+// originOf is what one party usually has: an IPv4 address, or the /64 of an IPv6 one. All
+// whose address is not known have the zero prefix.
+func originOf(from netip.Addr) netip.Prefix {
+	bits := 32
+	if from = from.Unmap(); from.Is6() {
+		bits = 64
+	}
+	prefix, err := from.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return prefix
+}
