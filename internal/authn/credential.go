@@ -47,8 +47,24 @@ func (a *Authenticator) Basic(ctx context.Context, user, password string, from n
 }
 
 // compare compares a password with that of u, which may be nobody. One that was verified
-// lately is no attempt: nobody locks its owner out.
+// lately is no attempt: nobody locks its owner out. After a start a whole cluster may come
+// with one password at once: whoever had to wait for a turn looks again, and has not
+// counted as an attempt meanwhile.
 func (a *Authenticator) compare(ctx context.Context, user string, u metadata.User, password string, from netip.Addr) error {
+	if a.passwords.verifiedLately(u.Generation, u.PasswordHash, password) {
+		return nil
+	}
+	if len(password) > maxPassword {
+		return ErrInvalidCredentials
+	}
+	if err := checkHash(u.PasswordHash); err != nil {
+		return err
+	}
+	release, err := a.passwords.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if a.passwords.verifiedLately(u.Generation, u.PasswordHash, password) {
 		return nil
 	}
@@ -56,7 +72,7 @@ func (a *Authenticator) compare(ctx context.Context, user string, u metadata.Use
 	if err != nil {
 		return err
 	}
-	ok, err := a.passwords.matches(ctx, u.Generation, u.PasswordHash, password)
+	ok, err := a.passwords.matches(u.Generation, u.PasswordHash, password)
 	if ok || err != nil {
 		forgive()
 	}

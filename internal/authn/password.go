@@ -75,25 +75,28 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 	if len(password) > maxPassword {
 		return "", fmt.Errorf("the password has %d bytes: the limit is %d, choose a shorter one", len(password), maxPassword)
 	}
-	salt := randomBytes(argonSalt)
-	key, err := p.compute(ctx, password, argonCost{memory: argonMemory, time: argonTime, lanes: argonLanes}, salt, argonKey)
+	release, err := p.turn(ctx)
 	if err != nil {
 		return "", err
 	}
+	defer release()
+	salt := randomBytes(argonSalt)
+	key := argon2.IDKey([]byte(password), salt, argonTime, argonMemory, argonLanes, argonKey)
 	return phc(argonMemory, argonTime, argonLanes, salt, key), nil
 }
 
 // matches compares password with a user's hash; an empty hash means that there is no
-// such user, or one without a password, which takes the same time to find out.
-func (p *passwords) matches(ctx context.Context, generation int64, hash, password string) (bool, error) {
+// such user, or one without a password, which takes the same time to find out. It is
+// called by who has the turn.
+func (p *passwords) matches(generation int64, hash, password string) (bool, error) {
 	if len(password) > maxPassword {
 		return false, nil
 	}
 	if hash == "" {
-		_, err := p.compare(ctx, p.decoy, password)
+		_, err := compare(p.decoy, password)
 		return false, err
 	}
-	ok, err := p.compare(ctx, hash, password)
+	ok, err := compare(hash, password)
 	if ok {
 		p.verified.Set(p.cacheKey(generation, hash, password), p.now())
 	}
@@ -109,26 +112,33 @@ func (p *passwords) verifiedLately(generation int64, hash, password string) bool
 	return ok && fresh(at, p.now(), passwordLife)
 }
 
-func (p *passwords) compare(ctx context.Context, hash, password string) (bool, error) {
+// turn waits until the caller may compute.
+func (p *passwords) turn(ctx context.Context) (release func(), err error) {
+	select {
+	case p.turns <- struct{}{}:
+		return func() { <-p.turns }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting to verify a password: %w", context.Cause(ctx))
+	}
+}
+
+// checkHash returns an error for a hash that no password can be compared with.
+func checkHash(hash string) error {
+	if hash == "" {
+		return nil
+	}
+	_, _, _, err := parsePHC(hash)
+	return err
+}
+
+// compare is called by who has the turn.
+func compare(hash, password string) (bool, error) {
 	cost, salt, want, err := parsePHC(hash)
 	if err != nil {
 		return false, err
 	}
-	got, err := p.compute(ctx, password, cost, salt, uint32(len(want)))
-	if err != nil {
-		return false, err
-	}
+	got := argon2.IDKey([]byte(password), salt, cost.time, cost.memory, cost.lanes, uint32(len(want)))
 	return subtle.ConstantTimeCompare(got, want) == 1, nil
-}
-
-func (p *passwords) compute(ctx context.Context, password string, c argonCost, salt []byte, size uint32) ([]byte, error) {
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting to verify a password: %w", context.Cause(ctx))
-	}
-	return argon2.IDKey([]byte(password), salt, c.time, c.memory, c.lanes, size), nil
 }
 
 // cacheKey goes by the hash, whose salt is its user's alone: an account that was deleted

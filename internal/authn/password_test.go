@@ -5,8 +5,12 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/larder-registry/larder/internal/metadata"
 )
 
 // busy takes all turns, so that whatever needs a computation must wait, and
@@ -86,6 +90,45 @@ func TestAVerifiedPasswordIsNotComputedAgainForTenMinutes(t *testing.T) {
 	c.Pass(time.Second)
 	_, _, err = a.Basic(ctx, UserAdmin, testPassword, netip.Addr{})
 	wantError(t, err, context.Canceled)
+}
+
+func TestManyWhoComeWithOnePasswordAtOnceAreOneAttempt(t *testing.T) {
+	a, _, _ := newTest(t)
+	var work sync.WaitGroup
+	for range 50 {
+		work.Go(func() {
+			if _, _, err := a.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	work.Wait()
+}
+
+func TestWhoWaitedForATurnDoesNotComputeWhatWasVerifiedMeanwhile(t *testing.T) {
+	a, _, _ := newTest(t)
+	synctest.Test(t, func(t *testing.T) {
+		a.passwords.turns = make(chan struct{}, computations)
+		ctx := busy(t, a)
+		u := metadata.User{Name: UserAdmin, PasswordHash: a.passwords.decoy} // which no password matches
+		verified := make(chan error, 10)
+		for range cap(verified) {
+			go func() { verified <- a.compare(context.WithoutCancel(ctx), UserAdmin, u, testPassword, netip.Addr{}) }()
+		}
+		synctest.Wait()
+		a.passwords.verified.Set(a.passwords.cacheKey(u.Generation, u.PasswordHash, testPassword), a.passwords.now())
+		for range computations {
+			<-a.passwords.turns
+		}
+		for range cap(verified) {
+			if err := <-verified; err != nil {
+				t.Error(err)
+			}
+		}
+		for range computations { // busy gives them back
+			a.passwords.turns <- struct{}{}
+		}
+	})
 }
 
 func TestAnEndlessPasswordIsRefusedUnread(t *testing.T) {
