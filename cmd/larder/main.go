@@ -72,7 +72,7 @@ through it, once for everybody. Begin with
 		newNewProjectCommand(), newProjectCommand(), newProjectsCommand(), newGetCommand(),
 		newBackupCommand(), newRestoreCommand(), newMigrateCommand(), newAdmCommand(),
 		newSetCommand(), newDeleteCommand(), newCreateCommand(), newDescribeCommand(), newEditCommand(),
-		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(),
+		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(), newImportImageCommand(),
 	)
 	addGlobalFlags(root)
 	return root

@@ -81,6 +81,10 @@ type Config struct {
 	Collector  Collector
 	Retentions Retentions
 	Retention  RetentionPreviewer
+	Importer   Importer
+	Imports    Imports
+	// Repositories tells which there are.
+	Repositories Repositories
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
 	SpoolDir string
 	Checker  Checker
@@ -119,6 +123,7 @@ func New(c Config) http.Handler {
 	s.registerPrune(api)
 	s.registerRetention(api)
 	s.registerFsck(api)
+	s.registerImports(api)
 	mux.HandleFunc("GET "+openAPIPath, s.openAPI(api))
 	mux.HandleFunc(prefix, unknownPath(mux))
 	return guard(mux)

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/distribution"
+	"github.com/larder-registry/larder/internal/imports"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/telemetry"
@@ -39,12 +41,13 @@ type generation struct {
 	main, mirror http.Handler
 	caches       []*pullthrough.Cache
 	upstreams    []*upstream.Registry
+	sources      map[string]imports.Source // by the names of their registries
 	requests     sync.WaitGroup
 }
 
 // newGeneration wires one configuration from top to bottom.
 func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generation, err error) {
-	g := &generation{}
+	g := &generation{sources: map[string]imports.Source{}}
 	defer func() {
 		if err != nil {
 			g.close()
@@ -74,6 +77,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Origin: origin(config, clients), Address: clients.Of,
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
+		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	g.main = s.observed(clients, s.routes(config, clients, registry, administration))
@@ -98,6 +102,9 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 		return cacheProject{}, fmt.Errorf("upstream %s: %w", u.Name, err)
 	}
 	g.upstreams = append(g.upstreams, remote)
+	for _, host := range u.Registries {
+		g.sources[strings.ToLower(host)] = imports.Source{Remote: remote, Project: u.Name, Allows: u.Allows}
+	}
 	project := metadata.Project{Name: u.Name, Kind: metadata.Cache, Description: "mirror of " + u.URL.Host, CreatedAt: time.Now()}
 	err = s.floor.DB.Projects.Ensure(ctx, project)
 	if errors.Is(err, metadata.ErrExists) {

@@ -116,6 +116,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.pulls.Run(background) })
 	work.Go(func() { s.floor.who.Run(background, s.log) })
 	work.Go(func() { s.retain(background) })
+	work.Go(func() { s.importer().Run(background) })
 	if s.acme != nil {
 		work.Go(func() { s.acme.manage(background) })
 	}

@@ -34,6 +34,8 @@ type Config struct {
 	Realms []string
 	// CAFile holds certificates in PEM form that are trusted beside the system's.
 	CAFile string
+	// PublicOnly refuses to connect to addresses that are not public.
+	PublicOnly bool
 	// UserAgent is "larder" when empty.
 	UserAgent string
 	Timeouts  Timeouts

@@ -54,7 +54,7 @@ func newTransport(c Config) (*http.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &http.Transport{
+	t := &http.Transport{
 		Proxy:                  proxyFromEnvironment(),
 		DialContext:            (&net.Dialer{Timeout: c.Timeouts.Dial, KeepAlive: 15 * time.Second}).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
@@ -66,7 +66,11 @@ func newTransport(c Config) (*http.Transport, error) {
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: c.Timeouts.Headers, PingTimeout: c.Timeouts.Dial},
 		MaxIdleConnsPerHost:    16,
 		IdleConnTimeout:        90 * time.Second,
-	}, nil
+	}
+	if c.PublicOnly {
+		refusePrivate(t, c.Timeouts.Dial)
+	}
+	return t, nil
 }
 
 // loadRoots adds the certificates of file to the system's. Nil stands for the

@@ -1,0 +1,4 @@
+package upstream
+
+// IsPublic is for the table of addresses.
+var IsPublic = isPublic
