@@ -55,7 +55,8 @@ func places() map[string]place {
 		"internal/hubsim":  {beside: true, importers: []string{"cmd/larder"}},
 		"internal/testkit": {beside: true},
 
-		"internal/testkit/s3test": {beside: true, helper: true, also: []string{"internal/testkit"}},
+		"internal/testkit/s3test":   {beside: true, helper: true, also: []string{"internal/testkit"}},
+		"internal/testkit/kubetest": {beside: true, helper: true},
 	}
 }
 

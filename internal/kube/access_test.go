@@ -22,9 +22,7 @@ func pull() kube.Access {
 func TestTheClusterTellsWhatAUserMay(t *testing.T) {
 	c := newCluster(t)
 	client := c.client()
-	c.change(func(c *cluster) {
-		c.may = func(spec authorization.SubjectAccessReviewSpec) bool { return spec.ResourceAttributes.Name == "centos" }
-	})
+	c.Allow(func(spec authorization.SubjectAccessReviewSpec) bool { return spec.ResourceAttributes.Name == "centos" })
 	asked := pull()
 	asked.User.UID, asked.User.Extra = "17", map[string][]string{"scopes": {"user:info"}}
 
@@ -40,7 +38,8 @@ func TestTheClusterTellsWhatAUserMay(t *testing.T) {
 			Verb: "get", Group: "image.openshift.io", Resource: "imagestreams", Subresource: "layers", Namespace: "demo", Name: "centos",
 		},
 	}}
-	if diff := cmp.Diff(want, c.reviews); diff != "" {
+	_, got := c.Asked()
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("what was asked (-want +got):\n%s", diff)
 	}
 }
@@ -48,9 +47,6 @@ func TestTheClusterTellsWhatAUserMay(t *testing.T) {
 func TestADecisionIsAskedForAgainAfterThreeSeconds(t *testing.T) {
 	c := newCluster(t)
 	client := c.client()
-	grant := func(may bool) {
-		c.change(func(c *cluster) { c.may = func(authorization.SubjectAccessReviewSpec) bool { return may } })
-	}
 	check := func(when string, want bool) {
 		t.Helper()
 		if got, err := client.ReviewAccess(t.Context(), pull()); err != nil || got != want {
@@ -59,11 +55,11 @@ func TestADecisionIsAskedForAgainAfterThreeSeconds(t *testing.T) {
 	}
 
 	check("before the grant", false)
-	grant(true)
+	c.AllowAll(true)
 	check("just after the grant", false)
 	c.clock.Pass(3 * time.Second)
 	check("three seconds after the grant", true)
-	grant(false)
+	c.AllowAll(false)
 	c.clock.Pass(3 * time.Second)
 	check("three seconds after its removal", false)
 	c.clock.Pass(-time.Hour)
@@ -107,12 +103,10 @@ func TestTheSameQuestionIsAskedOnceForAllWhoWait(t *testing.T) {
 	c := newCluster(t)
 	client := c.client()
 	arrived, goOn := make(chan struct{}), make(chan struct{})
-	c.change(func(c *cluster) {
-		c.may = func(authorization.SubjectAccessReviewSpec) bool {
-			close(arrived) // a second one would panic
-			<-goOn
-			return true
-		}
+	c.Allow(func(authorization.SubjectAccessReviewSpec) bool {
+		close(arrived) // a second one would panic
+		<-goOn
+		return true
 	})
 	var waiting sync.WaitGroup
 	ask := func() {

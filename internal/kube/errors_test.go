@@ -2,8 +2,8 @@ package kube_test
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/larder-registry/larder/internal/kube"
-	"github.com/larder-registry/larder/internal/testkit"
 )
 
 func TestACheckSaysWhatIsMissing(t *testing.T) {
@@ -49,7 +48,7 @@ func TestACheckSaysWhatIsMissing(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCluster(t)
-			c.failing(tt.status, tt.reason, tt.message)
+			c.Refuse(tt.status, tt.reason, tt.message)
 
 			err := c.client().Check(t.Context())
 
@@ -80,13 +79,9 @@ func TestAnAPIServerThatHangsIsGivenUp(t *testing.T) {
 	c := newCluster(t)
 	hang := make(chan struct{})
 	t.Cleanup(func() { close(hang) })
-	c.change(func(c *cluster) { c.fails = func(http.ResponseWriter, *http.Request) { <-hang } })
-	client, err := kube.New(kube.Config{Kubeconfig: c.kubeconfig(), Timeout: 50 * time.Millisecond, Log: slog.New(slog.NewTextHandler(new(testkit.Buffer), nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.Fail(func(http.ResponseWriter, *http.Request) { <-hang })
 
-	_, err = client.ReviewAccess(t.Context(), pull())
+	_, err := c.clientWith(kube.Config{Timeout: 50 * time.Millisecond}).ReviewAccess(t.Context(), pull())
 
 	if unanswered, ok := errors.AsType[*kube.UnansweredError](err); !ok || unanswered.Public != "the cluster's API server did not answer" {
 		t.Errorf("the question gave %v", err)
@@ -95,14 +90,12 @@ func TestAnAPIServerThatHangsIsGivenUp(t *testing.T) {
 
 func TestAnAnswerWithoutEndIsCutOff(t *testing.T) {
 	c := newCluster(t)
-	c.change(func(c *cluster) {
-		c.fails = func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusCreated)
-			for range 100 {
-				if _, err := w.Write([]byte(strings.Repeat(" ", 64<<10))); err != nil {
-					return
-				}
+	c.Fail(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		for range 100 {
+			if _, err := w.Write([]byte(strings.Repeat(" ", 64<<10))); err != nil {
+				return
 			}
 		}
 	})
@@ -113,7 +106,9 @@ func TestAnAnswerWithoutEndIsCutOff(t *testing.T) {
 
 func TestAClientSaysWhyItCannotBeMade(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "kubeconfig")
-	write(t, broken, "clusters: 7")
+	if err := os.WriteFile(broken, []byte("clusters: 7"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")
 	tests := []struct{ name, kubeconfig, want string }{
 		{"outside of a cluster", "", "set kubernetes.kubeconfig to a kubeconfig file"},

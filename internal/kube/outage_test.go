@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,21 +21,19 @@ func TestWithoutAnAnswerWhatWasDecidedCarriesOnAndNothingIsOpened(t *testing.T) 
 		name   string
 		breaks func(*cluster)
 	}{
-		{"the API server is gone", func(c *cluster) { c.server.Close() }},
+		{"the API server is gone", func(c *cluster) { c.Close() }},
 		{"the API server fails", func(c *cluster) {
-			c.failing(http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcd is away")
+			c.Refuse(http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcd is away")
 		}},
-		{"the API server has too much to do", func(c *cluster) { c.failing(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "later") }},
-		{"the API server takes the registry for a stranger", func(c *cluster) { c.failing(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized") }},
-		{"the registry may not ask any more", func(c *cluster) { c.failing(http.StatusForbidden, metav1.StatusReasonForbidden, "forbidden") }},
+		{"the API server has too much to do", func(c *cluster) { c.Refuse(http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests, "later") }},
+		{"the API server takes the registry for a stranger", func(c *cluster) { c.Refuse(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized") }},
+		{"the registry may not ask any more", func(c *cluster) { c.Refuse(http.StatusForbidden, metav1.StatusReasonForbidden, "forbidden") }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCluster(t)
 			client := c.client()
-			c.change(func(c *cluster) {
-				c.may = func(spec authorization.SubjectAccessReviewSpec) bool { return spec.ResourceAttributes.Verb == "get" }
-			})
+			c.Allow(func(spec authorization.SubjectAccessReviewSpec) bool { return spec.ResourceAttributes.Verb == "get" })
 			c.knows("token", authentication.UserInfo{Username: "alice"})
 			granted, refused, unknown := pull(), pull(), pull()
 			refused.Verb, unknown.Name = "update", "other"
@@ -85,7 +84,7 @@ func wantUnanswered(t *testing.T, what string, ask func(context.Context) error) 
 func TestTheClusterCountsAgainOnceItAnswers(t *testing.T) {
 	c := newCluster(t)
 	client := c.client()
-	c.change(func(c *cluster) { c.may = func(authorization.SubjectAccessReviewSpec) bool { return true } })
+	c.AllowAll(true)
 	mustBe := func(when string, want bool) {
 		t.Helper()
 		if may, err := client.ReviewAccess(t.Context(), pull()); err != nil || may != want {
@@ -93,12 +92,12 @@ func TestTheClusterCountsAgainOnceItAnswers(t *testing.T) {
 		}
 	}
 	mustBe("at first", true)
-	c.failing(http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcd is away")
+	c.Refuse(http.StatusInternalServerError, metav1.StatusReasonInternalError, "etcd is away")
 	c.clock.Pass(5 * time.Second)
 	mustBe("during the outage", true)
 
-	c.failing(0, "", "")
-	c.change(func(c *cluster) { c.may = func(authorization.SubjectAccessReviewSpec) bool { return false } })
+	c.Fail(nil)
+	c.AllowAll(false)
 	mustBe("while nobody has asked again", true)
 	c.clock.Pass(time.Second)
 	mustBe("after a second", false)
@@ -113,12 +112,10 @@ func TestDuringAnOutageOneQuestionASecondIsAskedAndOneLineAMinuteLogged(t *testi
 	if _, err := client.ReviewAccess(t.Context(), pull()); err != nil {
 		t.Fatal(err)
 	}
-	asked := 0
-	c.change(func(c *cluster) {
-		c.fails = func(w http.ResponseWriter, _ *http.Request) {
-			asked++
-			w.WriteHeader(http.StatusInternalServerError)
-		}
+	var asked atomic.Int64
+	c.Fail(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusInternalServerError)
 	})
 	c.clock.Pass(5 * time.Second)
 	for range 150 * 4 {
@@ -127,8 +124,8 @@ func TestDuringAnOutageOneQuestionASecondIsAskedAndOneLineAMinuteLogged(t *testi
 		}
 		c.clock.Pass(time.Second / 4)
 	}
-	if asked != 150 {
-		t.Errorf("the API server was asked %d times in 150 seconds", asked)
+	if n := asked.Load(); n != 150 {
+		t.Errorf("the API server was asked %d times in 150 seconds", n)
 	}
 	if lines := strings.Count(c.log.String(), "the cluster decides nothing"); lines != 3 {
 		t.Errorf("the log tells of it %d times in 150 seconds:\n%s", lines, c.log)
@@ -138,7 +135,7 @@ func TestDuringAnOutageOneQuestionASecondIsAskedAndOneLineAMinuteLogged(t *testi
 func TestNobodyFeignsAnOutageByAQuestionThatTheClusterRefuses(t *testing.T) {
 	c := newCluster(t)
 	client := c.client()
-	c.failing(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, "the name is too long")
+	c.Refuse(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, "the name is too long")
 
 	if may, err := client.ReviewAccess(t.Context(), pull()); err != nil || may {
 		t.Errorf("allowed is %v, %v", may, err)

@@ -55,14 +55,15 @@ func TestATokenIsRefusedThat(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCluster(t)
 			client := c.client(tt.audiences...)
-			c.change(func(c *cluster) { c.owners["token"] = tt.status })
+			c.Knows("token", tt.status)
 
 			_, err := client.ReviewToken(t.Context(), "token")
 
 			if allowed := err == nil; allowed != tt.allowed || (!allowed && !errors.Is(err, kube.ErrTokenRefused)) {
 				t.Errorf("reviewing gave %v", err)
 			}
-			if diff := cmp.Diff([]authentication.TokenReviewSpec{{Token: "token", Audiences: tt.audiences}}, c.tokens); diff != "" {
+			asked, _ := c.Asked()
+			if diff := cmp.Diff([]authentication.TokenReviewSpec{{Token: "token", Audiences: tt.audiences}}, asked); diff != "" {
 				t.Errorf("what was asked (-want +got):\n%s", diff)
 			}
 		})
@@ -87,7 +88,7 @@ func TestATokenIsReviewedAgainAfterThreeSeconds(t *testing.T) {
 		t.Errorf("the token was reviewed %d times at once", tokens)
 	}
 
-	c.change(func(c *cluster) { delete(c.owners, "token") })
+	c.Forgets("token")
 	c.clock.Pass(2 * time.Second)
 	if err := review(); err != nil {
 		t.Errorf("two seconds later: %v", err)
@@ -105,13 +106,13 @@ func TestARevokedTokenDoesNotComeBackWithAnOutage(t *testing.T) {
 	if _, err := client.ReviewToken(t.Context(), "token"); err != nil {
 		t.Fatal(err)
 	}
-	c.change(func(c *cluster) { delete(c.owners, "token") })
+	c.Forgets("token")
 	c.clock.Pass(4 * time.Second)
 	if _, err := client.ReviewToken(t.Context(), "token"); !errors.Is(err, kube.ErrTokenRefused) {
 		t.Fatalf("the token that was revoked gave %v", err)
 	}
 
-	c.server.Close()
+	c.Close()
 
 	if user, err := client.ReviewToken(t.Context(), "token"); err == nil {
 		t.Errorf("the token is that of %s again", user.Name)
