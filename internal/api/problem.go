@@ -36,6 +36,10 @@ func (s *service) answer(ctx context.Context, operation string, err error) error
 	if tries, ok := errors.AsType[*authn.AttemptsError](err); ok {
 		return huma.ErrorWithHeaders(problem(http.StatusTooManyRequests, tries.Error()), http.Header{"Retry-After": {strconv.Itoa(tries.Seconds())}})
 	}
+	if unknown, ok := errors.AsType[*authn.UnknownError](err); ok {
+		s.Log.WarnContext(ctx, "a caller could not be found out", "operation", operation, "error", err)
+		return problem(http.StatusServiceUnavailable, unknown.Public())
+	}
 	switch {
 	case errors.Is(err, errNoCredentials):
 		return unauthorized("nobody is logged in, and this needs a login: run larder login URL -u NAME, or send a user name and a password (Basic) or an access token (Bearer)")

@@ -251,9 +251,12 @@ func (s *service) ownPassword(ctx context.Context, who caller, old string) error
 	return err
 }
 
-// uncapped refuses access tokens that are limited: what concerns an account as a whole is
-// more than any limit.
+// uncapped refuses access tokens that are limited, since what concerns an account as a
+// whole is more than any limit, and the tokens of a cluster, since the account is there.
 func (s *service) uncapped(who caller, what string) error {
+	if who.credential.Reviewed {
+		return problem(http.StatusForbidden, fmt.Sprintf("this token and the account are the cluster's, and cannot %s here: make tokens on the cluster, as with kubectl create token", what))
+	}
 	if who.Cap.Covers(authn.ScopeAdmin, "", "") {
 		return nil
 	}

@@ -17,9 +17,15 @@ type Credential struct {
 	TokenID string
 	// Generation counts the changes of the user's password.
 	Generation int64
-	// ExpiresAt is the access token's; zero, as a password's is, means never.
+	// Reviewed says that the token of a cluster was shown, which is kept there alone.
+	Reviewed bool
+	// ExpiresAt is the token's; zero, as a password's is, means never.
 	ExpiresAt time.Time
 }
+
+// Token tells whether a token was shown and no password: it stands for itself where
+// another one would be made of it, so that none outlives the one that it came from.
+func (c Credential) Token() bool { return c.TokenID != "" || c.Reviewed }
 
 // Basic tells who shows a user name and a password (RFC 7617). An access token
 // passes for the password, then with any user name. The error is ErrInvalidCredentials

@@ -33,6 +33,10 @@ type Identity struct {
 	// Cap is what the access token shown is limited to; nil: nothing beyond the user's
 	// own rights.
 	Cap *Cap
+	// UID and Extra are what a cluster says of its users besides. They may narrow what the
+	// user may do there.
+	UID   string
+	Extra map[string][]string
 }
 
 // Anonymous is the identity of a caller without credentials.

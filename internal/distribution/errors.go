@@ -76,6 +76,9 @@ func internalError(err error) *oci.Error {
 	if undecided, ok := errors.AsType[*authz.UndecidedError](err); ok {
 		return &oci.Error{Code: oci.CodeUnavailable, Message: undecided.Public(), Err: err}
 	}
+	if unknown, ok := errors.AsType[*authn.UnknownError](err); ok {
+		return &oci.Error{Code: oci.CodeUnavailable, Message: unknown.Public(), Err: err}
+	}
 	if explained := storageError(err); explained != nil {
 		return explained
 	}

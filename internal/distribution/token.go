@@ -77,7 +77,7 @@ func (h *Handler) token(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	signed, expires, err := h.Authenticator.Issue(ctx, identity, credential, granted, tokenLife)
+	signed, expires, err := h.issue(ctx, request, identity, credential, granted)
 	if err != nil {
 		return err
 	}
@@ -93,6 +93,19 @@ func (h *Handler) token(ctx context.Context, x *exchange) error {
 	}
 	x.w.Header().Set("Cache-Control", "no-store")
 	return writeJSON(x.w, http.StatusOK, answer)
+}
+
+// issue signs a registry token. A token that a cluster knows stands for itself, as in
+// OpenShift's registry: without it nobody could have it reviewed again.
+func (h *Handler) issue(ctx context.Context, request tokenRequest, id authn.Identity, c authn.Credential, granted []authn.Access) (token string, expires time.Time, err error) {
+	if !c.Reviewed {
+		return h.Authenticator.Issue(ctx, id, c, granted, tokenLife)
+	}
+	expires = h.Now().Add(tokenLife)
+	if !c.ExpiresAt.IsZero() && c.ExpiresAt.Before(expires) {
+		expires = c.ExpiresAt
+	}
+	return request.password, expires, nil
 }
 
 // readTokenRequest reads GET with Basic or without, and POST with a form.
@@ -150,7 +163,7 @@ func readTokenForm(form url.Values) (tokenRequest, error) {
 // refreshToken makes an access token for a client to keep. Whoever showed one already
 // gets the same back, so that none outlives the one that it came from.
 func (h *Handler) refreshToken(ctx context.Context, request tokenRequest, credential authn.Credential) (string, error) {
-	if credential.TokenID != "" {
+	if credential.Token() {
 		return request.password, nil
 	}
 	secret, _, err := h.AccessTokens.CreateToken(ctx, authn.NewToken{
