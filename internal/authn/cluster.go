@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -65,14 +66,14 @@ func WithCluster(own *Authenticator, reviewer TokenReviewer) (*Cluster, error) {
 // Basic tells who shows a user name and a password. A token of the cluster passes for the
 // password, then with any user name. The error is ErrInvalidCredentials when they are
 // refused, or an *UnknownError.
-func (c *Cluster) Basic(ctx context.Context, user, password string) (Identity, Credential, error) {
+func (c *Cluster) Basic(ctx context.Context, user, password string, from netip.Addr) (Identity, Credential, error) {
 	if c.foreign(password) {
 		id, credential, err := c.review(ctx, password)
 		if !errors.Is(err, ErrTokenInvalid) && !errors.Is(err, ErrTokenExpired) {
 			return id, credential, err
 		}
 	}
-	return c.Authenticator.Basic(ctx, user, password)
+	return c.Authenticator.Basic(ctx, user, password, from)
 }
 
 // Verify tells who shows a bearer token and what it is capped at; a token of the cluster

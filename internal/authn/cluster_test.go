@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -71,7 +72,7 @@ func TestATokenOfTheClusterLogsInHoweverItIsShown(t *testing.T) {
 	r.users[serviceAccount], r.users[openShift] = ci(), kube.User{Name: "alice", Groups: []string{"devs"}}
 	want := Identity{User: "system:serviceaccount:demo:ci", Groups: ci().Groups, UID: "17", Extra: ci().Extra}
 
-	id, credential, err := c.Basic(t.Context(), "unused", serviceAccount)
+	id, credential, err := c.Basic(t.Context(), "unused", serviceAccount, netip.Addr{})
 	if diff := cmp.Diff(want, id); diff != "" || err != nil {
 		t.Errorf("as a password: %v (-want +got):\n%s", err, diff)
 	}
@@ -86,7 +87,7 @@ func TestATokenOfTheClusterLogsInHoweverItIsShown(t *testing.T) {
 	if diff := cmp.Diff(want, id); diff != "" || err != nil {
 		t.Errorf("as an access token: %v (-want +got):\n%s", err, diff)
 	}
-	id, _, err = c.Basic(t.Context(), "", openShift)
+	id, _, err = c.Basic(t.Context(), "", openShift, netip.Addr{})
 	if err != nil || id.User != "alice" {
 		t.Errorf("OpenShift's as a password: %q, %v", id.User, err)
 	}
@@ -96,7 +97,7 @@ func TestWhatTheClusterRefusesIsRefused(t *testing.T) {
 	c, _, clock := newClusterTest(t)
 	unknown := clusterToken(t, clusterIssuer, clock.Now().Add(time.Hour))
 
-	_, _, err := c.Basic(t.Context(), "admin", unknown)
+	_, _, err := c.Basic(t.Context(), "admin", unknown, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 	_, _, err = c.Verify(t.Context(), unknown)
 	wantError(t, err, ErrTokenInvalid)
@@ -112,7 +113,7 @@ func TestATokenThatSaysItIsOverIsNotAskedAbout(t *testing.T) {
 
 	_, _, err := c.Verify(t.Context(), token)
 	wantError(t, err, ErrTokenExpired)
-	_, _, err = c.Basic(t.Context(), "unused", token)
+	_, _, err = c.Basic(t.Context(), "unused", token, netip.Addr{})
 	wantError(t, err, ErrInvalidCredentials)
 	if len(r.asked) > 0 {
 		t.Errorf("the cluster was asked about %d tokens", len(r.asked))
@@ -121,7 +122,7 @@ func TestATokenThatSaysItIsOverIsNotAskedAbout(t *testing.T) {
 
 func TestPasswordsAndOwnTokensAreNotSentToTheCluster(t *testing.T) {
 	c, r, clock := newClusterTest(t)
-	id, credential, err := c.Basic(t.Context(), UserAdmin, testPassword)
+	id, credential, err := c.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{})
 	if err != nil || id.User != UserAdmin || credential.Reviewed {
 		t.Fatalf("the admin is %+v by %+v, %v", id, credential, err)
 	}
@@ -133,7 +134,7 @@ func TestPasswordsAndOwnTokensAreNotSentToTheCluster(t *testing.T) {
 		"wrong", "a.long-password-with-two.dots", "larder_0123456789abcdefghijklmnopqrstuvwxyz",
 		clusterToken(t, "larder", clock.Now().Add(time.Hour)), own[:len(own)-1] + "A",
 	} {
-		if _, _, err := c.Basic(t.Context(), UserAdmin, wrong); !errors.Is(err, ErrInvalidCredentials) {
+		if _, _, err := c.Basic(t.Context(), UserAdmin, wrong, netip.Addr{}); !errors.Is(err, ErrInvalidCredentials) {
 			t.Errorf("the password %q gave %v", wrong, err)
 		}
 		if _, _, err := c.Verify(t.Context(), wrong); !errors.Is(err, ErrTokenInvalid) {
@@ -158,7 +159,7 @@ func TestAClustersUserIsNotTakenForTheAccountOfThatName(t *testing.T) {
 		if id, _, err := c.Verify(t.Context(), token); !errors.Is(err, ErrTokenInvalid) || id.User != "" {
 			t.Errorf("as a bearer token: %+v, %v", id, err)
 		}
-		if id, _, err := c.Basic(t.Context(), "admin", token); !errors.Is(err, ErrInvalidCredentials) || id.User != "" {
+		if id, _, err := c.Basic(t.Context(), "admin", token, netip.Addr{}); !errors.Is(err, ErrInvalidCredentials) || id.User != "" {
 			t.Errorf("as a password: %+v, %v", id, err)
 		}
 		if id, _, err := c.AccessToken(t.Context(), token); !errors.Is(err, ErrTokenInvalid) || id.User != "" {
@@ -190,7 +191,7 @@ func TestWithoutTheClusterNobodyIsAStrangerAndNobodyIsKnown(t *testing.T) {
 	r.fault = &kube.UnansweredError{Public: "the cluster's API server did not answer", Err: errors.New("connection refused")}
 	const want = "who you are cannot be found out now: the cluster's API server did not answer; try again"
 
-	_, _, basic := c.Basic(t.Context(), "unused", token)
+	_, _, basic := c.Basic(t.Context(), "unused", token, netip.Addr{})
 	_, _, bearer := c.Verify(t.Context(), token)
 	_, _, access := c.AccessToken(t.Context(), token)
 
@@ -199,7 +200,7 @@ func TestWithoutTheClusterNobodyIsAStrangerAndNobodyIsKnown(t *testing.T) {
 			t.Errorf("the error is %v", err)
 		}
 	}
-	if id, _, err := c.Basic(t.Context(), UserAdmin, testPassword); err != nil || id.User != UserAdmin {
+	if id, _, err := c.Basic(t.Context(), UserAdmin, testPassword, netip.Addr{}); err != nil || id.User != UserAdmin {
 		t.Errorf("the admin is %q, %v", id.User, err)
 	}
 }

@@ -94,10 +94,5 @@ func (a *Authorizer) Allowed(ctx context.Context, id authn.Identity, action Acti
 	if !withinCap(id, action, target) {
 		return false, nil
 	}
-	for b := range a.current(ctx).grants(id, target) {
-		if b.gives(action, target) {
-			return true, nil
-		}
-	}
-	return false, nil
+	return a.current(ctx).allows(id, action, target), nil
 }

@@ -65,6 +65,16 @@ func (s *snapshot) grants(id authn.Identity, target Target) iter.Seq[*Binding] {
 	}
 }
 
+// allows tells whether one of them gives action on the target.
+func (s *snapshot) allows(id authn.Identity, action Action, target Target) bool {
+	for b := range s.grants(id, target) {
+		if b.gives(action, target) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *scope) grants(id authn.Identity, yield func(*Binding) bool) bool {
 	if !id.Anonymous() {
 		if !each(s.users[id.User], yield) {

@@ -12,12 +12,18 @@ type authorizer interface {
 	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
 }
 
-// openAccess reads who may do what.
-func (f *floor) openAccess(ctx context.Context, config Config) (err error) {
+// openAccess reads who may do what, or chooses the cluster that decides it.
+func (f *floor) openAccess(ctx context.Context, config Config, options Options) (err error) {
 	f.roles, err = authz.Open(ctx, authz.Config{
 		Roles: f.DB.Roles, RoleBindings: f.DB.RoleBindings, Projects: f.DB.Projects,
 		Changes: f.DB.Changes.Access, SelfProvision: config.Projects.SelfProvision, Log: f.log,
 	})
-	f.may = f.roles
-	return err
+	if err != nil {
+		return err
+	}
+	f.asks, f.may = f.who, f.roles
+	if config.Access == AccessKubernetes {
+		return f.openCluster(config, options)
+	}
+	return nil
 }

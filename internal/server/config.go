@@ -36,6 +36,8 @@ type Config struct {
 	ShutdownTimeout time.Duration  // what transfers get to end after SIGTERM
 	Log             Log
 	Metrics         Metrics
+	Access          string // AccessLocal or AccessKubernetes
+	Kubernetes      Kubernetes
 	Projects        Projects
 	Replica         Replica
 	Mirror          Mirror
@@ -71,6 +73,18 @@ type Log struct {
 // Metrics says where metrics are served.
 type Metrics struct {
 	Listen string // HOST:PORT; empty: on the main listener
+}
+
+// What decides who may do what.
+const (
+	AccessLocal      = "local"      // roles and bindings that are kept here
+	AccessKubernetes = "kubernetes" // those of a cluster
+)
+
+// Kubernetes says which cluster is asked.
+type Kubernetes struct {
+	Kubeconfig string   // file; empty: the pod's service account
+	Audiences  []string // that tokens may be meant for; empty: the API server's own
 }
 
 // Projects says who may make projects.
@@ -132,6 +146,7 @@ func Defaults() Config {
 		CacheSize:       gc.Limit{Percent: 80},
 		ShutdownTimeout: 30 * time.Second,
 		Log:             Log{Level: slog.LevelInfo},
+		Access:          AccessLocal,
 		Projects:        Projects{SelfProvision: true},
 		Upstreams:       []Upstream{newUpstream(hubName).withDefaults()},
 	}

@@ -85,7 +85,8 @@ tls.acme (larder.yaml line 2) needs domains: list the names by which clients rea
 		{"a duration without a unit", withFile("shutdownTimeout: 30"), `shutdownTimeout "30" (larder.yaml line 1) is not a duration: write a number with its unit, for example 30s, 1m or 1h30m`},
 		{"a negative duration", hubWith("tagTTL: -1s"), `upstreams[0].tagTTL "-1s" (larder.yaml line 3) is not a duration: write a number with its unit, for example 30s, 1m or 1h30m`},
 		{"a network that is none", withFile("mirror:\n  from:\n    - 10.0.0.0/8\n    - intranet"), `mirror.from[1] "intranet" (larder.yaml line 4) is not a network: write it in CIDR form, for example 10.0.0.0/8 or fd00::/8`},
-		{"an unknown kind of access", withFile("access: open"), `access "open" (larder.yaml line 1) is not known: write local`},
+		{"an unknown kind of access", withFile("access: open"), `access "open" (larder.yaml line 1) is not known: write local or kubernetes`},
+		{"an audience that is none", withFile("kubernetes:\n  audiences: ['']"), `kubernetes.audiences[0] "" (larder.yaml line 2) is no audience: write the one that tokens are made for, as in kubectl create token --audience`},
 		{"an empty path", withFile("tls: {certFile: '', keyFile: k}"), `tls.certFile "" (larder.yaml line 1) is not a file: write its path`},
 
 		// Upstreams.
@@ -151,7 +152,6 @@ func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
 		given sources
 		want  string
 	}{
-		{"access by a cluster", withFile("data: /d\n\naccess: kubernetes"), "access: kubernetes (larder.yaml line 3) is not in this version of Larder; remove it or write access: local"},
 		{"a size of the cache without a unit", withFile("cacheSize: 200"), `cacheSize "200" (larder.yaml line 1) is not a size: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
 		{"a size of the cache that is none", withFile("cacheSize: 2x0GiB"), `cacheSize "2x0GiB" (larder.yaml line 1) is not a size: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
 		{"a cache of nothing", withFile("cacheSize: 0GiB"), `cacheSize "0GiB" (larder.yaml line 1) is not a size: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},

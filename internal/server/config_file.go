@@ -49,7 +49,7 @@ func (r *fileReader) root(e entry) {
 		"cacheSize":       r.cacheSize,
 		"access":          r.access,
 		"metrics":         r.metrics,
-		"kubernetes":      func(e entry) { r.mapping(e, fields{"listen": r.absent("remove it")}) },
+		"kubernetes":      r.kubernetes,
 		"projects": func(e entry) {
 			r.mapping(e, fields{"selfProvision": func(e entry) { r.boolean(e, &c.Projects.SelfProvision) }})
 		},
@@ -89,12 +89,21 @@ func (r *fileReader) absent(advice string) func(entry) {
 func (r *fileReader) access(e entry) {
 	g, ok := r.text(e)
 	switch {
-	case !ok, g.text == "local":
-	case g.text == "kubernetes":
-		r.fail(absent("access: kubernetes", g.from, "remove it or write access: local"))
+	case !ok:
+	case g.text == AccessLocal, g.text == AccessKubernetes:
+		r.loader.config.Access = g.text
 	default:
-		r.fail(g.errorf("is not known: write local"))
+		r.fail(g.errorf("is not known: write local or kubernetes"))
 	}
+}
+
+func (r *fileReader) kubernetes(e entry) {
+	c := &r.loader.config.Kubernetes
+	r.mapping(e, fields{
+		"kubeconfig": func(e entry) { r.path(e, &c.Kubeconfig) },
+		"audiences":  func(e entry) { c.Audiences = list(&r.yamlFile, e, parseAudience) },
+		"listen":     r.absent("remove it"),
+	})
 }
 
 func (r *fileReader) log(e entry) {

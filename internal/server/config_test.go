@@ -169,9 +169,9 @@ tls: {certFile: /etc/tls.crt, keyFile: /etc/tls.key}
 trustedProxies: [10.1.2.3/8, 192.0.2.7]
 shutdownTimeout: 5m
 cacheSize: 1.5 GiB
-access: local
+access: kubernetes
 metrics: {listen: "127.0.0.1:9090"}
-kubernetes: {listen: }
+kubernetes: {kubeconfig: /etc/larder/kubeconfig, audiences: [larder], listen: }
 projects: {selfProvision: false}
 replica: {advertise: }
 log: {level: warn, format: json}
@@ -215,6 +215,8 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 		ShutdownTimeout: 5 * time.Minute,
 		Log:             Log{Level: slog.LevelWarn, Format: "json"},
 		Metrics:         Metrics{Listen: "127.0.0.1:9090"},
+		Access:          AccessKubernetes,
+		Kubernetes:      Kubernetes{Kubeconfig: "/etc/larder/kubeconfig", Audiences: []string{"larder"}},
 		Mirror:          Mirror{Listen: ":5001", From: []netip.Prefix{netip.MustParsePrefix("fd00::/8")}},
 		Upstreams: []Upstream{
 			{

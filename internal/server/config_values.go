@@ -115,6 +115,14 @@ func parseHost(g given) (string, error) {
 	return g.text, nil
 }
 
+// parseAudience accepts the name of those whom a token is meant for.
+func parseAudience(g given) (string, error) {
+	if g.text == "" {
+		return "", g.errorf("is no audience: write the one that tokens are made for, as in kubectl create token --audience")
+	}
+	return g.text, nil
+}
+
 // cleanPassword takes the end of the line off a password that was kept in a file.
 func cleanPassword(text []byte) (Password, error) {
 	if len(text) > maxPasswordSize {

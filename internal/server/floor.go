@@ -15,6 +15,7 @@ import (
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/blob/tier"
 	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/pullthrough"
@@ -42,12 +43,16 @@ type floor struct {
 	held  *registry.Registry
 	pulls *registry.Pulls
 	who   *authn.Authenticator
-	// roles are those that are kept here, and may decides.
+	// roles are those that are kept here.
 	roles *authz.Authorizer
-	may   authorizer
-	fills *pullthrough.Fills
-	gc    *gc.Collector
-	evict *gc.Evictor
+	// asks and may are what the listeners ask: who somebody is, and what they may do.
+	asks authenticator
+	may  authorizer
+	// cluster decides; nil where access is local.
+	cluster *kube.Client
+	fills   *pullthrough.Fills
+	gc      *gc.Collector
+	evict   *gc.Evictor
 	// forget is told of manifests that were evicted. It is set before anything is served.
 	forget func(oci.Repository, []digest.Digest)
 	// replicas is nil where there is no other process, or none that could reach this one.
@@ -86,7 +91,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if err != nil {
 		return nil, err
 	}
-	if err := f.openAccess(ctx, config); err != nil {
+	if err := f.openAccess(ctx, config, options); err != nil {
 		return nil, err
 	}
 	f.cacheMetrics = pullthrough.NewMetrics(to)

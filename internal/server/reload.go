@@ -48,6 +48,8 @@ func needRestart(old, now Config) []string {
 		{"data", old.Data, now.Data},
 		{"database", old.Database, now.Database},
 		{"storage", old.Storage, now.Storage},
+		{"access", old.Access, now.Access},
+		{"kubernetes", old.Kubernetes, now.Kubernetes},
 		{"cacheSize", old.CacheSize, now.CacheSize},
 		{"tls", old.TLS, now.TLS},
 		{"replica.advertise", old.Replica.Advertise, now.Replica.Advertise},

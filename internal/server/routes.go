@@ -121,7 +121,7 @@ func (s *Server) probe(ctx context.Context) error {
 func (s *Server) measured(clients *telemetry.ClientAddress, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ := r.BasicAuth()
-		identity, _, err := s.floor.who.Basic(r.Context(), user, password, clients.Of(r))
+		identity, _, err := s.floor.asks.Basic(r.Context(), user, password, clients.Of(r))
 		tries, tooMany := errors.AsType[*authn.AttemptsError](err)
 		may := false
 		if err == nil {

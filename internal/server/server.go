@@ -120,6 +120,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.acme != nil {
 		work.Go(func() { s.acme.manage(background) })
 	}
+	if s.floor.cluster != nil {
+		work.Go(func() { s.floor.checkCluster(background) })
+	}
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		s.log.Info("listening", "listener", l.name, "address", l.Addr().String(), "tls", s.certs != nil)
