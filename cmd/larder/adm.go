@@ -3,7 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func newAdmCommand() *cobra.Command {
-	return newVerbCommand("adm", "do", "Look after a registry", newPruneCommand(), newAdmGroupsCommand())
+	return newVerbCommand("adm", "do", "Look after a registry", newPruneCommand(), newAdmGroupsCommand(), newAdmPolicyCommand())
 }
 
 func newPruneCommand() *cobra.Command {

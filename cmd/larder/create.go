@@ -6,5 +6,7 @@ func newCreateCommand() *cobra.Command {
 	return newVerbCommand("create", "create", "Make one thing",
 		newCreateUserCommand(), newCreateGroupCommand(), newCreateServiceAccountCommand(),
 		newCreateTokenCommand(), newCreateAccessTokenCommand(),
+		newCreateRoleCommand(roleKind()), newCreateRoleCommand(clusterRoleKind()),
+		newCreateRoleBindingCommand(bindingKind()), newCreateRoleBindingCommand(clusterBindingKind()),
 	)
 }

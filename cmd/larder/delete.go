@@ -12,6 +12,8 @@ func newDeleteCommand() *cobra.Command {
 	return newVerbCommand("delete", "delete", "Delete one thing",
 		newDeleteRetentionCommand(),
 		newDeleteUserCommand(), newDeleteGroupCommand(), newDeleteServiceAccountCommand(), newDeleteAccessTokenCommand(),
+		newDeleteAccessCommand(roleKind()), newDeleteAccessCommand(clusterRoleKind()),
+		newDeleteAccessCommand(bindingKind()), newDeleteAccessCommand(clusterBindingKind()),
 	)
 }
 

@@ -6,5 +6,7 @@ func newGetCommand() *cobra.Command {
 	return newVerbCommand("get", "list", "List what there is",
 		newGetProjectsCommand(), newGetRetentionCommand(),
 		newGetUsersCommand(), newGetGroupsCommand(), newGetServiceAccountsCommand(), newGetAccessTokensCommand(),
+		newGetRolesCommand(roleKind()), newGetRolesCommand(clusterRoleKind()),
+		newGetRoleBindingsCommand(bindingKind()), newGetRoleBindingsCommand(clusterBindingKind()),
 	)
 }

@@ -40,6 +40,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return exitDone
 	}
+	if errors.Is(err, errNo) {
+		return exitFailed // it was the answer, and has been printed
+	}
 	_, _ = fmt.Fprintf(stderr, "larder: %v\n", err)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
@@ -73,6 +76,7 @@ through it, once for everybody. Begin with
 		newBackupCommand(), newRestoreCommand(), newMigrateCommand(), newAdmCommand(),
 		newSetCommand(), newDeleteCommand(), newCreateCommand(), newDescribeCommand(), newEditCommand(),
 		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(), newImportImageCommand(),
+		newPolicyCommand(), newAuthCommand(),
 	)
 	addGlobalFlags(root)
 	return root

@@ -119,6 +119,7 @@ func New(c Config) http.Handler {
 	s.registerGroups(api)
 	s.registerServiceAccounts(api)
 	s.registerProjects(api)
+	s.registerAccess(api)
 	s.registerBackup(api)
 	s.registerPrune(api)
 	s.registerRetention(api)

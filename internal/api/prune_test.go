@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 // litter is a Collector that always finds the same.
@@ -42,7 +43,7 @@ func (l *litter) Collect(ctx context.Context, o gc.Options) (gc.Summary, error) 
 func newPruneFixture(t *testing.T) (*fixture, *litter) {
 	t.Helper()
 	f, l := newFixture(t), &litter{}
-	f.handler = New(Config{Authenticator: f.authn, Authorizer: f.roles, Projects: f.db.Projects, Collector: l})
+	f.handler = New(Config{Authenticator: f.authn, Authorizer: f.roles, Projects: f.db.Projects, Collector: l, Address: telemetry.NewClientAddress(nil).Of})
 	return f, l
 }
 

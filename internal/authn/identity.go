@@ -89,3 +89,6 @@ func loggedIn(u metadata.User, limit *Cap) Identity {
 	}
 	return Identity{User: u.Name, Groups: groups, Cap: limit}
 }
+
+// IdentityOf is the identity that an account has when it is logged in without a limit.
+func IdentityOf(u metadata.User) Identity { return loggedIn(u, nil) }

@@ -27,3 +27,11 @@ func (f *floor) openAccess(ctx context.Context, config Config, options Options) 
 	}
 	return nil
 }
+
+// ownRoles are the roles that people can change here; nil where a cluster keeps them.
+func (f *floor) ownRoles() *authz.Authorizer {
+	if f.cluster != nil {
+		return nil
+	}
+	return f.roles
+}
