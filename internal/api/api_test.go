@@ -352,6 +352,7 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/accessreviews":                                         {"post"},
 		"/api/v1/projects/{project}/who-can":                            {"get"},
 		"/api/v1/exposure":                                              {"get"},
+		"/api/v1/projects/{project}/repositories/{repository}/imports":  {"get", "post"},
 		"/api/v1/projects/{name}/retention":                             {"get", "put", "delete"},
 		"/api/v1/projects/{name}/retention/preview":                     {"get", "post"},
 	}
