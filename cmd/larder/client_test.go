@@ -217,7 +217,7 @@ func TestCommandLinesThatCannotBeRight(t *testing.T) {
 		{"an empty standard input", "login localhost -u admin --password-stdin", "no password"},
 		{"no project name", "new-project", "usage: larder new-project NAME"},
 		{"nothing to get", "get", "larder get projects"},
-		{"something unknown to get", "get pods", `"pods" cannot be listed`},
+		{"something unknown to get", "get pods", `larder get does not know "pods"`},
 		{"an unknown format", "get projects -o xml", "json, yaml, name and wide"},
 		{"an unknown flag", "whoami --shout", "unknown flag"},
 		{"nothing to administer", "admin", "reset-password"},

@@ -89,10 +89,10 @@ func TestThereMayBeNothingToPrune(t *testing.T) {
 
 func TestAPruneIsTypedRight(t *testing.T) {
 	s := newShell(t)
-	s.fails(exitUsage, "adm", "larder adm prune images")
-	s.fails(exitUsage, "adm clean", `unknown command "clean"`)
+	s.fails(exitUsage, "adm", "larder adm prune")
+	s.fails(exitUsage, "adm clean", `larder adm does not know "clean"`)
 	s.fails(exitUsage, "adm prune", "larder adm prune images")
-	s.fails(exitUsage, "adm prune builds", `"builds" cannot be pruned`)
+	s.fails(exitUsage, "adm prune builds", `larder adm prune does not know "builds"`)
 	s.fails(exitUsage, "adm prune images --keep-younger-than=-1h", "cannot be negative")
 	s.fails(exitUsage, "adm prune images --keep-younger-than=soon", "--keep-younger-than")
 }
