@@ -34,6 +34,7 @@ type Authenticator interface {
 	AccessToken(ctx context.Context, secret string) (authn.Identity, authn.Credential, error)
 	CreateToken(ctx context.Context, n authn.NewToken) (string, metadata.Token, error)
 	RevokeToken(ctx context.Context, id string) error
+	CIToken(ctx context.Context, token string) (authn.Identity, authn.Credential, error)
 	SetPassword(ctx context.Context, user, password string) (made string, err error)
 }
 
@@ -115,6 +116,7 @@ func New(c Config) http.Handler {
 	s.registerWhoami(api)
 	s.registerRegistry(api)
 	s.registerTokens(api)
+	s.registerLogins(api)
 	s.registerUsers(api)
 	s.registerGroups(api)
 	s.registerServiceAccounts(api)

@@ -60,6 +60,8 @@ type Config struct {
 	// Issuer names this registry in the tokens that it issues, as their issuer and
 	// their audience.
 	Issuer string
+	// CI are the rules by which the tokens of pipelines are trusted.
+	CI []CIRule
 	// Changes tells when another process has changed a credential; nil means that
 	// there is none.
 	Changes func() metadata.Mark
@@ -80,6 +82,7 @@ type Authenticator struct {
 	parser    *jwt.Parser
 
 	uses *uses
+	ci   []ciRule
 
 	// changes counts changes of accounts made in this process, and others tells of those
 	// that were made elsewhere.
@@ -116,6 +119,7 @@ func New(c Config) (*Authenticator, error) {
 			jwt.WithTimeFunc(c.Now),
 		),
 	}
+	a.trustCI(c.CI)
 	var err error
 	if a.passwords, err = newPasswords(c.Now); err != nil {
 		return nil, err

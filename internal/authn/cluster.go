@@ -100,7 +100,7 @@ func (c *Cluster) AccessToken(ctx context.Context, secret string) (Identity, Cre
 // foreign tells by its form alone whether s may be a token of the cluster. People's
 // passwords do not look so, and none is sent there.
 func (c *Cluster) foreign(s string) bool {
-	if len(s) > maxClusterToken || isAccessToken(s) {
+	if len(s) > maxClusterToken || isAccessToken(s) || c.isCI(s) {
 		return false
 	}
 	if strings.HasPrefix(s, openShiftPrefix) {

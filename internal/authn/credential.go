@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -28,7 +29,8 @@ type Credential struct {
 func (c Credential) Token() bool { return c.TokenID != "" || c.Reviewed }
 
 // Basic tells who shows a user name and a password (RFC 7617). An access token
-// passes for the password, then with any user name. The error is ErrInvalidCredentials
+// passes for the password, and so does the token of a pipeline that is trusted, then with
+// any user name. The error is ErrInvalidCredentials
 // when they are refused, or an *AttemptsError after too many wrong passwords from an
 // address.
 func (a *Authenticator) Basic(ctx context.Context, user, password string, from netip.Addr) (Identity, Credential, error) {
@@ -36,6 +38,13 @@ func (a *Authenticator) Basic(ctx context.Context, user, password string, from n
 		id, c, err := a.AccessToken(ctx, password)
 		if errors.Is(err, ErrTokenInvalid) || errors.Is(err, ErrTokenExpired) {
 			err = ErrInvalidCredentials
+		}
+		return id, c, err
+	}
+	if a.isCI(password) {
+		id, c, err := a.CIToken(ctx, password)
+		if errors.Is(err, ErrTokenInvalid) || errors.Is(err, ErrTokenExpired) {
+			err = fmt.Errorf("%w: %w", ErrInvalidCredentials, err)
 		}
 		return id, c, err
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	Projects        Projects
 	Replica         Replica
 	Mirror          Mirror
+	CITokens        []CIToken
 	Upstreams       []Upstream // names and registries are unique
 }
 
@@ -101,6 +102,14 @@ type Replica struct {
 type Mirror struct {
 	Listen string         // HOST:PORT; empty: off
 	From   []netip.Prefix // who may use it and pull anonymously from caches; empty: all
+}
+
+// CIToken says which tokens of a pipeline's issuer are trusted, and as whom.
+type CIToken struct {
+	Issuer, Audience string
+	Claims           map[string]string // patterns, as path.Match has them; at least one
+	User             string            // the account, as a rule a service account
+	CA               string            // PEM file with further roots; may be empty
 }
 
 // Upstream is one remote registry, and the cache project of the same name.

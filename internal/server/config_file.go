@@ -57,6 +57,7 @@ func (r *fileReader) root(e entry) {
 			r.mapping(e, fields{"advertise": r.advertise})
 		},
 		"mirror":     r.mirror,
+		"ciTokens":   r.ciTokens,
 		"upstreams":  r.upstreams,
 		"pullLimits": r.absent("remove it: pulls are not limited"),
 	})

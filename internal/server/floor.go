@@ -87,7 +87,11 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
 	}
-	f.who, err = authn.New(authn.Config{Users: f.DB.Users, Tokens: f.DB.Tokens, Keys: f.DB.Keys, Issuer: "larder", Changes: f.DB.Changes.Accounts})
+	rules, err := ciRules(config.CITokens)
+	if err != nil {
+		return nil, err
+	}
+	f.who, err = authn.New(authn.Config{Users: f.DB.Users, Tokens: f.DB.Tokens, Keys: f.DB.Keys, Issuer: "larder", CI: rules, Changes: f.DB.Changes.Accounts})
 	if err != nil {
 		return nil, err
 	}

@@ -53,6 +53,7 @@ func needRestart(old, now Config) []string {
 		{"cacheSize", old.CacheSize, now.CacheSize},
 		{"tls", old.TLS, now.TLS},
 		{"replica.advertise", old.Replica.Advertise, now.Replica.Advertise},
+		{"ciTokens", old.CITokens, now.CITokens},
 		{"shutdownTimeout", old.ShutdownTimeout, now.ShutdownTimeout},
 		{"log.format", old.Log.Format, now.Log.Format},
 	} {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oauth2-proxy/mockoidc"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -34,6 +35,7 @@ func commands() map[string]command {
 		"certificate": certificate,       // certificate NAME: makes NAME.crt and NAME.key for loopback
 		"expand":      expand,            // expand FILE...: replaces $VARIABLES in files
 		"freeport":    freePort,          // freeport NAME: sets $NAME to a port that nobody listens on
+		"issuer":      issuer,            // issuer start, issuer token CLAIM=VALUE...: whose tokens pipelines show
 		"age":         age,               // age FILE DURATION: lets blobs have been stored earlier
 	}
 }
@@ -82,6 +84,7 @@ type world struct {
 	server     *server
 	hub        *hub
 	transfer   *download
+	issuer     *mockoidc.MockOIDC
 }
 
 type worldKey struct{}
@@ -96,6 +99,9 @@ func (w *world) end() {
 	}
 	if w.server != nil {
 		w.server.kill()
+	}
+	if w.issuer != nil {
+		_ = w.issuer.Shutdown()
 	}
 	if w.hub != nil {
 		w.hub.Close()
