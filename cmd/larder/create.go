@@ -4,6 +4,7 @@ import "github.com/spf13/cobra"
 
 func newCreateCommand() *cobra.Command {
 	return newVerbCommand("create", "create", "Make one thing",
+		newCreateImageStreamCommand(),
 		newCreateUserCommand(), newCreateGroupCommand(), newCreateServiceAccountCommand(),
 		newCreateTokenCommand(), newCreateAccessTokenCommand(),
 		newCreateRoleCommand(roleKind()), newCreateRoleCommand(clusterRoleKind()),

@@ -10,7 +10,7 @@ import (
 
 func newDeleteCommand() *cobra.Command {
 	return newVerbCommand("delete", "delete", "Delete one thing",
-		newDeleteRetentionCommand(),
+		newDeleteProjectCommand(), newDeleteImageStreamCommand(), newDeleteTagCommand(), newDeleteRetentionCommand(),
 		newDeleteUserCommand(), newDeleteGroupCommand(), newDeleteServiceAccountCommand(), newDeleteAccessTokenCommand(),
 		newDeleteAccessCommand(roleKind()), newDeleteAccessCommand(clusterRoleKind()),
 		newDeleteAccessCommand(bindingKind()), newDeleteAccessCommand(clusterBindingKind()),

@@ -3,5 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func newDescribeCommand() *cobra.Command {
-	return newVerbCommand("describe", "describe", "Tell all about one thing", newDescribeAccessTokenCommand())
+	return newVerbCommand("describe", "describe", "Tell all about one thing",
+		newDescribeProjectCommand(), newDescribeImageStreamCommand(), newDescribeAccessTokenCommand(),
+	)
 }

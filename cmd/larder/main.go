@@ -77,6 +77,7 @@ through it, once for everybody. Begin with
 		newSetCommand(), newDeleteCommand(), newCreateCommand(), newDescribeCommand(), newEditCommand(),
 		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(), newImportImageCommand(),
 		newPolicyCommand(), newAuthCommand(),
+		newTagCommand(), newRepoCommand(),
 	)
 	addGlobalFlags(root)
 	return root

@@ -66,8 +66,7 @@ func newGetProjectsCommand() *cobra.Command {
 					return err
 				}
 				if len(all) == 0 && output == formatTable {
-					_, err := fmt.Fprintln(cmd.ErrOrStderr(), "No projects found.")
-					return err
+					return none(cmd, "No projects found.")
 				}
 				return out.print(api.ProjectList{Items: all}, projectRows(all, time.Now()))
 			}
@@ -82,10 +81,24 @@ func newGetProjectsCommand() *cobra.Command {
 	return cmd
 }
 
+// none says that a list is empty.
+func none(cmd *cobra.Command, text string) error {
+	_, err := fmt.Fprintln(cmd.ErrOrStderr(), text)
+	return err
+}
+
+// quotaText is a quota for people.
+func quotaText(bytes int64) string {
+	if bytes == 0 {
+		return "none"
+	}
+	return bytesText(bytes)
+}
+
 func projectRows(all []api.Project, now time.Time) table {
-	t := table{header: []string{"NAME", "KIND", "AGE", "DESCRIPTION"}, wide: []string{"CREATOR"}}
+	t := table{header: []string{"NAME", "KIND", "VISIBILITY", "AGE", "DESCRIPTION"}, wide: []string{"QUOTA", "CREATOR"}}
 	for _, p := range all {
-		t.rows = append(t.rows, []string{p.Name, p.Kind, age(now.Sub(p.CreatedAt)), p.Description, p.Creator})
+		t.rows = append(t.rows, []string{p.Name, p.Kind, p.Visibility, age(now.Sub(p.CreatedAt)), p.Description, quotaText(p.Quota), p.Creator})
 	}
 	return t
 }

@@ -54,6 +54,8 @@ type ProjectMaker interface {
 type Projects interface {
 	Get(ctx context.Context, name string) (metadata.Project, error)
 	List(ctx context.Context, after string, limit int) ([]metadata.Project, error)
+	Update(ctx context.Context, p metadata.Project) error
+	Used(ctx context.Context, name string) (bytes int64, err error)
 }
 
 // Checker verifies what is kept.
@@ -66,7 +68,12 @@ type Config struct {
 	Authenticator Authenticator
 	Authorizer    Authorizer
 	Projects      Projects
-	ProjectMaker  ProjectMaker
+	Repositories  Repositories
+	Images        Images
+	Histories     Histories
+	// Events may be nil: then nothing is recorded.
+	Events       Events
+	ProjectMaker ProjectMaker
 	// Roles keeps who may do what; nil where a cluster does.
 	Roles    *authz.Authorizer
 	Users    Users
@@ -84,8 +91,6 @@ type Config struct {
 	Retention  RetentionPreviewer
 	Importer   Importer
 	Imports    Imports
-	// Repositories tells which there are.
-	Repositories Repositories
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
 	SpoolDir string
 	Checker  Checker
@@ -122,6 +127,10 @@ func New(c Config) http.Handler {
 	s.registerServiceAccounts(api)
 	s.registerProjects(api)
 	s.registerAccess(api)
+	s.registerProjectChanges(api)
+	s.registerRepositories(api)
+	s.registerTags(api)
+	s.registerEvents(api)
 	s.registerBackup(api)
 	s.registerPrune(api)
 	s.registerRetention(api)

@@ -20,8 +20,11 @@ import (
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
@@ -36,6 +39,7 @@ type fixture struct {
 	authn   *authn.Authenticator
 	roles   *authz.Authorizer
 	log     *bytes.Buffer
+	hosted  *registry.Registry
 	now     time.Time
 }
 
@@ -68,6 +72,14 @@ func newFixture(t *testing.T) *fixture {
 		Version: "1.2.3", Commit: "abc",
 		Now: clock, Log: slog.New(slog.NewTextHandler(f.log, nil)),
 	}
+	files, err := blob.OpenFiles(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.hosted = registry.New(registry.Config{DB: f.db, Blobs: files, Now: clock, Log: slog.New(slog.DiscardHandler)})
+	t.Cleanup(f.hosted.Close)
+	f.config.Repositories, f.config.Histories, f.config.Images = f.db.Repositories, f.db.Tags, f.hosted
+	f.config.Events = events.New(f.db.Audit, clock, f.config.Log)
 	f.handler = New(f.config)
 	return f
 }
@@ -321,7 +333,7 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/backup/metadata":                                  {"get"},
 		"/api/v1/fsck":                                             {"post"},
 		"/api/v1/projects":                                         {"get", "post"},
-		"/api/v1/projects/{name}":                                  {"get"},
+		"/api/v1/projects/{name}":                                  {"get", "patch", "delete"},
 		"/api/v1/prune":                                            {"post"},
 		"/api/v1/login/ci":                                         {"post"},
 		"/api/v1/registry":                                         {"get"},
@@ -332,30 +344,36 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/projects/{project}/serviceaccounts/{name}":        {"get", "delete"},
 		"/api/v1/projects/{project}/serviceaccounts/{name}/tokens": {"get", "post"},
 		"/api/v1/projects/{project}/serviceaccounts/{name}/tokens/{id}": {"delete"},
-		"/api/v1/users":                                                {"get", "post"},
-		"/api/v1/users/{name}":                                         {"get", "patch", "delete"},
-		"/api/v1/users/{name}/password":                                {"put"},
-		"/api/v1/tokens/{id}":                                          {"get", "patch", "delete"},
-		"/api/v1/tokens":                                               {"get", "post"},
-		"/api/v1/tokens/current":                                       {"delete"},
-		"/api/v1/version":                                              {"get"},
-		"/api/v1/whoami":                                               {"get"},
-		"/api/v1/projects/{project}/roles":                             {"get", "post"},
-		"/api/v1/projects/{project}/roles/{name}":                      {"get", "put", "delete"},
-		"/api/v1/projects/{project}/rolebindings":                      {"get", "post"},
-		"/api/v1/projects/{project}/rolebindings/{name}":               {"get", "delete"},
-		"/api/v1/projects/{project}/grants":                            {"post", "delete"},
-		"/api/v1/clusterroles":                                         {"get", "post"},
-		"/api/v1/clusterroles/{name}":                                  {"get", "put", "delete"},
-		"/api/v1/clusterrolebindings":                                  {"get", "post"},
-		"/api/v1/clusterrolebindings/{name}":                           {"get", "delete"},
-		"/api/v1/clustergrants":                                        {"post", "delete"},
-		"/api/v1/accessreviews":                                        {"post"},
-		"/api/v1/projects/{project}/who-can":                           {"get"},
-		"/api/v1/exposure":                                             {"get"},
-		"/api/v1/projects/{project}/repositories/{repository}/imports": {"get", "post"},
-		"/api/v1/projects/{name}/retention":                            {"get", "put", "delete"},
-		"/api/v1/projects/{name}/retention/preview":                    {"get", "post"},
+		"/api/v1/users":                                                           {"get", "post"},
+		"/api/v1/users/{name}":                                                    {"get", "patch", "delete"},
+		"/api/v1/users/{name}/password":                                           {"put"},
+		"/api/v1/tokens/{id}":                                                     {"get", "patch", "delete"},
+		"/api/v1/tokens":                                                          {"get", "post"},
+		"/api/v1/tokens/current":                                                  {"delete"},
+		"/api/v1/version":                                                         {"get"},
+		"/api/v1/whoami":                                                          {"get"},
+		"/api/v1/projects/{project}/roles":                                        {"get", "post"},
+		"/api/v1/projects/{project}/roles/{name}":                                 {"get", "put", "delete"},
+		"/api/v1/projects/{project}/rolebindings":                                 {"get", "post"},
+		"/api/v1/projects/{project}/rolebindings/{name}":                          {"get", "delete"},
+		"/api/v1/projects/{project}/grants":                                       {"post", "delete"},
+		"/api/v1/clusterroles":                                                    {"get", "post"},
+		"/api/v1/clusterroles/{name}":                                             {"get", "put", "delete"},
+		"/api/v1/clusterrolebindings":                                             {"get", "post"},
+		"/api/v1/clusterrolebindings/{name}":                                      {"get", "delete"},
+		"/api/v1/clustergrants":                                                   {"post", "delete"},
+		"/api/v1/accessreviews":                                                   {"post"},
+		"/api/v1/projects/{project}/who-can":                                      {"get"},
+		"/api/v1/exposure":                                                        {"get"},
+		"/api/v1/projects/{project}/repositories/{repository}/imports":            {"get", "post"},
+		"/api/v1/projects/{name}/retention":                                       {"get", "put", "delete"},
+		"/api/v1/projects/{name}/retention/preview":                               {"get", "post"},
+		"/api/v1/events":                                                          {"get"},
+		"/api/v1/projects/{project}/repositories":                                 {"get", "post"},
+		"/api/v1/projects/{project}/repositories/{repository}":                    {"get", "patch", "delete"},
+		"/api/v1/projects/{project}/repositories/{repository}/tags":               {"get"},
+		"/api/v1/projects/{project}/repositories/{repository}/tags/{tag}":         {"get", "put", "delete"},
+		"/api/v1/projects/{project}/repositories/{repository}/tags/{tag}/history": {"get"},
 	}
 	open := map[string]bool{"/api/v1/version": true, "/api/v1/login/ci": true}
 	if len(got.Paths) != len(want) {

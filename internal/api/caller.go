@@ -22,6 +22,8 @@ type Credentials struct {
 	Authorization string `header:"Authorization" hidden:"true"`
 	record        *telemetry.Record
 	request       *http.Request
+	// project and object are what the request is about, for the audit log.
+	project, object string
 }
 
 // Resolve implements huma.Resolver: it keeps the request and its entry in the log.
@@ -29,8 +31,12 @@ func (c *Credentials) Resolve(ctx huma.Context) []error {
 	r, w := humago.Unwrap(ctx)
 	c.request = r
 	c.record = telemetry.RecordOf(w)
+	c.project, c.object = subject(r)
 	return nil
 }
+
+// about says what a request is about whose path does not.
+func (c *Credentials) about(project, object string) { c.project, c.object = project, object }
 
 func (c *Credentials) credentials() *Credentials { return c }
 
@@ -48,7 +54,8 @@ type caller struct {
 }
 
 // register adds an operation for callers who are logged in. The identity is an
-// argument of handle, so that no operation can be written without it.
+// argument of handle, so that no operation can be written without it. How those that
+// change something went is in the audit log.
 func register[I, O any, P input[I]](s *service, api huma.API, op huma.Operation, handle func(context.Context, caller, P) (*O, error)) {
 	op.Security = []map[string][]string{{"basic": {}}, {"bearer": {}}}
 	op.Errors = append(op.Errors, http.StatusUnauthorized)
@@ -56,15 +63,16 @@ func register[I, O any, P input[I]](s *service, api huma.API, op huma.Operation,
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		shown := P(in).credentials()
 		who, err := s.authenticate(ctx, shown)
-		if err != nil {
-			return nil, s.answer(ctx, op.OperationID, err)
+		var out *O
+		if err == nil {
+			shown.record.User = who.User
+			out, err = handle(ctx, who, P(in))
 		}
-		shown.record.User = who.User
-		out, err := handle(ctx, who, P(in))
 		if err != nil {
-			return nil, s.answer(ctx, op.OperationID, err)
+			out, err = nil, s.answer(ctx, op.OperationID, err)
 		}
-		return out, nil
+		s.record(ctx, op, shown, who, err)
+		return out, err
 	})
 }
 

@@ -23,11 +23,6 @@ type Importer interface {
 	Import(ctx context.Context, wanted metadata.Import) (metadata.Import, error)
 }
 
-// Repositories tells which repositories there are.
-type Repositories interface {
-	Exists(ctx context.Context, name string) (bool, error)
-}
-
 // Imports keeps what was imported from where, and how that went.
 type Imports interface {
 	Of(ctx context.Context, repository string) ([]metadata.Import, error)

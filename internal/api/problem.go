@@ -13,6 +13,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // challenge tells clients how to log in (RFC 9110, §11.6.1).
@@ -28,6 +29,9 @@ func problem(status int, detail string) *huma.ErrorModel {
 func (s *service) answer(ctx context.Context, operation string, err error) error {
 	if p, ok := errors.AsType[*huma.ErrorModel](err); ok {
 		return p
+	}
+	if refusal, ok := errors.AsType[*oci.Error](err); ok && refusal.Code != oci.CodeUnknown {
+		return problem(statusOf(refusal.Code), refusal.Message)
 	}
 	if undecided, ok := errors.AsType[*authz.UndecidedError](err); ok {
 		s.Log.WarnContext(ctx, "a right could not be decided", "operation", operation, "error", err)
@@ -53,6 +57,23 @@ func (s *service) answer(ctx context.Context, operation string, err error) error
 		return problem(http.StatusServiceUnavailable, "the request was given up before it was answered: try again")
 	}
 	return s.fault(ctx, operation, err)
+}
+
+// statusOf is the status of a refusal of what is below this API.
+func statusOf(code oci.Code) int {
+	switch code {
+	case oci.CodeDenied:
+		return http.StatusForbidden
+	case oci.CodeNameUnknown, oci.CodeManifestUnknown, oci.CodeBlobUnknown:
+		return http.StatusNotFound
+	case oci.CodeManifestBlobUnknown, oci.CodeUnsupported:
+		return http.StatusConflict
+	case oci.CodeInsufficientSpace:
+		return http.StatusInsufficientStorage
+	case oci.CodeUnavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
 }
 
 // fault logs what the client is not told.

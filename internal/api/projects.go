@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
@@ -21,6 +22,11 @@ type Project struct {
 	Description string    `json:"description,omitempty"`
 	Creator     string    `json:"creator,omitempty" doc:"The user who made it; absent for cache projects"`
 	CreatedAt   time.Time `json:"createdAt"`
+	Visibility  string    `json:"visibility" enum:"private,logged in,public" doc:"Who can pull from all of it: those with a role, all who are logged in, everybody"`
+	Quota       int64     `json:"quota,omitempty" doc:"How many bytes its blobs may take; absent for no limit"`
+	Used        *int64    `json:"used,omitempty" doc:"How many bytes its blobs take; not in lists"`
+
+	ImmutableTags []string `json:"immutableTags,omitempty" doc:"Patterns of tags that are set once and then stay"`
 }
 
 // ProjectRequest asks for a new project.
@@ -78,6 +84,7 @@ func (s *service) registerProjects(api huma.API) {
 
 func (s *service) createProject(ctx context.Context, who caller, in *createProjectInput) (*projectOutput, error) {
 	name := in.Body.Name
+	in.about(name, name)
 	if err := checkNewProject(in.Body); err != nil {
 		return nil, err
 	}
@@ -95,7 +102,12 @@ func (s *service) createProject(ctx context.Context, who caller, in *createProje
 	if err != nil {
 		return nil, err
 	}
-	return &projectOutput{Location: "/api/v1/projects/" + name, Body: projectOf(p)}, nil
+	made, err := s.showProject(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	made.Location = "/api/v1/projects/" + name
+	return made, nil
 }
 
 // mayHaveProject refuses callers who may make no projects, be it any or their own.
@@ -133,9 +145,14 @@ func (s *service) listProjects(ctx context.Context, who caller, in *listProjects
 		if err != nil {
 			return nil, err
 		}
-		if visible {
-			out.Body.Items = append(out.Body.Items, projectOf(p))
+		if !visible {
+			continue
 		}
+		shown, err := s.projectOf(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Items = append(out.Body.Items, shown)
 	}
 	return out, nil
 }
@@ -145,7 +162,18 @@ func (s *service) getProject(ctx context.Context, who caller, in *projectInput) 
 	if err != nil {
 		return nil, err
 	}
-	return &projectOutput{Body: projectOf(p)}, nil
+	return s.showProject(ctx, p)
+}
+
+// showProject is projectOf with what the project takes.
+func (s *service) showProject(ctx context.Context, p metadata.Project) (*projectOutput, error) {
+	shown, err := s.projectOf(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	used, err := s.Projects.Used(ctx, p.Name)
+	shown.Used = &used
+	return &projectOutput{Body: shown}, err
 }
 
 // visibleProject finds a project that the caller may see.
@@ -159,15 +187,50 @@ func (s *service) visibleProject(ctx context.Context, who caller, name string) (
 		return metadata.Project{}, err
 	}
 	if !visible {
-		return metadata.Project{}, problem(http.StatusNotFound, fmt.Sprintf("project %.255q does not exist, or you may not see it: larder get projects lists those that you may see", name))
+		return metadata.Project{}, s.projectUnknown(name)
 	}
 	return p, nil
+}
+
+func (*service) projectUnknown(name string) error {
+	return problem(http.StatusNotFound, fmt.Sprintf("project %.255q does not exist, or you may not see it: larder get projects lists those that you may see", name))
 }
 
 func (s *service) visible(ctx context.Context, who caller, p metadata.Project) (bool, error) {
 	return s.Authorizer.Allowed(ctx, who.Identity, authz.GetProject, projectTarget(p))
 }
 
-func projectOf(p metadata.Project) Project {
-	return Project{Name: p.Name, Kind: string(p.Kind), Description: p.Description, Creator: p.Creator, CreatedAt: p.CreatedAt.UTC()}
+func (s *service) projectOf(ctx context.Context, p metadata.Project) (Project, error) {
+	visibility, err := s.visibility(ctx, projectTarget(p), authz.Pull)
+	return Project{
+		Name: p.Name, Kind: string(p.Kind), Description: p.Description, Creator: p.Creator, CreatedAt: p.CreatedAt.UTC(),
+		Visibility: visibility, Quota: p.Quota, ImmutableTags: p.ImmutableTags,
+	}, err
+}
+
+// Who can do something: those with a role, all who are logged in, everybody.
+const (
+	visiblePrivate  = "private"
+	visibleLoggedIn = "logged in"
+	visiblePublic   = "public"
+)
+
+// visibility tells who can do something without having been given it by name.
+func (s *service) visibility(ctx context.Context, target authz.Target, action authz.Action) (string, error) {
+	for _, one := range []struct {
+		text string
+		id   authn.Identity
+	}{
+		{visiblePublic, authn.Anonymous()},
+		{visibleLoggedIn, authn.Identity{Groups: []string{authn.GroupAuthenticated}}},
+	} {
+		may, err := s.Authorizer.Allowed(ctx, one.id, action, target)
+		if err != nil {
+			return "", err
+		}
+		if may {
+			return one.text, nil
+		}
+	}
+	return visiblePrivate, nil
 }

@@ -34,7 +34,7 @@ func (f *fixture) bob() as {
 
 func TestAProjectIsMadeAndFound(t *testing.T) {
 	f := newFixture(t)
-	want := Project{Name: "demo", Kind: "hosted", Description: "For trying things", Creator: "admin", CreatedAt: f.now}
+	want := Project{Name: "demo", Kind: "hosted", Description: "For trying things", Creator: "admin", CreatedAt: f.now, Visibility: "private", Used: new(int64)}
 	var made, found Project
 	w := f.do(admin, "POST", "/api/v1/projects", `{"name":"demo","description":"For trying things"}`)
 	f.want(w, 201, &made)

@@ -103,7 +103,8 @@ func (s *service) registerRetention(api huma.API) {
 	}, s.previewRetention)
 	register(s, api, huma.Operation{
 		OperationID: "preview-retention-rules", Method: http.MethodPost, Path: path + "/preview", Tags: tags,
-		Summary: "Tell what other rules would delete now", Errors: []int{http.StatusBadRequest, http.StatusNotFound},
+		Metadata: map[string]any{readOnly: true},
+		Summary:  "Tell what other rules would delete now", Errors: []int{http.StatusBadRequest, http.StatusNotFound},
 	}, s.previewRules)
 }
 

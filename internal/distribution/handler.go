@@ -35,6 +35,8 @@ type Config struct {
 	// Strangers tells whether a client's address may pull from cache projects without a
 	// login; nil means all.
 	Strangers func(*http.Request) bool
+	// Events hears of changes and of refused logins; nil means that nobody does.
+	Events Recorder
 	// Stall is how long a client may neither send nor take a byte; zero means 2 minutes.
 	Stall time.Duration
 	// Now is the clock; nil means time.Now.
@@ -131,6 +133,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	} else {
 		err = h.serve(r.Context(), x)
 	}
+	h.record(r.Context(), x, err)
 	if err != nil {
 		h.fail(x, err)
 	}

@@ -33,31 +33,41 @@ func (as *Audit) Append(ctx context.Context, e AuditEntry) error {
 	return nil
 }
 
-// List tells at most limit entries, the newest first, older than the one whose ID is
-// given; zero begins with the newest. With a project it is those of the project alone.
-func (as *Audit) List(ctx context.Context, project string, before int64, limit int) ([]AuditEntry, error) {
-	if before == 0 {
-		before = 1<<63 - 1
+// AuditQuery says which entries are asked for; zero fields ask for all.
+type AuditQuery struct {
+	Project string    // those of the project alone
+	Since   time.Time // none that are older
+	Before  int64     // none that are as new as the one with this ID
+	Limit   int       // how many at most
+}
+
+// List tells of entries, the newest first.
+func (as *Audit) List(ctx context.Context, q AuditQuery) ([]AuditEntry, error) {
+	if q.Before == 0 {
+		q.Before = 1<<63 - 1
 	}
-	where, args := "", []any{before, limit}
-	if project != "" {
-		where, args = "AND project = $3", append(args, project)
+	where, args := "", []any{q.Before, q.Limit, q.Since.UnixMicro()}
+	if q.Project != "" {
+		where, args = "AND project = $4", append(args, q.Project)
 	}
 	all, err := list(ctx, as.store, scanAuditEntry, `
 		SELECT id, at, actor, address, action, project, object, result, detail FROM audit
-		WHERE id < $1 `+where+` ORDER BY id DESC LIMIT $2`, args...)
+		WHERE id < $1 AND at >= $3 `+where+` ORDER BY id DESC LIMIT $2`, args...)
 	if err != nil {
 		return nil, failed(err, "reading the audit log")
 	}
 	return all, nil
 }
 
-// DeleteBefore removes the entries that are older than a time.
-func (as *Audit) DeleteBefore(ctx context.Context, at time.Time) error {
-	if _, err := as.store.change(ctx, "DELETE FROM audit WHERE at < $1", stamp{at}); err != nil {
-		return failed(err, "shortening the audit log")
+// DeleteBefore removes at most limit entries that are older than a time, the oldest
+// first, and tells how many it removed.
+func (as *Audit) DeleteBefore(ctx context.Context, at time.Time, limit int) (deleted int64, err error) {
+	deleted, err = as.store.change(ctx, `
+		DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)`, stamp{at}, limit)
+	if err != nil {
+		return 0, failed(err, "shortening the audit log")
 	}
-	return nil
+	return deleted, nil
 }
 
 func scanAuditEntry(r row) (AuditEntry, error) {

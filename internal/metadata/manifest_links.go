@@ -19,15 +19,34 @@ type ManifestLink struct {
 	Pinned    bool
 }
 
+const selectLinks = `
+	SELECT l.digest, l.media_type, LENGTH(m.content), l.subject, l.pushed_at, l.pulled_at,
+		EXISTS (SELECT 1 FROM pins p WHERE p.repository_id = l.repository_id AND p.digest = l.digest)
+	FROM repositories r
+	JOIN manifest_links l ON l.repository_id = r.id
+	JOIN manifests m ON m.digest = l.digest`
+
+// LinksOf tells of those of some manifests that a repository has, ordered by digest.
+func (ms *Manifests) LinksOf(ctx context.Context, repository string, digests []digest.Digest) ([]ManifestLink, error) {
+	if len(digests) == 0 {
+		return nil, nil
+	}
+	names, err := asJSON(digests)
+	if err != nil {
+		return nil, err
+	}
+	all, err := list(ctx, ms.store, scanManifestLink, selectLinks+`
+		WHERE r.name = $1 AND l.digest `+ms.store.among("$2")+` ORDER BY l.digest`, repository, names)
+	if err != nil {
+		return nil, failed(err, "reading manifests of %s", repository)
+	}
+	return all, nil
+}
+
 // Links tells at most limit manifests of a repository whose digests sort after the
 // one given. A repository that does not exist has none.
 func (ms *Manifests) Links(ctx context.Context, repository string, after digest.Digest, limit int) ([]ManifestLink, error) {
-	all, err := list(ctx, ms.store, scanManifestLink, `
-		SELECT l.digest, l.media_type, LENGTH(m.content), l.subject, l.pushed_at, l.pulled_at,
-			EXISTS (SELECT 1 FROM pins p WHERE p.repository_id = l.repository_id AND p.digest = l.digest)
-		FROM repositories r
-		JOIN manifest_links l ON l.repository_id = r.id
-		JOIN manifests m ON m.digest = l.digest
+	all, err := list(ctx, ms.store, scanManifestLink, selectLinks+`
 		WHERE r.name = $1 AND l.digest > $2 ORDER BY l.digest LIMIT $3`, repository, after, limit)
 	if err != nil {
 		return nil, failed(err, "listing the manifests of %s", repository)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/larder-registry/larder/internal/oci"
@@ -33,21 +34,31 @@ func (rs *Repositories) Create(ctx context.Context, name string) error {
 	return nil
 }
 
-// Repository is what is said of a repository.
+// Repository is what is said of a repository, and how much it holds.
 type Repository struct {
 	Name        string
 	Description string // one line
 	Readme      string // Markdown
 	CreatedAt   time.Time
+	Tags        int       // how many
+	UpdatedAt   time.Time // when a tag was last set; zero: there is none
+}
+
+const selectRepositories = `
+	SELECT r.name, r.description, r.readme, r.created_at,
+		(SELECT COUNT(*) FROM tags t WHERE t.repository_id = r.id),
+		(SELECT MAX(t.updated_at) FROM tags t WHERE t.repository_id = r.id)
+	FROM repositories r`
+
+func scanRepository(r row) (Repository, error) {
+	var found Repository
+	err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt}, &found.Tags, scanStamp{&found.UpdatedAt})
+	return found, err
 }
 
 // Get finds a repository by its name.
 func (rs *Repositories) Get(ctx context.Context, name string) (Repository, error) {
-	r, err := one(ctx, rs.store, func(r row) (Repository, error) {
-		var found Repository
-		err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt})
-		return found, err
-	}, "SELECT name, description, readme, created_at FROM repositories WHERE name = $1", name)
+	r, err := one(ctx, rs.store, scanRepository, selectRepositories+" WHERE r.name = $1", name)
 	if err != nil {
 		return Repository{}, failed(err, "reading repository %s", name)
 	}
@@ -90,6 +101,28 @@ func (rs *Repositories) ListProject(ctx context.Context, project, after string, 
 		SELECT name FROM repositories WHERE project = $1 AND name > $2 ORDER BY name LIMIT $3`, project, after, limit)
 	if err != nil {
 		return nil, failed(err, "listing the repositories of project %s", project)
+	}
+	return all, nil
+}
+
+// Entries is ListProject with all that is known of the repositories.
+func (rs *Repositories) Entries(ctx context.Context, project, after string, limit int) ([]Repository, error) {
+	all, err := list(ctx, rs.store, scanRepository, selectRepositories+`
+		WHERE r.project = $1 AND r.name > $2 ORDER BY r.name LIMIT $3`, project, after, limit)
+	if err != nil {
+		return nil, failed(err, "listing the repositories of project %s", project)
+	}
+	return all, nil
+}
+
+// Search tells at most limit repositories whose names or descriptions hold a text, in
+// small letters, and whose names sort after the one given. It reads all of them.
+func (rs *Repositories) Search(ctx context.Context, text, after string, limit int) ([]Repository, error) {
+	all, err := list(ctx, rs.store, scanRepository, selectRepositories+`
+		WHERE r.name > $2 AND (r.name LIKE $1 ESCAPE '!' OR LOWER(r.description) LIKE $1 ESCAPE '!')
+		ORDER BY r.name LIMIT $3`, "%"+strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text)+"%", after, limit)
+	if err != nil {
+		return nil, failed(err, "searching repositories")
 	}
 	return all, nil
 }

@@ -12,6 +12,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/maypok86/otter/v2"
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/metadata"
 )
@@ -51,6 +54,8 @@ type Registry struct {
 	probe    sync.Mutex // one probe stores its image, others wait for it
 	metrics  *Metrics
 	sound    *soundBlobs
+	// platforms are those of single images, by the digests of their configurations.
+	platforms *otter.Cache[digest.Digest, string]
 	// deletions counts the projects that this process has deleted.
 	deletions atomic.Uint64
 
@@ -95,8 +100,12 @@ func New(c Config) *Registry {
 		sessions: newSessions(c.DB),
 		metrics:  c.Metrics,
 		sound:    newSoundBlobs(),
-		life:     life,
-		stop:     stop,
+		platforms: otter.Must(&otter.Options[digest.Digest, string]{
+			MaximumSize: maxKnownPlatforms,
+			Executor:    func(task func()) { task() }, // starts no goroutine that nobody waits for
+		}),
+		life: life,
+		stop: stop,
 	}
 }
 

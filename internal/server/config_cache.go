@@ -1,11 +1,11 @@
 package server
 
 import (
-	"math"
 	"strconv"
 	"strings"
 
 	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // cacheSize reads how large the cache may grow.
@@ -33,23 +33,11 @@ func parseCacheSize(g given) (gc.Limit, error) {
 		}
 		return gc.Limit{Percent: int(percent)}, nil
 	}
-	digits := strings.TrimRight(g.text, "KMGTiB ")
-	unit, known := sizeUnits()[strings.TrimLeft(g.text[len(digits):], " ")]
-	number, err := strconv.ParseFloat(digits, 64)
-	bytes := number * unit
-	if !known || err != nil || strings.Trim(digits, "0123456789.") != "" || bytes < 1 || bytes >= math.MaxInt64 {
+	bytes, err := oci.ParseBytes(g.text)
+	if err != nil {
 		return gc.Limit{}, g.errorf("is not a size: %s", advice)
 	}
-	return gc.Limit{Bytes: int64(bytes)}, nil
-}
-
-// sizeUnits are those that people write sizes with, in bytes.
-func sizeUnits() map[string]float64 {
-	return map[string]float64{
-		"B":  1,
-		"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
-		"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
-	}
+	return gc.Limit{Bytes: bytes}, nil
 }
 
 // validateCacheSize holds the limit against where blobs are kept: object storage is never

@@ -14,6 +14,7 @@ import (
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/blob/tier"
+	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/metadata"
@@ -42,7 +43,9 @@ type floor struct {
 	guard *blob.Guard // of all who store or remove blobs
 	held  *registry.Registry
 	pulls *registry.Pulls
-	who   *authn.Authenticator
+	// events is the audit log.
+	events *events.Log
+	who    *authn.Authenticator
 	// roles are those that are kept here.
 	roles *authz.Authorizer
 	// asks and may are what the listeners ask: who somebody is, and what they may do.
@@ -84,6 +87,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 		Redirect: config.Storage != nil && config.Storage.Redirect,
 	})
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
+	f.events = events.New(f.DB.Audit, options.Tuning.Now, f.log)
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
 	}
@@ -178,7 +182,7 @@ func (f *floor) sweep(ctx context.Context) {
 	if strays > 0 {
 		f.log.Info("removed what transfers had left that were cut off", "count", strays, "older_than", uploadLife)
 	}
-	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx))
+	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx), f.events.Shorten(ctx))
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("removing leftovers", "error", err)
 	}

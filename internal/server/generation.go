@@ -68,6 +68,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	v2 := distribution.Config{
 		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.asks, AccessTokens: s.floor.who, Authorizer: s.floor.may, Projects: s.floor.roles, Pulls: s.floor.pulls,
 		Origin: origin(config, clients), Address: clients.Of, Strangers: admitted(config, clients), Log: s.log,
+		Events: s.floor.events,
 	}
 	registry := distribution.New(v2)
 	administration := api.New(api.Config{
@@ -78,6 +79,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
+		Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	g.main = s.observed(clients, s.routes(config, clients, registry, administration))

@@ -21,8 +21,8 @@ type names struct {
 	hosted     *registry.Registry
 	caches     map[string]cacheProject // by project
 	registries map[string]string       // project by upstream registry name, such as docker.io
-	// known are hosted projects that have been looked up, so that a warm request
-	// reads no metadata for its project.
+	// known are hosted projects that have been looked up, and at which mark, so that a
+	// warm request reads no metadata for its project.
 	known sync.Map
 }
 
@@ -91,11 +91,13 @@ func (c cacheProject) target(project, rest, ns string) (distribution.Target, err
 // who asks decides whether a push may make it.
 func (n *names) resolveHosted(ctx context.Context, repo oci.Repository) (distribution.Target, error) {
 	target := distribution.Target{Repository: repo, Kind: metadata.Hosted, Images: n.hosted}
-	if _, ok := n.known.Load(repo.Project()); ok {
+	mark := n.hosted.ProjectsMark()
+	if known, ok := n.known.Load(repo.Project()); ok && known == mark {
 		return target, nil
 	}
 	project, err := n.projects.Get(ctx, repo.Project())
 	if errors.Is(err, metadata.ErrNotFound) {
+		n.known.Delete(repo.Project())
 		return distribution.Target{Repository: repo}, nil
 	}
 	if err != nil {
@@ -107,6 +109,6 @@ func (n *names) resolveHosted(ctx context.Context, repo oci.Repository) (distrib
 			Message: fmt.Sprintf("project %s mirrored an upstream that is no longer configured: its operator can add the upstream again", project.Name),
 		}
 	}
-	n.known.Store(project.Name, true)
+	n.known.Store(project.Name, mark)
 	return target, nil
 }

@@ -159,20 +159,27 @@ func audit(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			for i, project := range []string{"demo", "", "demo"} {
 				ok(t, db.Audit.Append(t.Context(), entry(i, project)))
 			}
-			first := must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), "", 0, 2))
+			first := must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Limit: 2}))
 			same(t, []int{2, 1}, hours(t, first))
 			want := entry(2, "demo")
 			want.ID = first[0].ID
 			same(t, want, first[0])
-			same(t, []int{0}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), "", first[1].ID, 2))))
-			same(t, []int{2, 0}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), "demo", 0, many))))
+			same(t, []int{0}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Before: first[1].ID, Limit: 2}))))
+			same(t, []int{2, 0}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Project: "demo", Limit: many}))))
+			since := metadata.AuditQuery{Since: noon.Add(time.Hour), Limit: many}
+			same(t, []int{2, 1}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), since))))
 		},
 		"old entries are removed": func(t *testing.T, db *metadata.DB) {
 			for i := range 3 {
 				ok(t, db.Audit.Append(t.Context(), entry(i, "demo")))
 			}
-			ok(t, db.Audit.DeleteBefore(t.Context(), noon.Add(time.Hour)))
-			same(t, []int{2, 1}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), "", 0, many))))
+			left := func() []int {
+				return hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Limit: many})))
+			}
+			same(t, int64(1), must[int64](t)(db.Audit.DeleteBefore(t.Context(), noon.Add(2*time.Hour), 1)))
+			same(t, []int{2, 1}, left())
+			same(t, int64(1), must[int64](t)(db.Audit.DeleteBefore(t.Context(), noon.Add(2*time.Hour), many)))
+			same(t, []int{2}, left())
 		},
 	})
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"cmp"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/api"
+)
+
+func newGetEventsCommand() *cobra.Command {
+	var (
+		since time.Duration
+		limit int
+	)
+	output := formatTable
+	cmd := &cobra.Command{
+		Use:     "events",
+		Aliases: []string{"event", "ev"},
+		Short:   "Show who changed what, and what was refused, the newest first",
+		Long: `Show who changed what, and what was refused, the newest first: changes by this
+command line and the API, pushes, deletions, and refused logins. With -n those of one
+project, otherwise those of all, which administrators may see. They are kept for 90
+days.`,
+		Example: "  larder get events -n demo --since 24h",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 1 || since < 0 {
+				return usagef("--limit is at least 1, and --since is not negative")
+			}
+			project, err := cmd.Flags().GetString(namespaceFlag)
+			if err != nil {
+				return err
+			}
+			query := url.Values{"project": {project}}
+			if since > 0 {
+				query.Set("since", time.Now().Add(-since).UTC().Format(time.RFC3339))
+			}
+			all, err := listEvents(cmd, query, limit)
+			if err != nil {
+				return err
+			}
+			if len(all) == 0 && output == formatTable {
+				return none(cmd, "No events found.")
+			}
+			return listing{out: cmd.OutOrStdout(), format: output, resource: "event"}.print(api.EventList{Items: all}, eventRows(all, time.Now()))
+		},
+	}
+	cmd.Flags().DurationVar(&since, "since", 0, "only those of the last `time`, such as 24h")
+	cmd.Flags().IntVar(&limit, "limit", 500, "show at most this many")
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func listEvents(cmd *cobra.Command, query url.Values, limit int) ([]api.Event, error) {
+	c, _, err := currentClient()
+	if err != nil {
+		return nil, err
+	}
+	const page = 1000
+	all := []api.Event{}
+	for len(all) < limit {
+		var some api.EventList
+		query.Set("limit", strconv.Itoa(min(limit-len(all), page)))
+		if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/events?"+query.Encode(), nil, &some); err != nil {
+			return nil, err
+		}
+		all = append(all, some.Items...)
+		if some.Next == "" || len(some.Items) == 0 {
+			break
+		}
+		query.Set("after", some.Next)
+	}
+	return all, nil
+}
+
+func eventRows(all []api.Event, now time.Time) table {
+	t := table{header: []string{"AGE", "ACTOR", "ACTION", "OBJECT", "RESULT"}, wide: []string{"ADDRESS", "DETAIL"}}
+	for _, e := range all {
+		t.rows = append(t.rows, []string{
+			age(now.Sub(e.At)), cmp.Or(e.Actor, "-"), e.Action, cmp.Or(e.Object, "-"), e.Result, cmp.Or(e.Address, "-"), e.Detail,
+		})
+	}
+	return t
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/api"
+)
+
+// imageStreamNouns are what a repository may be called.
+func imageStreamNouns() []string {
+	return []string{"imagestreams", "is", "repo", "repos", "repository", "repositories"}
+}
+
+func newGetImageStreamsCommand() *cobra.Command {
+	output := formatTable
+	cmd := &cobra.Command{
+		Use:     "imagestreams [NAME]",
+		Aliases: append([]string{"imagestream"}, imageStreamNouns()[1:]...),
+		Short:   "List the repositories of a project, or show one",
+		Args:    usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, _, err := currentClient()
+			if err != nil {
+				return err
+			}
+			out := listing{out: cmd.OutOrStdout(), format: output, resource: "imagestream"}
+			if len(args) == 1 {
+				one, err := getRepository(cmd, c, args[0])
+				if err != nil {
+					return err
+				}
+				return out.print(one, repositoryRows([]api.Repository{one}, time.Now()))
+			}
+			project, err := namespace(cmd)
+			if err != nil {
+				return err
+			}
+			all, err := listRepositories(cmd.Context(), c, project)
+			if err != nil {
+				return err
+			}
+			if len(all) == 0 && output == formatTable {
+				return none(cmd, "No image streams found in project "+project+".")
+			}
+			return out.print(api.RepositoryList{Items: all}, repositoryRows(all, time.Now()))
+		},
+	}
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func listRepositories(ctx context.Context, c *client, project string) ([]api.Repository, error) {
+	return listAll(ctx, c, repositoriesPath(project), nil, func(p api.RepositoryList) ([]api.Repository, string) { return p.Items, p.Next })
+}
+
+func getRepository(cmd *cobra.Command, c *client, text string) (api.Repository, error) {
+	n, err := parseImageName(cmd, text)
+	if err != nil {
+		return api.Repository{}, err
+	}
+	var one api.Repository
+	return one, c.call(cmd.Context(), http.MethodGet, n.path(), nil, &one)
+}
+
+func repositoryRows(all []api.Repository, now time.Time) table {
+	t := table{header: []string{"NAME", "TAGS", "UPDATED", "VISIBILITY", "DESCRIPTION"}, wide: []string{"PROJECT", "AGE"}}
+	for _, r := range all {
+		t.rows = append(t.rows, []string{
+			r.Name, strconv.Itoa(r.Tags), agoText(r.UpdatedAt, now), r.Visibility, cmp.Or(r.Description, "-"), r.Project, age(now.Sub(r.CreatedAt)),
+		})
+	}
+	return t
+}
+
+// agoText is how long ago a time was that may not be known.
+func agoText(t *time.Time, now time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return age(now.Sub(*t)) + " ago"
+}
+
+func newCreateImageStreamCommand() *cobra.Command {
+	var description string
+	cmd := &cobra.Command{
+		Use:     "imagestream NAME",
+		Aliases: imageStreamNouns(),
+		Short:   "Make a repository, which the first push does, too",
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := parseImageName(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			c, _, err := currentClient()
+			if err != nil {
+				return err
+			}
+			request := api.RepositoryRequest{Name: n.repository}
+			if description != "" {
+				request.Description = &description
+			}
+			if err := c.call(cmd.Context(), http.MethodPost, repositoriesPath(n.project), request, nil); err != nil {
+				return err
+			}
+			return created(cmd, "imagestream", n.repository)
+		},
+	}
+	cmd.Flags().StringVar(&description, "description", "", "what is in it, in at most 100 characters")
+	return cmd
+}
+
+func newDeleteImageStreamCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:     "imagestream NAME",
+		Aliases: imageStreamNouns(),
+		Short:   "Delete a repository with its tags and images",
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			n, err := parseImageName(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			what := "imagestream " + n.full()
+			if err := sure(cmd, yes, what, n.full()); err != nil {
+				return err
+			}
+			c, _, err := currentClient()
+			if err != nil {
+				return err
+			}
+			if err := c.call(cmd.Context(), http.MethodDelete, n.path(), nil, nil); err != nil {
+				return err
+			}
+			return deleted(cmd, what)
+		},
+	}
+	addYesFlag(cmd, &yes)
+	return cmd
+}
