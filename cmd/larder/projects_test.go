@@ -70,15 +70,15 @@ func TestProjectsAreListedInEveryFormat(t *testing.T) {
 	}
 	tests := []struct{ name, line, want string }{
 		{"a table", "get projects", "" +
-			"NAME         KIND     AGE   DESCRIPTION\n" +
-			"demo         hosted   25h   for: trying \"things\" # here\n" +
-			"docker-hub   cache    25h   \n"},
+			"NAME         KIND     VISIBILITY   AGE   DESCRIPTION\n" +
+			"demo         hosted   private      25h   for: trying \"things\" # here\n" +
+			"docker-hub   cache    public       25h   \n"},
 		{"one of them", "get project docker-hub", "" +
-			"NAME         KIND    AGE   DESCRIPTION\n" +
-			"docker-hub   cache   25h   \n"},
+			"NAME         KIND    VISIBILITY   AGE   DESCRIPTION\n" +
+			"docker-hub   cache   public       25h   \n"},
 		{"a wide table", "get ns demo -o wide", "" +
-			"NAME   KIND     AGE   DESCRIPTION                   CREATOR\n" +
-			"demo   hosted   25h   for: trying \"things\" # here   admin\n"},
+			"NAME   KIND     VISIBILITY   AGE   DESCRIPTION                   QUOTA   CREATOR\n" +
+			"demo   hosted   private      25h   for: trying \"things\" # here   none    admin\n"},
 		{"names", "get projects -o name", "project/demo\nproject/docker-hub\n"},
 		{"the name of one", "get projects demo -o name", "project/demo\n"},
 	}
