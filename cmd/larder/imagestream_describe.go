@@ -48,7 +48,7 @@ func newDescribeImageStreamCommand() *cobra.Command {
 					return err
 				}
 			}
-			return nil
+			return describeImports(cmd.Context(), c, n, cmd.OutOrStdout(), time.Now())
 		},
 	}
 }
