@@ -36,6 +36,8 @@ func commands() map[string]command {
 		"expand":      expand,            // expand FILE...: replaces $VARIABLES in files
 		"freeport":    freePort,          // freeport NAME: sets $NAME to a port that nobody listens on
 		"issuer":      issuer,            // issuer start, issuer token CLAIM=VALUE...: whose tokens pipelines show
+		"forge":       forge,             // forge HOW VARIABLE TOKEN: makes a token that was not issued
+		"keep":        keep,              // keep VARIABLE PATTERN: sets $VARIABLE to what was printed
 		"age":         age,               // age FILE DURATION: lets blobs have been stored earlier
 	}
 }
