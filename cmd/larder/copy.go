@@ -81,11 +81,11 @@ func (o copyOptions) run(cmd *cobra.Command, args []string) (err error) {
 	case !o.all && len(args) != 2:
 		return usagef("larder copy takes one SRC and one DST, and several SRC only with --all")
 	}
-	registries, close, err := o.registries()
+	registries, done, err := o.registries()
 	if err != nil {
 		return err
 	}
-	defer close()
+	defer done()
 	copier := &imagecopy.Copier{Registries: registries, Options: o.Options, Jobs: o.jobs}
 	if o.all {
 		return o.copyAll(cmd, copier, args)

@@ -14,8 +14,8 @@ import (
 )
 
 // registries connects to registries with the credentials and authorities that this
-// user has. close ends idle connections.
-func (o copyOptions) registries() (_ *imagecopy.Registries, close func(), err error) {
+// user has. done ends idle connections.
+func (o copyOptions) registries() (_ *imagecopy.Registries, done func(), err error) {
 	login := keptLogin()
 	others, err := o.transport(loginContext{})
 	if err != nil {

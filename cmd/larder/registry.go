@@ -140,8 +140,8 @@ func authFilePath(to string) (string, error) {
 }
 
 func followed(file string) string {
-	if real, err := filepath.EvalSymlinks(file); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(file); err == nil {
+		return target
 	}
 	return file
 }

@@ -222,12 +222,12 @@ func (s *service) setPassword(ctx context.Context, who caller, in *passwordInput
 	if _, err := s.user(ctx, who, authz.UpdateUser, in.Name); err != nil {
 		return nil, err
 	}
-	switch {
-	case in.Name == who.User:
+	switch in.Name {
+	case who.User:
 		if err := s.ownPassword(ctx, who, in.Body.Old); err != nil {
 			return nil, err
 		}
-	case in.Name == authn.UserAdmin:
+	case authn.UserAdmin:
 		return nil, problem(http.StatusForbidden, "the password of admin is changed by admin alone, with larder passwd; if it is lost, larder admin reset-password --data DIR makes another while the server is stopped")
 	}
 	made, err := s.Authenticator.SetPassword(ctx, in.Name, in.Body.Password)

@@ -135,9 +135,9 @@ func (h *Handler) may(ctx context.Context, id authn.Identity, need string, targe
 // projects of any name, and the one that is called like id when id may have projects.
 func (h *Handler) mayMake(ctx context.Context, id authn.Identity, target Target) (bool, error) {
 	project := authz.Target{Project: target.Repository.Project()}
-	any, err := h.Authorizer.Allowed(ctx, id, authz.CreateProject, project)
-	if err != nil || any || project.Project != id.User {
-		return any, err
+	anywhere, err := h.Authorizer.Allowed(ctx, id, authz.CreateProject, project)
+	if err != nil || anywhere || project.Project != id.User {
+		return anywhere, err
 	}
 	return h.Authorizer.Allowed(ctx, id, authz.RequestProject, project)
 }

@@ -59,17 +59,17 @@ func (b *blob) count(n int64) {
 func (b *blob) open() (io.ReadCloser, error) {
 	b.opened.Store(true)
 	b.count(-b.counted.Load())
-	body, err := b.from.blob(b.ctx, b.Descriptor.Digest)
+	body, err := b.from.blob(b.ctx, b.Digest)
 	if err != nil {
 		return nil, err
 	}
-	return &verifiedReader{blob: b, body: body, hash: b.Descriptor.Digest.Algorithm().Digester()}, nil
+	return &verifiedReader{blob: b, body: body, hash: b.Digest.Algorithm().Digester()}, nil
 }
 
 // home is where in a registry the blob is read.
 func (b *blob) home() name.Reference {
 	if repository := b.from.repository(); repository != nil {
-		return repository.Digest(b.Descriptor.Digest.String())
+		return repository.Digest(b.Digest.String())
 	}
 	return nil
 }
@@ -104,7 +104,7 @@ func (r *verifiedReader) Close() error { return r.body.Close() }
 type layer struct{ *blob }
 
 // Digest is that of the bytes that are sent.
-func (l layer) Digest() (v1.Hash, error) { return v1.NewHash(l.blob.Descriptor.Digest.String()) }
+func (l layer) Digest() (v1.Hash, error) { return v1.NewHash(l.Descriptor.Digest.String()) }
 
 // DiffID would be that of the unpacked bytes, which nobody asks for here.
 func (l layer) DiffID() (v1.Hash, error) { return v1.Hash{}, errors.ErrUnsupported }
@@ -116,7 +116,7 @@ func (l layer) Compressed() (io.ReadCloser, error) { return l.open() }
 func (l layer) Uncompressed() (io.ReadCloser, error) { return nil, errors.ErrUnsupported }
 
 // Size is in bytes.
-func (l layer) Size() (int64, error) { return l.blob.Descriptor.Size, nil }
+func (l layer) Size() (int64, error) { return l.Descriptor.Size, nil }
 
 // MediaType is what the manifest says.
 func (l layer) MediaType() (types.MediaType, error) {

@@ -194,8 +194,8 @@ func (f *folder) referrers(_ context.Context, subject digest.Digest) ([]digest.D
 func (f *folder) holds(context.Context, digest.Digest) (bool, error) { return false, nil }
 
 func (f *folder) putBlob(_ context.Context, b *blob) error {
-	path := f.blobPath(b.Descriptor.Digest)
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() == b.Descriptor.Size {
+	path := f.blobPath(b.Digest)
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Size() == b.Size {
 		return nil
 	}
 	if err := f.prepare(); err != nil {

@@ -117,16 +117,16 @@ func (r *registry) holds(ctx context.Context, d digest.Digest) (bool, error) {
 // known to be in one.
 func (r *registry) putBlob(ctx context.Context, b *blob) error {
 	var l v1.Layer = layer{b}
-	key := written{r.image.Context().Registry, b.Descriptor.Digest}
+	key := written{r.image.Context().Registry, b.Digest}
 	if home := b.home(); home != nil && home.Context().Registry == key.registry {
 		l = &remote.MountableLayer{Layer: l, Reference: home}
 	} else if other, ok := r.stored.Load(key); ok {
 		l = &remote.MountableLayer{Layer: l, Reference: other.(name.Reference)}
 	}
 	if err := r.pusher.Upload(ctx, r.image.Context(), l); err != nil {
-		return r.explain("writing", r.at(b.Descriptor.Digest), err)
+		return r.explain("writing", r.at(b.Digest), err)
 	}
-	r.stored.Store(key, name.Reference(r.at(b.Descriptor.Digest)))
+	r.stored.Store(key, name.Reference(r.at(b.Digest)))
 	return nil
 }
 

@@ -8,9 +8,6 @@ import (
 	"github.com/larder-registry/larder/internal/metadata"
 )
 
-// errUnkept says that a blob came and was not stored.
-var errUnkept = errors.New("it came and could not be kept: see that there is room for it, and the log")
-
 // store keeps the verified blob and links it to every repository that showed it.
 func (f *fill) store(ctx context.Context) error {
 	if f.fills.peers != nil && !f.leads() {
@@ -72,19 +69,4 @@ func (f *fill) linked() []string {
 		repositories = append(repositories, string(from.repository))
 	}
 	return repositories
-}
-
-// kept waits for the fill's end, and returns nil when the blob is stored then.
-func (f *fill) kept(ctx context.Context) error {
-	select {
-	case <-f.ended:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !f.stored {
-		return errUnkept
-	}
-	return nil
 }

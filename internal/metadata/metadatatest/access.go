@@ -18,8 +18,8 @@ func groups(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			run(t, db)
 		}
 	}
-	groupsOf := func(t *testing.T, db *metadata.DB, user string) []string {
-		return must[metadata.User](t)(db.Users.Get(t.Context(), user)).Groups
+	bobs := func(t *testing.T, db *metadata.DB) []string {
+		return must[metadata.User](t)(db.Users.Get(t.Context(), "bob")).Groups
 	}
 	each(t, open, map[string]func(t *testing.T, db *metadata.DB){
 		"a group has its members, and they have it": with(func(t *testing.T, db *metadata.DB) {
@@ -29,10 +29,10 @@ func groups(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			want := devs
 			want.Members = []string{"alice", "bob"}
 			same(t, want, must[metadata.Group](t)(db.Groups.Get(t.Context(), "devs")))
-			same(t, []string{"devs"}, groupsOf(t, db, "bob"))
+			same(t, []string{"devs"}, bobs(t, db))
 			ok(t, db.Groups.RemoveMember(t.Context(), "devs", "bob"))
 			notFound(t, db.Groups.RemoveMember(t.Context(), "devs", "bob"))
-			same(t, nil, groupsOf(t, db, "bob"))
+			same(t, nil, bobs(t, db))
 		}),
 		"a group and its members must exist": with(func(t *testing.T, db *metadata.DB) {
 			alreadyThere(t, db.Groups.Create(t.Context(), devs))
@@ -47,16 +47,16 @@ func groups(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, db.Users.Delete(t.Context(), "alice"))
 			same(t, []string{"bob"}, must[metadata.Group](t)(db.Groups.Get(t.Context(), "devs")).Members)
 			ok(t, db.Groups.Delete(t.Context(), "devs"))
-			same(t, nil, groupsOf(t, db, "bob"))
+			same(t, nil, bobs(t, db))
 		}),
 		"groups that an issuer claims are replaced, and are there beside the others": with(func(t *testing.T, db *metadata.DB) {
 			ok(t, db.Groups.AddMember(t.Context(), "devs", "bob"))
 			ok(t, db.Users.ClaimGroups(t.Context(), "bob", []string{"ops", "devs", "ops"}))
-			same(t, []string{"devs", "ops"}, groupsOf(t, db, "bob"))
+			same(t, []string{"devs", "ops"}, bobs(t, db))
 			ok(t, db.Users.ClaimGroups(t.Context(), "bob", []string{"qa"}))
-			same(t, []string{"devs", "qa"}, groupsOf(t, db, "bob"))
+			same(t, []string{"devs", "qa"}, bobs(t, db))
 			ok(t, db.Users.ClaimGroups(t.Context(), "bob", nil))
-			same(t, []string{"devs"}, groupsOf(t, db, "bob"))
+			same(t, []string{"devs"}, bobs(t, db))
 			notFound(t, db.Users.ClaimGroups(t.Context(), "carol", nil))
 		}),
 		"groups are listed in pages": with(func(t *testing.T, db *metadata.DB) {
@@ -147,7 +147,7 @@ func audit(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			Project: project, Object: "pullers", Result: "done", Detail: "system:anonymous",
 		}
 	}
-	hours := func(t *testing.T, all []metadata.AuditEntry) []int {
+	hours := func(all []metadata.AuditEntry) []int {
 		var found []int
 		for _, e := range all {
 			found = append(found, int(e.At.Sub(noon)/time.Hour))
@@ -160,21 +160,21 @@ func audit(t *testing.T, open func(t *testing.T) *metadata.DB) {
 				ok(t, db.Audit.Append(t.Context(), entry(i, project)))
 			}
 			first := must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Limit: 2}))
-			same(t, []int{2, 1}, hours(t, first))
+			same(t, []int{2, 1}, hours(first))
 			want := entry(2, "demo")
 			want.ID = first[0].ID
 			same(t, want, first[0])
-			same(t, []int{0}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Before: first[1].ID, Limit: 2}))))
-			same(t, []int{2, 0}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Project: "demo", Limit: many}))))
+			same(t, []int{0}, hours(must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Before: first[1].ID, Limit: 2}))))
+			same(t, []int{2, 0}, hours(must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Project: "demo", Limit: many}))))
 			since := metadata.AuditQuery{Since: noon.Add(time.Hour), Limit: many}
-			same(t, []int{2, 1}, hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), since))))
+			same(t, []int{2, 1}, hours(must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), since))))
 		},
 		"old entries are removed": func(t *testing.T, db *metadata.DB) {
 			for i := range 3 {
 				ok(t, db.Audit.Append(t.Context(), entry(i, "demo")))
 			}
 			left := func() []int {
-				return hours(t, must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Limit: many})))
+				return hours(must[[]metadata.AuditEntry](t)(db.Audit.List(t.Context(), metadata.AuditQuery{Limit: many})))
 			}
 			same(t, int64(1), must[int64](t)(db.Audit.DeleteBefore(t.Context(), noon.Add(2*time.Hour), 1)))
 			same(t, []int{2, 1}, left())
