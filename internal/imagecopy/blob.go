@@ -82,12 +82,17 @@ type verifiedReader struct {
 	read int64
 }
 
+// Read keeps the last bytes back until it is known that none follow: whoever sends as
+// many bytes as were announced may never read on to hear of it.
 func (r *verifiedReader) Read(p []byte) (int, error) {
 	n, err := r.body.Read(p)
 	r.blob.alive.Reset(patience)
 	r.blob.count(int64(n))
 	r.read += int64(n)
 	_, _ = r.hash.Hash().Write(p[:n])
+	if r.read == r.blob.Descriptor.Size && err == nil {
+		err = r.end()
+	}
 	want := r.blob.Descriptor
 	switch {
 	case r.read > want.Size, errors.Is(err, io.EOF) && r.read < want.Size:
@@ -96,6 +101,14 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("the bytes that came for blob %s have the digest %s", want.Digest, r.hash.Digest())
 	}
 	return n, err
+}
+
+// end reads on and is io.EOF where nothing follows.
+func (r *verifiedReader) end() error {
+	more := make([]byte, 1)
+	n, err := io.ReadFull(r.body, more)
+	r.read += int64(n)
+	return err
 }
 
 func (r *verifiedReader) Close() error { return r.body.Close() }
