@@ -82,7 +82,7 @@ func TestADumpThatIsNotForThisLarderIsRefused(t *testing.T) {
 		name, text string
 		want       []string
 	}{
-		{"one of a newer schema", `{"larder":"metadata","format":1,"schema":99}`, []string{"version 99", fmt.Sprintf("up to %d", metadata.Newest), "newer one"}},
+		{"one of a newer schema", `{"larder":"metadata","format":1,"schema":99}`, []string{"version 99", fmt.Sprintf("up to %d", metadata.Newest(t)), "newer one"}},
 		{"one of a newer form", `{"larder":"metadata","format":7,"schema":2}`, []string{"format 7", "format 1", "newer one"}},
 		{"something else", `{"hello":"world"}`, []string{"no dump of Larder's metadata"}},
 		{"a database", "SQLite format 3\x00", []string{"no dump of Larder's metadata"}},

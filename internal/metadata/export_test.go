@@ -17,11 +17,19 @@ import (
 const VersionTable = versionTable
 
 // Newest is the version of the schema that the embedded migrations make.
-const Newest = 3
+func Newest(t *testing.T) int64 {
+	t.Helper()
+	newest, err := newestVersion()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newest
+}
 
 // NextMigration is a migration to the version after the newest one.
-func NextMigration(statements string) map[string]string {
-	return map[string]string{fmt.Sprintf("%05d_more.sql", Newest+1): "-- +goose Up\n" + statements}
+func NextMigration(t *testing.T, statements string) map[string]string {
+	t.Helper()
+	return map[string]string{fmt.Sprintf("%05d_more.sql", Newest(t)+1): "-- +goose Up\n" + statements}
 }
 
 // OpenPostgresWith is OpenPostgres with more migrations than the embedded ones.

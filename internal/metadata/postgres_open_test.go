@@ -18,8 +18,9 @@ import (
 )
 
 // secondMigration would be the one after the embedded ones.
-func secondMigration() map[string]string {
-	return metadata.NextMigration("CREATE TABLE more (x BIGINT);\nINSERT INTO more VALUES (1);\n")
+func secondMigration(t *testing.T) map[string]string {
+	t.Helper()
+	return metadata.NextMigration(t, "CREATE TABLE more (x BIGINT);\nINSERT INTO more VALUES (1);\n")
 }
 
 func TestStoresThatStartTogetherMakeOneSchema(t *testing.T) {
@@ -31,7 +32,7 @@ func TestStoresThatStartTogetherMakeOneSchema(t *testing.T) {
 		all    sync.WaitGroup
 	)
 	for i := range stores {
-		all.Go(func() { opened[i], errs[i] = metadata.OpenPostgresWith(t, databaseURL, secondMigration()) })
+		all.Go(func() { opened[i], errs[i] = metadata.OpenPostgresWith(t, databaseURL, secondMigration(t)) })
 	}
 	all.Wait()
 	for _, db := range opened {
@@ -83,7 +84,7 @@ func TestWhatOneStoreAcknowledgesTheOtherServes(t *testing.T) {
 
 func TestAnOlderLarderLeavesANewerDatabaseAlone(t *testing.T) {
 	databaseURL := postgreSQL(t).Database(t)
-	newer, err := metadata.OpenPostgresWith(t, databaseURL, secondMigration())
+	newer, err := metadata.OpenPostgresWith(t, databaseURL, secondMigration(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +97,7 @@ func TestAnOlderLarderLeavesANewerDatabaseAlone(t *testing.T) {
 		_ = older.Close()
 		t.Fatal("it was opened")
 	}
-	for _, text := range []string{fmt.Sprintf("version %d", metadata.Newest+1), fmt.Sprintf("up to %d;", metadata.Newest), "nothing was changed", "postgres:///test_"} {
+	for _, text := range []string{fmt.Sprintf("version %d", metadata.Newest(t)+1), fmt.Sprintf("up to %d;", metadata.Newest(t)), "nothing was changed", "postgres:///test_"} {
 		if !strings.Contains(err.Error(), text) {
 			t.Errorf("the error does not say %q: %v", text, err)
 		}
@@ -143,8 +144,8 @@ func TestAMigrationThatFailsChangesNothing(t *testing.T) {
 	if err := db.Projects.Create(t.Context(), metadata.Project{Name: "demo", Kind: metadata.Hosted}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := metadata.OpenPostgresWith(t, databaseURL, metadata.NextMigration("DELETE FROM projects;\nCREATE TABLE projects (x BIGINT);\n"))
-	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("from version %d to %d", metadata.Newest, metadata.Newest+1)) {
+	_, err := metadata.OpenPostgresWith(t, databaseURL, metadata.NextMigration(t, "DELETE FROM projects;\nCREATE TABLE projects (x BIGINT);\n"))
+	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("from version %d to %d", metadata.Newest(t), metadata.Newest(t)+1)) {
 		t.Errorf("the error does not name the versions: %v", err)
 	}
 	if _, err := openPostgres(t, databaseURL).Projects.Get(t.Context(), "demo"); err != nil {

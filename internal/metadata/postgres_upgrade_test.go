@@ -28,12 +28,12 @@ func TestABackupIsMadeBeforeAnOlderPostgreSQLIsMigrated(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := dumped(t, db)
-	newer, err := metadata.OpenPostgresIn(t, databaseURL, folder, metadata.NextMigration("DELETE FROM projects;\n"))
+	newer, err := metadata.OpenPostgresIn(t, databaseURL, folder, metadata.NextMigration(t, "DELETE FROM projects;\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = newer.Close() }()
-	backup := filepath.Join(folder, metadata.PostgresBackup+strconv.Itoa(metadata.Newest+1))
+	backup := filepath.Join(folder, metadata.PostgresBackup+strconv.FormatInt(metadata.Newest(t)+1, 10))
 	got, err := os.ReadFile(backup)
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +66,8 @@ func TestAnUpgradeOfPostgreSQLThatCannotBeBackedUpIsNotDone(t *testing.T) {
 	databaseURL := postgreSQL(t).Database(t)
 	openPostgres(t, databaseURL)
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
-	_, err := metadata.OpenPostgresIn(t, databaseURL, nowhere, secondMigration())
-	for _, text := range []string{nowhere + "/metadata.dump.before-" + strconv.Itoa(metadata.Newest+1), "nothing was changed", "space"} {
+	_, err := metadata.OpenPostgresIn(t, databaseURL, nowhere, secondMigration(t))
+	for _, text := range []string{nowhere + "/metadata.dump.before-" + strconv.FormatInt(metadata.Newest(t)+1, 10), "nothing was changed", "space"} {
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("the error does not say %q: %v", text, err)
 		}

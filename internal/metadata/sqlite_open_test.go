@@ -125,7 +125,7 @@ func TestAFileThatCannotBeUsedIsRefusedAndLeftAlone(t *testing.T) {
 		}, []string{"another program"}},
 		{"a newer schema", func(t *testing.T, path string) {
 			execute(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)")
-		}, []string{"version 999", fmt.Sprintf("up to %d;", Newest)}},
+		}, []string{"version 999", fmt.Sprintf("up to %d;", Newest(t))}},
 		{"a folder", func(t *testing.T, path string) {
 			rename(t, path, path+".gone")
 			if err := os.Mkdir(path, 0o700); err != nil {
@@ -197,9 +197,9 @@ func TestADatabaseCopiedWithItsLogIsWhole(t *testing.T) {
 
 func TestABackupIsMadeBeforeAnOlderDatabaseIsMigrated(t *testing.T) {
 	path := closed(t)
-	before := beforeNext(path)
+	before := beforeNext(t, path)
 	older := migrations(t, nil)
-	newer := migrations(t, NextMigration("DELETE FROM blobs;\nCREATE TABLE more (x INTEGER) STRICT;\n"))
+	newer := migrations(t, NextMigration(t, "DELETE FROM blobs;\nCREATE TABLE more (x INTEGER) STRICT;\n"))
 	write(t, before, []byte("an older backup"))
 	write(t, before+".partial", []byte("an unfinished backup"))
 
@@ -233,8 +233,8 @@ func TestABackupIsMadeBeforeAnOlderDatabaseIsMigrated(t *testing.T) {
 
 func TestAMigrationThatFailsNamesTheBackupAndChangesNothing(t *testing.T) {
 	path := closed(t)
-	_, err := openSQLite(t.Context(), path, migrations(t, NextMigration("DELETE FROM blobs;\nCREATE TABLE blobs (x);\n")))
-	if err == nil || !strings.Contains(err.Error(), beforeNext(path)) {
+	_, err := openSQLite(t.Context(), path, migrations(t, NextMigration(t, "DELETE FROM blobs;\nCREATE TABLE blobs (x);\n")))
+	if err == nil || !strings.Contains(err.Error(), beforeNext(t, path)) {
 		t.Fatalf("the error does not name the backup: %v", err)
 	}
 	db, err := Open(t.Context(), path)
@@ -248,4 +248,7 @@ func TestAMigrationThatFailsNamesTheBackupAndChangesNothing(t *testing.T) {
 }
 
 // beforeNext is the backup that is made before the migration after the newest one.
-func beforeNext(path string) string { return fmt.Sprintf("%s.before-%d", path, Newest+1) }
+func beforeNext(t *testing.T, path string) string {
+	t.Helper()
+	return fmt.Sprintf("%s.before-%d", path, Newest(t)+1)
+}

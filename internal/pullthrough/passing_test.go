@@ -195,17 +195,21 @@ func TestABlobThatIsKnownNotToFitTakesNoRoom(t *testing.T) {
 }
 
 func TestWhoFollowInsideTheWindowShareOneTransfer(t *testing.T) {
-	_, hub, cache := cramped(t, &disk{}, 4*mebibyte, 10*mebibyte, hubsim.Options{BlobBandwidth: 20 * mebibyte})
+	_, hub, cache := cramped(t, &disk{}, 4*mebibyte, 10*mebibyte, hubsim.Options{BlobBandwidth: 2 * mebibyte})
 	layer := hub.AddImage("library/nginx", "latest", large(1)).Manifests[0].Layers[0].Digest
-	first, _, err := cache.Blob(t.Context(), alice, nginx, layer)
-	if err != nil {
-		t.Fatal(err)
+	var followers []io.ReadCloser // all are there before the transfer can have ended
+	for range 21 {
+		follower, _, err := cache.Blob(t.Context(), alice, nginx, layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = follower.Close() }()
+		followers = append(followers, follower)
 	}
-	defer func() { _ = first.Close() }()
 	var work sync.WaitGroup
-	for range 20 {
+	for _, follower := range followers {
 		work.Go(func() {
-			if got, err := read(t.Context(), cache, alice, nginx, layer); err != nil || digest.FromBytes(got) != layer {
+			if got, err := io.ReadAll(follower); err != nil || digest.FromBytes(got) != layer {
 				t.Errorf("a follower got %d bytes, %v", len(got), err)
 			}
 		})

@@ -88,7 +88,7 @@ func (s *stack) start() {
 			Backoff: func(int) time.Duration { return time.Millisecond },
 			Cache:   pullthrough.Limits{Patience: 300 * time.Millisecond, MovePatience: 5 * time.Second, Check: 2 * time.Second},
 			Upstream: upstream.Timeouts{
-				Dial: time.Second, Headers: time.Second, Stall: 500 * time.Millisecond, Request: 5 * time.Second,
+				Dial: time.Second, Headers: 3 * time.Second, Stall: 5 * time.Second, Request: 5 * time.Second,
 			},
 		},
 	})

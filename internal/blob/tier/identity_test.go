@@ -77,11 +77,12 @@ func TestAReaderIsNeverGivenBytesOfTwoIdentities(t *testing.T) {
 	wantFiles(t, dir, 0)
 
 	// The download of the second breaks off, and the store has a third by then.
-	hold, failed := make(chan struct{}), errors.New("broken off")
+	held, hold, failed := make(chan struct{}, 1), make(chan struct{}), errors.New("broken off")
 	beneath.spoiled(func(offset int64, q []byte) (int, error) {
 		if offset < mebibyte {
 			return len(q), nil
 		}
+		held <- struct{}{}
 		<-hold
 		return 0, failed
 	})
@@ -90,6 +91,7 @@ func TestAReaderIsNeverGivenBytesOfTwoIdentities(t *testing.T) {
 		t.Fatal(err)
 	}
 	joined = open(t, s, key, "")
+	<-held
 	changed("third")
 	beneath.spoiled(nil)
 	close(hold)
