@@ -1,5 +1,6 @@
 // Package api serves /api/v1, the administration of the registry, and
-// /api/openapi.json, its description made from the Go types here (OpenAPI 3.1).
+// /api/openapi.json, its description made from the Go types here (OpenAPI 3.1), and
+// /api/docs, the same for people.
 package api
 
 import (
@@ -137,6 +138,7 @@ func New(c Config) http.Handler {
 	s.registerFsck(api)
 	s.registerImports(api)
 	mux.HandleFunc("GET "+openAPIPath, s.openAPI(api))
+	mux.HandleFunc("GET "+docsPath, s.serveDocs(api))
 	mux.HandleFunc(prefix, unknownPath(mux))
 	return guard(mux)
 }
