@@ -45,7 +45,7 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Handler answers /v2/ and /token. It is safe for concurrent use.
+// Handler answers /v2/, /token, and the search of /v1/. It is safe for concurrent use.
 type Handler struct {
 	Config
 	actions map[endpoint]map[string]action
@@ -127,16 +127,26 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{w: newPacedWriter(w, h.Stall, h.Now), r: r}
 	defer x.w.finish()
 	r.Body = newPacedBody(w, r.Body, h.Stall, h.Now)
-	var err error
-	if r.URL.Path == tokenPath && h.mirror == nil {
-		err = h.token(r.Context(), x)
-	} else {
-		err = h.serve(r.Context(), x)
-	}
+	err := h.answer(r)(r.Context(), x)
 	h.record(r.Context(), x, err)
 	if err != nil {
 		h.fail(x, err)
 	}
+}
+
+// answer finds who answers at a path. The mirror listener has pulls only.
+func (h *Handler) answer(r *http.Request) func(context.Context, *exchange) error {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch path := r.URL.Path; {
+	case h.mirror != nil:
+	case path == tokenPath:
+		return h.token
+	case path == searchPath && reads:
+		return h.search
+	case path == pingPath && reads:
+		return h.ping
+	}
+	return h.serve
 }
 
 // serve leads a request along: parse, resolve, who is it, may they, handle.

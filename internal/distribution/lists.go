@@ -73,9 +73,9 @@ type repositoryList struct {
 // catalog lists the repositories that the caller may see (Docker Registry HTTP API V2,
 // §Listing Repositories).
 func (h *Handler) catalog(ctx context.Context, x *exchange) error {
-	x.scope = authn.Access{Type: authn.TypeRegistry, Name: endpointCatalogName, Actions: []string{authn.ActionAll}}.String()
-	if !authn.Covers(x.who.access, authn.TypeRegistry, endpointCatalogName, authn.ActionAll) {
-		return loginNeeded("the token does not cover %s: ask for one with that scope", x.scope)
+	x.scope = catalogScope()
+	if err := x.coversCatalog(); err != nil {
+		return err
 	}
 	limit, err := pageSize(x.r.URL.Query(), catalogPage)
 	if err != nil {
@@ -89,6 +89,18 @@ func (h *Handler) catalog(ctx context.Context, x *exchange) error {
 		nextPage(x, limit, next)
 	}
 	return writeJSON(x.w, http.StatusOK, repositoryList{names})
+}
+
+// catalogScope is what a token must cover that lists repositories.
+func catalogScope() string {
+	return authn.Access{Type: authn.TypeRegistry, Name: endpointCatalogName, Actions: []string{authn.ActionAll}}.String()
+}
+
+func (x *exchange) coversCatalog() error {
+	if authn.Covers(x.who.access, authn.TypeRegistry, endpointCatalogName, authn.ActionAll) {
+		return nil
+	}
+	return loginNeeded("the token does not cover %s: ask for one with that scope", x.scope)
 }
 
 // visible reads repositories until there are limit that the caller may pull from. Next
@@ -105,11 +117,7 @@ func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit 
 				return names, after, nil
 			}
 			after = name
-			target, err := h.Resolver.Resolve(ctx, name, "")
-			if err != nil {
-				return nil, "", err
-			}
-			may, err := h.mayList(ctx, x, target)
+			_, may, err := h.listed(ctx, x, name)
 			if err != nil {
 				return nil, "", err
 			}
@@ -122,6 +130,16 @@ func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit 
 		}
 	}
 	return names, after, nil
+}
+
+// listed finds a repository of a list and tells whether the caller may see its name.
+func (h *Handler) listed(ctx context.Context, x *exchange, name string) (Target, bool, error) {
+	target, err := h.Resolver.Resolve(ctx, name, "")
+	if err != nil {
+		return Target{}, false, err
+	}
+	may, err := h.mayList(ctx, x, target)
+	return target, may, err
 }
 
 // mayList tells whether a repository's name is for the caller. What an upstream may

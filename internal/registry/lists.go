@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 )
 
@@ -87,4 +88,14 @@ func (r *Registry) Repositories(ctx context.Context, after string, limit int) ([
 		return nil, fmt.Errorf("listing repositories: %w", err)
 	}
 	return names, nil
+}
+
+// Search lists at most limit repositories after the given name, in bytewise order, whose
+// names or descriptions hold a text in small letters, whoever may see them.
+func (r *Registry) Search(ctx context.Context, text, after string, limit int) ([]metadata.Repository, error) {
+	all, err := r.db.Repositories.Search(ctx, text, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("searching for %q: %w", text, err)
+	}
+	return all, nil
 }

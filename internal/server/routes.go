@@ -60,7 +60,7 @@ func (s *Server) routes(config Config, clients *telemetry.ClientAddress, images,
 // redirect them.
 func beside(images, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if path := r.URL.Path; path == "/token" || path == "/v2" || strings.HasPrefix(path, "/v2/") {
+		if path := r.URL.Path; path == "/token" || path == "/v2" || strings.HasPrefix(path, "/v2/") || strings.HasPrefix(path, "/v1/") {
 			images.ServeHTTP(w, r)
 			return
 		}
