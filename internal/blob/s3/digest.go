@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/md5" //nolint:gosec // S3's entity tags are made of it
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -31,6 +32,19 @@ func digestOf(ctx context.Context, alg digest.Algorithm, r io.Reader, size int64
 func newSum() hash.Hash { return sha256.New() }
 
 func hexOf(sum hash.Hash) string { return hex.EncodeToString(sum.Sum(nil)) }
+
+// etag is the entity tag that most services give the blob which the parts become.
+func (m *multipart) etag() string {
+	h := md5.New() //nolint:gosec // likewise
+	for _, etag := range m.etags {
+		sum, err := hex.DecodeString(etag)
+		if err != nil {
+			return "" // that of no blob
+		}
+		_, _ = h.Write(sum) // a hash never fails
+	}
+	return fmt.Sprintf("%s-%d", hexOf(h), len(m.etags))
+}
 
 // contextReader ends a long reading when the context is done.
 type contextReader struct {

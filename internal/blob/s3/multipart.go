@@ -128,26 +128,28 @@ func (m *multipart) note(ctx context.Context) error {
 	return nil
 }
 
-// complete makes the parts the blob.
-func (m *multipart) complete(ctx context.Context) error {
+// complete makes the parts the blob. When another may have completed them before, S3
+// says so, or that all is well: whose the blob is shows in its entity tag alone. It is
+// certain when nothing else than these parts can be in it.
+func (m *multipart) complete(ctx context.Context, shared bool) (certain bool, err error) {
 	s := m.store
 	parts := make([]minio.CompletePart, len(m.etags))
 	for i, etag := range m.etags {
 		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: etag}
 	}
-	_, err := s.client.CompleteMultipartUpload(ctx, s.bucket, s.blobs+m.key, m.id, parts, minio.PutObjectOptions{})
-	if err != nil && (!hasCode(err, minio.NoSuchUpload) || !m.completed(ctx)) {
-		return fmt.Errorf("completing a multipart upload of %d parts: %w", len(parts), explained(err))
+	_, err = s.client.CompleteMultipartUpload(ctx, s.bucket, s.blobs+m.key, m.id, parts, minio.PutObjectOptions{})
+	certain, ended := !shared, hasCode(err, minio.NoSuchUpload)
+	err = explained(err)
+	if ended || err == nil && shared {
+		var info minio.ObjectInfo
+		info, err = s.stat(ctx, m.key)
+		certain = certain || info.ETag == m.etag()
+	}
+	if err != nil {
+		return false, fmt.Errorf("completing a multipart upload of %d parts: %w", len(parts), err)
 	}
 	_ = s.records.Forget(ctx, m.key) // otherwise the sweep finds that it has ended
-	return nil
-}
-
-// completed says whether the blob is there: when the answer to a first try is
-// lost, a second one is told that there is no such upload.
-func (m *multipart) completed(ctx context.Context) bool {
-	info, err := m.store.stat(ctx, m.key)
-	return err == nil && info.Size == m.size
+	return certain, nil
 }
 
 // exists asks S3 for the last part.

@@ -3,6 +3,7 @@ package s3_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
@@ -178,4 +179,47 @@ func TestWhoGivesAnUploadUpLeavesTheBlobThatAnotherHasCommitted(t *testing.T) {
 		t.Error(err)
 	}
 	wantBlob(t, store, key, p)
+}
+
+// Both have resumed the upload from one state. What came then is as long for both, and
+// the first commits while the second is about to.
+func TestWhoCommitsPartsThatAnotherHasCommittedIsNeverGivenTheOthersBytes(t *testing.T) {
+	p := content(partSize + 1)
+	other := append(bytes.Clone(p[:partSize]), p[partSize]^1)
+	for name, tt := range map[string]struct {
+		sent []byte
+		want error
+	}{
+		"the same bytes": {p, nil},
+		"other bytes":    {other, blob.ErrNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := config(t.TempDir())
+			proxy := throughProxy(t, &c)
+			store := open(t, c)
+			state := save(t, upload(t, store, p[:partSize]))
+			first, second := resume(t, store, state), resume(t, store, state)
+			for u, sent := range map[blob.Upload][]byte{first: p, second: tt.sent} {
+				if _, err := u.Write(sent[partSize:]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var key string
+			overtake := func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				var err error
+				if key, err = first.Commit(t.Context(), digest.FromBytes(p)); err != nil {
+					t.Errorf("the first commit: %v", err)
+				}
+				next.ServeHTTP(w, r)
+			}
+			proxy.Fail(s3test.First(1, overtake, func(r *http.Request) bool {
+				return r.Method == http.MethodPost && r.URL.Query().Has("uploadId")
+			}))
+			again, err := second.Commit(t.Context(), digest.FromBytes(tt.sent))
+			if !errors.Is(err, tt.want) || err == nil && again != key {
+				t.Errorf("the second commit: key %q, %v, want %v", again, err, tt.want)
+			}
+			wantBlob(t, store, key, p)
+		})
+	}
 }

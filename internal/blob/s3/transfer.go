@@ -66,32 +66,35 @@ func (t *transfer) running(alg digest.Algorithm) digest.Digest {
 
 // commit makes the parts and the rest the blob. An empty digest got says that it
 // cannot be told from here: S3 then reads the bytes back before anyone is given
-// the key.
+// the key. It does so, too, where the blob may be another's.
 func (t *transfer) commit(ctx context.Context, want, got digest.Digest, rest piece) (string, error) {
 	if got != "" && got != want {
 		return "", errors.Join(&blob.MismatchError{Want: want, Got: got}, t.drop(ctx))
 	}
-	key, err := t.keep(ctx, rest)
+	key, certain, err := t.keep(ctx, rest)
+	if err == nil && (got == "" || !certain) {
+		got, err = t.readBack(ctx, key, want.Algorithm())
+	}
+	if err == nil && got != want && !certain {
+		err = fmt.Errorf("another has made its parts a blob with digest %s: %w", got, blob.ErrNotFound)
+	}
 	if err != nil {
 		return "", fmt.Errorf("committing blob %s: %w", want, err)
 	}
-	if got == "" {
-		if got, err = t.readBack(ctx, key, want.Algorithm()); err != nil {
-			return "", fmt.Errorf("committing blob %s: %w", want, err)
-		}
-		if got != want {
-			return "", errors.Join(&blob.MismatchError{Want: want, Got: got}, t.drop(ctx))
-		}
+	if got != want {
+		t.shared = false // nobody can have been given the key of what these bytes have become
+		return "", errors.Join(&blob.MismatchError{Want: want, Got: got}, t.drop(ctx))
 	}
 	t.settled = true
 	_ = t.removeTails(ctx) // the blob is kept, and a tail without its upload does no harm
 	return key, nil
 }
 
-// keep makes the blob with one request when all of it is in the rest.
-func (t *transfer) keep(ctx context.Context, rest piece) (string, error) {
+// keep makes the blob with one request when all of it is in the rest. It is certain
+// when nothing but the bytes of this transfer can be under the key.
+func (t *transfer) keep(ctx context.Context, rest piece) (key string, certain bool, err error) {
 	if err := t.queue.flush(ctx); err != nil {
-		return "", err
+		return "", false, err
 	}
 	if t.parts.id == "" {
 		// A name of its own, so that an upload which goes on from an old state can
@@ -99,18 +102,19 @@ func (t *transfer) keep(ctx context.Context, rest piece) (string, error) {
 		if t.tried == "" {
 			t.tried = rand.Text()
 		}
-		return t.tried, t.store.put(ctx, t.store.blobs+t.tried, rest)
+		return t.tried, true, t.store.put(ctx, t.store.blobs+t.tried, rest)
 	}
 	whole := t.parts
 	if rest.size > 0 {
 		if err := whole.send(ctx, rest); err != nil {
-			return "", err
+			return "", false, err
 		}
 	}
 	// When this fails, the rest stays one: a part that is not the last may not be
 	// as small.
 	t.tried = t.parts.key
-	return t.tried, whole.complete(ctx)
+	certain, err = whole.complete(ctx, t.shared)
+	return t.tried, certain, err
 }
 
 func (t *transfer) readBack(ctx context.Context, key string, alg digest.Algorithm) (digest.Digest, error) {
