@@ -90,7 +90,8 @@ func (s *service) registerReviews(api huma.API) {
 	failures := []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound}
 	register(s, api, huma.Operation{
 		OperationID: "review-access", Method: http.MethodPost, Path: "/api/v1/accessreviews", Tags: tags,
-		Summary: "Tell whether somebody may do something, and why", Errors: failures,
+		Metadata: map[string]any{readOnly: true},
+		Summary:  "Tell whether somebody may do something, and why", Errors: failures,
 	}, s.reviewAccess)
 	register(s, api, huma.Operation{
 		OperationID: "who-can", Method: http.MethodGet, Path: "/api/v1/projects/{project}/who-can", Tags: tags,
