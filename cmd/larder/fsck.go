@@ -9,12 +9,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/server"
 )
@@ -95,24 +95,9 @@ func (s *byteSize) String() string { return strconv.FormatInt(int64(*s), 10) }
 
 func (*byteSize) Type() string { return "size" }
 
-// Set reads a number with or without a unit of powers of 1024.
+// Set reads what oci.ParseSize does.
 func (s *byteSize) Set(text string) error {
-	number, unit := strings.TrimRight(text, "KMGTiB"), int64(1)
-	switch strings.TrimPrefix(text, number) {
-	case "", "B":
-	case "KiB":
-		unit = 1 << 10
-	case "MiB":
-		unit = 1 << 20
-	case "GiB":
-		unit = 1 << 30
-	default:
-		return errors.New("it is a size such as 500KiB, 50MiB or 1GiB")
-	}
-	n, err := strconv.ParseInt(number, 10, 32)
-	if err != nil || n < 1 {
-		return errors.New("it is a size such as 500KiB, 50MiB or 1GiB")
-	}
-	*s = byteSize(n * unit)
-	return nil
+	n, err := oci.ParseSize(text)
+	*s = byteSize(n)
+	return err
 }

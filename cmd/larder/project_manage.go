@@ -109,7 +109,7 @@ would take more is refused. The size none takes the quota away.`,
 			var quota int64
 			if args[1] != "none" {
 				var err error
-				if quota, err = oci.ParseBytes(args[1]); err != nil {
+				if quota, err = oci.ParseSize(args[1]); err != nil {
 					return usagef("the quota was not set: %w, or none", err)
 				}
 			}

@@ -2,8 +2,7 @@ package oci
 
 import (
 	"fmt"
-	"math"
-	"strconv"
+	"math/big"
 	"strings"
 )
 
@@ -21,20 +20,48 @@ func Bytes(n int64) string {
 	return fmt.Sprintf("%.1f %ciB (%d bytes)", value, names[0], n)
 }
 
-// ParseBytes reads a size as people write it, as in 200GiB or 1.5 TB: a number and a
-// unit, of at least one byte.
-func ParseBytes(text string) (int64, error) {
-	units := map[string]float64{
-		"B":  1,
-		"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
-		"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
-	}
+// longestSize bounds what is read as a size, in bytes.
+const longestSize = 64
+
+// ParseSize reads a size as people write it, as in 200GiB or 1.5 TB, and returns its
+// bytes: a number and a unit of powers of 1024 (KiB to TiB) or 1000 (KB to TB), with a
+// space between or not. It is at least one byte, and part of a byte is dropped.
+func ParseSize(text string) (int64, error) {
 	digits := strings.TrimRight(text, "KMGTiB ")
-	unit, known := units[strings.TrimLeft(text[len(digits):], " ")]
-	number, err := strconv.ParseFloat(digits, 64)
-	bytes := number * unit
-	if !known || err != nil || strings.Trim(digits, "0123456789.") != "" || bytes < 1 || bytes >= math.MaxInt64 {
-		return 0, fmt.Errorf("%.64q is not a size: write it with its unit, for example 200GiB", text)
+	unit, known := sizeUnit(strings.TrimLeft(text[len(digits):], " "))
+	bytes, isNumber := new(big.Rat), len(text) <= longestSize && strings.Trim(digits, "0123456789.") == ""
+	if isNumber {
+		_, isNumber = bytes.SetString(digits)
 	}
-	return int64(bytes), nil
+	if isNumber && known {
+		whole := new(big.Int).Quo(bytes.Mul(bytes, new(big.Rat).SetInt64(unit)).Num(), bytes.Denom())
+		if whole.IsInt64() && whole.Sign() > 0 {
+			return whole.Int64(), nil
+		}
+	}
+	return 0, fmt.Errorf("%.64q is not a size: write it with its unit, for example 200GiB", text)
+}
+
+func sizeUnit(name string) (bytes int64, known bool) {
+	switch name {
+	case "B":
+		return 1, true
+	case "KB":
+		return 1e3, true
+	case "MB":
+		return 1e6, true
+	case "GB":
+		return 1e9, true
+	case "TB":
+		return 1e12, true
+	case "KiB":
+		return 1 << 10, true
+	case "MiB":
+		return 1 << 20, true
+	case "GiB":
+		return 1 << 30, true
+	case "TiB":
+		return 1 << 40, true
+	}
+	return 0, false
 }

@@ -33,7 +33,7 @@ func parseCacheSize(g given) (gc.Limit, error) {
 		}
 		return gc.Limit{Percent: int(percent)}, nil
 	}
-	bytes, err := oci.ParseBytes(g.text)
+	bytes, err := oci.ParseSize(g.text)
 	if err != nil {
 		return gc.Limit{}, g.errorf("is not a size: %s", advice)
 	}

@@ -38,7 +38,8 @@ func TestWhereEverythingIsKeptIsRead(t *testing.T) {
 		{"an empty flag is the default", onCommandLine("--database", "").variable("LARDER_DATABASE", postgresURL), "", ""},
 		{"storage in the file", withFile("storage: " + bucket).withKeys(), "", bucket},
 		{"storage in the environment", inEnvironment("LARDER_STORAGE", bucket).withKeys(), "", bucket},
-		{"storage with what it is used for", withFile("storage: s3://images?hot=500MiB&region=r&redirect=true").withKeys(), "", "s3://images/?endpoint=https%3A%2F%2Fs3.amazonaws.com&region=r&hot=524288000&redirect=true"},
+		{"storage with nothing on the disk", withFile("storage: s3://images?hot=0&region=r").withKeys(), "", "s3://images/?endpoint=https%3A%2F%2Fs3.amazonaws.com&region=r&hot=0"},
+		{"storage with what it is used for", withFile("storage: s3://images?hot=500MiB&region=r&redirect=true").withKeys(), "", "s3://images/?endpoint=https%3A%2F%2Fs3.amazonaws.com&region=r&hot=524288000B&redirect=true"},
 		{"storage on the command line", onCommandLine("--storage", bucket).withKeys(), "", bucket},
 	}
 	for _, tt := range tests {
@@ -85,8 +86,9 @@ func TestAWrongPlaceToKeepThingsSaysSoWithoutItsSecrets(t *testing.T) {
 		{"storage without keys", withFile("storage: s3://bucket"), `storage "s3://bucket" (larder.yaml line 1) needs keys: set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`},
 		{"storage with half of the keys", withFile("storage: s3://bucket").variable("AWS_ACCESS_KEY_ID", "access"), `storage "s3://bucket" (larder.yaml line 1) needs keys: set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`},
 		{"storage of another kind", onCommandLine("--storage", "gs://bucket"), "storage (flag --storage): the address of the object storage, s3://bucket: it does not have the form s3://BUCKET/PREFIX?endpoint=URL"},
-		{"a size that is none", onCommandLine("--storage", "s3://bucket?hot=much"), `storage (flag --storage): hot is "much": write a size such as 500MiB, 10GiB or 1TiB, or 0 for none`},
-		{"a size that no disk has", onCommandLine("--storage", "s3://bucket?hot=9999999TiB"), `storage (flag --storage): hot is "9999999TiB": write a size such as 500MiB, 10GiB or 1TiB, or 0 for none`},
+		{"a size that is none", onCommandLine("--storage", "s3://bucket?hot=much"), `storage (flag --storage): hot is "much": write a size with its unit, for example 10GiB, or 0 for none`},
+		{"a size without a unit", onCommandLine("--storage", "s3://bucket?hot=10"), `storage (flag --storage): hot is "10": write a size with its unit, for example 10GiB, or 0 for none`},
+		{"a size that no disk has", onCommandLine("--storage", "s3://bucket?hot=9999999TiB"), `storage (flag --storage): hot is "9999999TiB": write a size with its unit, for example 10GiB, or 0 for none`},
 		{"a redirect that is neither on nor off", onCommandLine("--storage", "s3://bucket?redirect=maybe"), `storage (flag --storage): redirect is "maybe": write true or false`},
 		{"a setting of the storage that there is not", onCommandLine("--storage", "s3://bucket?cold=1"), `storage (flag --storage): the address of the object storage, s3://bucket: "cold" is none of endpoint, region and path-style, or is there twice`},
 		{"keys in the storage's URL", onCommandLine("--storage", "s3://me:s3cret@bucket"), "storage (flag --storage): the address of the object storage, s3://bucket: keys do not belong into it: remove what is before the @"},

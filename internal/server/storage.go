@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/larder-registry/larder/internal/blob/s3"
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 const (
@@ -59,29 +60,19 @@ func (s *Storage) set(name, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s is %.40q: a %% stands for itself as %%25", name, text)
 	}
-	if name == "hot" {
-		s.Hot, err = parseSize(value)
-		return err
-	}
-	if s.Redirect, err = strconv.ParseBool(value); err != nil {
-		return fmt.Errorf("redirect is %.40q: write true or false", value)
-	}
-	return nil
-}
-
-// parseSize reads a number of bytes such as 500MiB or 10GiB.
-func parseSize(text string) (int64, error) {
-	number, shift := text, 0
-	for i, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
-		if before, ok := strings.CutSuffix(text, unit); ok {
-			number, shift = before, 10*(i+1)
+	switch {
+	case name == "redirect":
+		if s.Redirect, err = strconv.ParseBool(value); err != nil {
+			return fmt.Errorf("redirect is %.40q: write true or false", value)
+		}
+	case value == "0":
+		s.Hot = 0
+	default:
+		if s.Hot, err = oci.ParseSize(value); err != nil {
+			return fmt.Errorf("hot is %.40q: write a size with its unit, for example 10GiB, or 0 for none", value)
 		}
 	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || n > 1<<(62-shift) {
-		return 0, fmt.Errorf("hot is %.40q: write a size such as 500MiB, 10GiB or 1TiB, or 0 for none", text)
-	}
-	return n << shift, nil
+	return nil
 }
 
 // hotSize is how many bytes of hot blobs are kept in the data folder.
@@ -107,8 +98,11 @@ func (s Storage) String() string {
 			text += "?" + setting
 		}
 	}
-	if s.Hot >= 0 {
-		join("hot=" + strconv.FormatInt(s.Hot, 10))
+	switch {
+	case s.Hot > 0:
+		join(fmt.Sprintf("hot=%dB", s.Hot))
+	case s.Hot == 0:
+		join("hot=0")
 	}
 	if s.Redirect {
 		join("redirect=true")
