@@ -172,7 +172,7 @@ func (s *service) identityOf(ctx context.Context, user string, groups []string) 
 			u = metadata.User{Name: user}
 			u.Project, _, _ = authn.ParseServiceAccount(user)
 		}
-		id = authn.IdentityOf(u)
+		id = authn.IdentityOf(u, s.Now())
 	} else if len(groups) > 0 {
 		id = authn.Identity{User: "somebody in " + groups[0]}
 	}

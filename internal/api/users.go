@@ -141,7 +141,7 @@ func (s *service) listUsers(ctx context.Context, who caller, in *pageInput) (*li
 	out := &listAccountsOutput{Body: AccountList{Items: []Account{}}}
 	page, out.Body.Next = paged(page, in.Limit, func(u metadata.User) string { return u.Name })
 	for _, u := range page {
-		out.Body.Items = append(out.Body.Items, accountOf(u))
+		out.Body.Items = append(out.Body.Items, s.accountOf(u))
 	}
 	return out, nil
 }
@@ -167,7 +167,7 @@ func (s *service) createUser(ctx context.Context, who caller, in *createAccountI
 	if err != nil {
 		return nil, err
 	}
-	out := &accountOutput{Body: accountOf(u)}
+	out := &accountOutput{Body: s.accountOf(u)}
 	out.Body.Password = made
 	return out, nil
 }
@@ -178,7 +178,7 @@ func (s *service) getUser(ctx context.Context, who caller, in *accountInput) (*a
 	if err != nil {
 		return nil, err
 	}
-	return &accountOutput{Body: accountOf(u)}, nil
+	return &accountOutput{Body: s.accountOf(u)}, nil
 }
 
 // user finds the account of a person for a caller who may do action to it, or to their
@@ -263,8 +263,8 @@ func (s *service) uncapped(who caller, what string) error {
 	return problem(http.StatusForbidden, fmt.Sprintf("this access token is limited and cannot %s: log in with larder login, or use a token of the scope admin", what))
 }
 
-func accountOf(u metadata.User) Account {
-	return Account{Name: u.Name, Groups: u.Groups, Issuer: u.Issuer, Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC()}
+func (s *service) accountOf(u metadata.User) Account {
+	return Account{Name: u.Name, Groups: u.GroupsAt(s.Now()), Issuer: u.Issuer, Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC()}
 }
 
 // accountProblem turns what package authn refuses into an answer.

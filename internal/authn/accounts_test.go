@@ -111,7 +111,7 @@ func TestAServiceAccountIsInTheGroupsOfItsProject(t *testing.T) {
 func TestNoIssuerMakesAnybodyAMaster(t *testing.T) {
 	h := newHouse(t)
 	h.user(t, "alice")
-	must(t, h.db.Users.ClaimGroups(t.Context(), "alice", []string{"system:masters", "system:serviceaccounts:demo", "devs"}))
+	must(t, h.db.Users.ClaimGroups(t.Context(), "alice", []string{"system:masters", "system:serviceaccounts:demo", "devs"}, h.clock.Now().Add(time.Hour)))
 	secret, _ := h.token(t, NewToken{User: "alice"})
 	if diff := cmp.Diff([]string{"system:authenticated", "devs"}, h.identity(t, secret).Groups); diff != "" {
 		t.Errorf("groups (-want +got):\n%s", diff)

@@ -99,7 +99,7 @@ func (a *Authenticator) ciToken(ctx context.Context, rule ciRule, token string) 
 	if err != nil {
 		return Identity{}, Credential{}, err
 	}
-	return loggedIn(u, nil), Credential{User: u.Name, Generation: u.Generation, ExpiresAt: verified.Expiry}, nil
+	return a.loggedIn(u, nil), Credential{User: u.Name, Generation: u.Generation, ExpiresAt: verified.Expiry}, nil
 }
 
 // fits tells whether all claims are as the rule has them, and otherwise which is not.

@@ -58,7 +58,7 @@ func (a *Authenticator) Basic(ctx context.Context, user, password string, from n
 	if err := a.compare(ctx, user, u, password, from); err != nil {
 		return Identity{}, Credential{}, err
 	}
-	return loggedIn(u, nil), Credential{User: u.Name, Generation: u.Generation}, nil
+	return a.loggedIn(u, nil), Credential{User: u.Name, Generation: u.Generation}, nil
 }
 
 // compare compares a password with that of u, which may be nobody. One that was verified
@@ -115,10 +115,10 @@ func (a *Authenticator) check(ctx context.Context, c Credential) (Identity, erro
 		if err != nil {
 			return Identity{}, err
 		}
-		return loggedIn(u, limit), nil
+		return a.loggedIn(u, limit), nil
 	}
 	if u.Generation != c.Generation {
 		return Identity{}, ErrTokenInvalid
 	}
-	return loggedIn(u, nil), nil
+	return a.loggedIn(u, nil), nil
 }

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"strings"
+	"time"
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
@@ -72,8 +73,16 @@ func ParseServiceAccount(user string) (project, name string, ok bool) {
 }
 
 // loggedIn is the identity of an account whose credential has been verified.
-func loggedIn(u metadata.User, limit *Cap) Identity {
-	groups := make([]string, 0, len(u.Groups)+3)
+func (a *Authenticator) loggedIn(u metadata.User, limit *Cap) Identity {
+	id := IdentityOf(u, a.now())
+	id.Cap = limit
+	return id
+}
+
+// IdentityOf is the identity that an account has when it is logged in at a time without a
+// limit.
+func IdentityOf(u metadata.User, now time.Time) Identity {
+	groups := make([]string, 0, len(u.Groups)+len(u.Claimed)+3)
 	groups = append(groups, GroupAuthenticated)
 	switch {
 	case u.Project != "":
@@ -81,14 +90,11 @@ func loggedIn(u metadata.User, limit *Cap) Identity {
 	case u.Name == UserAdmin && u.Issuer == "":
 		groups = append(groups, GroupMasters)
 	}
-	for _, group := range u.Groups {
+	for _, group := range u.GroupsAt(now) {
 		// Groups with such names are given here only, whatever an issuer claims.
 		if !strings.HasPrefix(group, systemPrefix) {
 			groups = append(groups, group)
 		}
 	}
-	return Identity{User: u.Name, Groups: groups, Cap: limit}
+	return Identity{User: u.Name, Groups: groups}
 }
-
-// IdentityOf is the identity that an account has when it is logged in without a limit.
-func IdentityOf(u metadata.User) Identity { return loggedIn(u, nil) }

@@ -73,6 +73,7 @@ func dumpTables() []dumpTable {
 		{name: "users", key: "name", since: 1, columns: []dumpColumn{
 			{"name", textCell, 1}, {"password_hash", textCell, 1}, {"generation", integerCell, 1}, {"created_at", integerCell, 1}, {"disabled", booleanCell, 1},
 			{"project", textCell, 3}, {"issuer", textCell, 3}, {"subject", textCell, 3}, {"claimed_groups", textCell, 3},
+			{"claimed_until", integerCell, 5},
 		}},
 		{name: "user_groups", key: "name", since: 3, columns: []dumpColumn{
 			{"name", textCell, 3}, {"creator", textCell, 3}, {"created_at", integerCell, 3},

@@ -3,7 +3,6 @@ package metadata
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"time"
 )
 
@@ -22,9 +21,21 @@ type User struct {
 	// Issuer is where the account logs in, and Subject its name there; both are "" for
 	// accounts that exist here alone.
 	Issuer, Subject string
-	// Groups are those that the user is a member of, those last claimed by the issuer
-	// included, ordered. They are read, not written, with the user.
+	// Groups are those that the user is a member of here, ordered. They are read with Get
+	// and BySubject, and not written with the user; so are those that follow.
 	Groups []string
+	// Claimed are the groups that the issuer told of the user, ordered, which hold until
+	// ClaimedUntil.
+	Claimed      []string
+	ClaimedUntil time.Time
+}
+
+// GroupsAt are all groups that the user is in at a time, each once and ordered.
+func (u User) GroupsAt(now time.Time) []string {
+	if len(u.Claimed) == 0 || !now.Before(u.ClaimedUntil) {
+		return u.Groups
+	}
+	return union(u.Groups, u.Claimed)
 }
 
 // Users keeps the accounts.
@@ -67,17 +78,20 @@ func (us *Users) BySubject(ctx context.Context, issuer, subject string) (User, e
 }
 
 func (us *Users) get(ctx context.Context, where string, args ...any) (User, error) {
-	var claimed []string
-	u, err := one(ctx, us.store, func(r row) (User, error) { return scanUser(r, scanWords{&claimed}) },
-		"SELECT "+userColumns+", claimed_groups FROM users WHERE "+where, args...)
+	var (
+		claimed []string
+		until   time.Time
+	)
+	u, err := one(ctx, us.store, func(r row) (User, error) { return scanUser(r, scanWords{&claimed}, scanStamp{&until}) },
+		"SELECT "+userColumns+", claimed_groups, claimed_until FROM users WHERE "+where, args...)
 	if err != nil {
 		return User{}, failed(err, "reading user %s", args[len(args)-1])
 	}
-	given, err := list(ctx, us.store, scanOne[string], "SELECT group_name FROM group_members WHERE user_name = $1", u.Name)
+	u.Groups, err = list(ctx, us.store, scanOne[string], "SELECT group_name FROM group_members WHERE user_name = $1 ORDER BY group_name", u.Name)
 	if err != nil {
 		return User{}, failed(err, "reading the groups of user %s", u.Name)
 	}
-	u.Groups = union(given, claimed)
+	u.Claimed, u.ClaimedUntil = claimed, until
 	return u, nil
 }
 
@@ -113,22 +127,10 @@ func (us *Users) SetDisabled(ctx context.Context, name string, disabled bool) er
 }
 
 // ClaimGroups remembers the groups that the account's issuer tells of it, in place of
-// those that it told before.
-func (us *Users) ClaimGroups(ctx context.Context, name string, groups []string) error {
-	claimed := words(union(groups, nil))
-	err := us.store.update(ctx, func(tx *sql.Tx) error {
-		var before []string
-		if err := tx.QueryRowContext(ctx, "SELECT claimed_groups FROM users WHERE name = $1", name).Scan(scanWords{&before}); err != nil {
-			return err
-		}
-		if slices.Equal(before, claimed) {
-			return nil
-		}
-		if _, err := change(ctx, tx, "UPDATE users SET claimed_groups = $2 WHERE name = $1", name, claimed); err != nil {
-			return err
-		}
-		return us.store.announce(ctx, tx, ofAccounts())
-	})
+// those that it told before, and until when they hold.
+func (us *Users) ClaimGroups(ctx context.Context, name string, groups []string, until time.Time) error {
+	err := oneChanged(us.store.changeAnnounced(ctx, ofAccounts(), `
+		UPDATE users SET claimed_groups = $2, claimed_until = $3 WHERE name = $1`, name, words(union(groups, nil)), stamp{until}))
 	if err != nil {
 		return failed(err, "remembering the groups of user %s", name)
 	}

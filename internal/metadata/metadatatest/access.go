@@ -50,14 +50,24 @@ func groups(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, nil, bobs(t, db))
 		}),
 		"groups that an issuer claims are replaced, and are there beside the others": with(func(t *testing.T, db *metadata.DB) {
+			claimed := func(until time.Time, groups ...string) metadata.User {
+				t.Helper()
+				ok(t, db.Users.ClaimGroups(t.Context(), "bob", groups, until))
+				return must[metadata.User](t)(db.Users.Get(t.Context(), "bob"))
+			}
 			ok(t, db.Groups.AddMember(t.Context(), "devs", "bob"))
-			ok(t, db.Users.ClaimGroups(t.Context(), "bob", []string{"ops", "devs", "ops"}))
-			same(t, []string{"devs", "ops"}, bobs(t, db))
-			ok(t, db.Users.ClaimGroups(t.Context(), "bob", []string{"qa"}))
-			same(t, []string{"devs", "qa"}, bobs(t, db))
-			ok(t, db.Users.ClaimGroups(t.Context(), "bob", nil))
-			same(t, []string{"devs"}, bobs(t, db))
-			notFound(t, db.Users.ClaimGroups(t.Context(), "carol", nil))
+			same(t, []string{"devs", "ops"}, claimed(noon.Add(time.Hour), "ops", "devs", "ops").GroupsAt(noon))
+			same(t, []string{"devs", "qa"}, claimed(noon.Add(time.Hour), "qa").GroupsAt(noon))
+			same(t, []string{"devs"}, claimed(noon.Add(time.Hour)).GroupsAt(noon))
+			notFound(t, db.Users.ClaimGroups(t.Context(), "carol", nil, noon))
+		}),
+		"groups that an issuer claims hold until the login ends": with(func(t *testing.T, db *metadata.DB) {
+			ok(t, db.Groups.AddMember(t.Context(), "devs", "bob"))
+			ok(t, db.Users.ClaimGroups(t.Context(), "bob", []string{"qa"}, noon))
+			bob := must[metadata.User](t)(db.Users.Get(t.Context(), "bob"))
+			same(t, []string{"devs", "qa"}, bob.GroupsAt(noon.Add(-time.Microsecond)))
+			same(t, []string{"devs"}, bob.GroupsAt(noon))
+			same(t, nil, must[metadata.User](t)(db.Users.Get(t.Context(), "alice")).GroupsAt(noon))
 		}),
 		"groups are listed in pages": with(func(t *testing.T, db *metadata.DB) {
 			ops := metadata.Group{Name: "ops", CreatedAt: noon}

@@ -141,7 +141,7 @@ func Fill(t testing.TB, db *metadata.DB) {
 	check(db.Tokens.Create(ctx, metadata.Token{ID: "t2", Hash: []byte{2}, User: "bob", Name: "CI", Scopes: []string{"read"}, Targets: []string{"demo/app"}}))
 	check(db.Groups.Create(ctx, metadata.Group{Name: "devs", CreatedAt: noon}))
 	check(db.Groups.AddMember(ctx, "devs", "bob"))
-	check(db.Users.ClaimGroups(ctx, "bob", []string{"ops"}))
+	check(db.Users.ClaimGroups(ctx, "bob", []string{"ops"}, noon))
 	check(db.Roles.Create(ctx, metadata.Role{Project: "demo", Name: "puller", Rules: "[]", CreatedAt: noon}))
 	check(db.RoleBindings.Create(ctx, metadata.RoleBinding{Project: "demo", Name: "pullers", RoleKind: "Role", RoleName: "puller", Subjects: "[]", CreatedAt: noon}))
 	check(db.Imports.Set(ctx, metadata.Import{Repository: "demo/app", Tag: "7", Source: "docker.io/library/app:7", Scheduled: true, CreatedAt: noon}))
