@@ -35,7 +35,7 @@ func newDescribeImageStreamCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodGet, n.path(), nil, &r); err != nil {
 				return err
 			}
-			tags, err := listTags(cmd.Context(), c, n)
+			tags, err := listTags(cmd.Context(), c, n, tagFilter{})
 			if err != nil {
 				return err
 			}

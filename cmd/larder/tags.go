@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -14,19 +15,49 @@ import (
 
 func tagNouns() []string { return []string{"istag", "imagestreamtag", "imagestreamtags", "tags"} }
 
+// tagFilter is what tags are asked for.
+type tagFilter struct {
+	stale           bool
+	match, platform string
+}
+
+func (f *tagFilter) addFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.stale, "stale", false, "only tags that were neither pushed nor pulled for more than a month")
+	cmd.Flags().StringVar(&f.match, "match", "", "only tags that match a pattern, as v1.*")
+	cmd.Flags().StringVar(&f.platform, "platform", "", "only tags with an image for a platform, as linux/arm64")
+}
+
+func (f *tagFilter) any() bool { return *f != tagFilter{} }
+
+func (f *tagFilter) query() url.Values {
+	query := url.Values{}
+	if f.stale {
+		query.Set("stale", "true")
+	}
+	if f.match != "" {
+		query.Set("match", f.match)
+	}
+	if f.platform != "" {
+		query.Set("platform", f.platform)
+	}
+	return query
+}
+
 func newGetTagsCommand() *cobra.Command {
 	output := formatTable
+	var filter tagFilter
 	cmd := &cobra.Command{
 		Use:     "tags [REPOSITORY | REPOSITORY:TAG]",
 		Aliases: append([]string{"tag"}, tagNouns()[:3]...),
 		Short:   "List the tags of a project's repositories, of one, or show one tag",
+		Example: "  larder get tags -n demo\n  larder get tags demo/app --stale\n  larder get tags demo/app --match 'v1.*' --platform linux/arm64",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, _, err := currentClient()
 			if err != nil {
 				return err
 			}
-			all, err := findTags(cmd, c, args)
+			all, err := findTags(cmd, c, args, filter)
 			if err != nil {
 				return err
 			}
@@ -37,23 +68,27 @@ func newGetTagsCommand() *cobra.Command {
 		},
 	}
 	addOutputFlag(cmd, &output)
+	filter.addFlags(cmd)
 	return cmd
 }
 
-func findTags(cmd *cobra.Command, c *client, args []string) ([]api.Tag, error) {
+func findTags(cmd *cobra.Command, c *client, args []string, filter tagFilter) ([]api.Tag, error) {
 	if len(args) == 0 {
 		project, err := namespace(cmd)
 		if err != nil {
 			return nil, err
 		}
-		return projectTags(cmd.Context(), c, project)
+		return projectTags(cmd.Context(), c, project, filter)
 	}
 	n, err := parseImageName(cmd, args[0])
 	if err != nil {
 		return nil, err
 	}
 	if n.tag == "" {
-		return listTags(cmd.Context(), c, n)
+		return listTags(cmd.Context(), c, n, filter)
+	}
+	if filter.any() {
+		return nil, usagef("%q is one tag already: leave out the tag, or --stale, --match and --platform", args[0])
 	}
 	var one api.Tag
 	if err := c.call(cmd.Context(), http.MethodGet, n.tagPath(), nil, &one); err != nil {
@@ -62,11 +97,11 @@ func findTags(cmd *cobra.Command, c *client, args []string) ([]api.Tag, error) {
 	return []api.Tag{one}, nil
 }
 
-func projectTags(ctx context.Context, c *client, project string) ([]api.Tag, error) {
+func projectTags(ctx context.Context, c *client, project string, filter tagFilter) ([]api.Tag, error) {
 	repositories, err := listRepositories(ctx, c, project)
 	all := []api.Tag{}
 	for _, r := range repositories {
-		some, err := listTags(ctx, c, imageName{project: project, repository: r.Name})
+		some, err := listTags(ctx, c, imageName{project: project, repository: r.Name}, filter)
 		if err != nil {
 			return nil, err
 		}
@@ -75,12 +110,12 @@ func projectTags(ctx context.Context, c *client, project string) ([]api.Tag, err
 	return all, err
 }
 
-func listTags(ctx context.Context, c *client, n imageName) ([]api.Tag, error) {
-	return listAll(ctx, c, n.path()+"/tags", nil, func(p api.TagList) ([]api.Tag, string) { return p.Items, p.Next })
+func listTags(ctx context.Context, c *client, n imageName, filter tagFilter) ([]api.Tag, error) {
+	return listAll(ctx, c, n.path()+"/tags", filter.query(), func(p api.TagList) ([]api.Tag, string) { return p.Items, p.Next })
 }
 
 func tagRows(all []api.Tag, output outputFormat, now time.Time) table {
-	t := table{header: []string{"NAME", "DIGEST", "SIZE", "PLATFORMS", "PUSHED", "PULLED"}, wide: []string{"SET", "MEDIA TYPE"}}
+	t := table{header: []string{"NAME", "DIGEST", "SIZE", "PLATFORMS", "PUSHED", "PULLED"}, wide: []string{"SET", "STALE", "MEDIA TYPE"}}
 	for _, tag := range all {
 		digest := tag.Digest
 		if output != formatWide {
@@ -88,33 +123,8 @@ func tagRows(all []api.Tag, output outputFormat, now time.Time) table {
 		}
 		t.rows = append(t.rows, []string{
 			tag.Repository + ":" + tag.Name, digest, bytesText(tag.Size), cmp.Or(strings.Join(tag.Platforms, ","), "-"),
-			agoText(tag.PushedAt, now), agoText(tag.PulledAt, now), agoText(&tag.SetAt, now), tag.MediaType,
+			agoText(tag.PushedAt, now), agoText(tag.PulledAt, now), agoText(&tag.SetAt, now), yesNo(tag.Stale), tag.MediaType,
 		})
 	}
 	return t
-}
-
-func newDeleteTagCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "tag REPOSITORY:TAG",
-		Aliases: tagNouns(),
-		Short:   "Delete a tag; its image stays",
-		Args:    usageArgs(cobra.ExactArgs(1)),
-		RunE:    func(cmd *cobra.Command, args []string) error { return deleteTag(cmd, args[0]) },
-	}
-}
-
-func deleteTag(cmd *cobra.Command, text string) error {
-	n, err := withTag(cmd, text)
-	if err != nil {
-		return err
-	}
-	c, _, err := currentClient()
-	if err != nil {
-		return err
-	}
-	if err := c.call(cmd.Context(), http.MethodDelete, n.tagPath(), nil, nil); err != nil {
-		return err
-	}
-	return deleted(cmd, "imagestreamtag "+n.String())
 }

@@ -44,9 +44,22 @@ type Tag struct {
 	MediaType  string     `json:"mediaType"`
 	Size       int64      `json:"size" doc:"Of the image with its layers, in bytes; of an index, of those images that are here"`
 	Platforms  []string   `json:"platforms" doc:"Such as linux/amd64; empty where it is not known"`
+	Images     []TagImage `json:"images" doc:"The images of an index, or the one image; empty where it is none"`
+	Stale      bool       `json:"stale" doc:"Neither the tag nor any of its images has been pushed or pulled for more than a month"`
 	SetAt      time.Time  `json:"setAt" doc:"When the tag was last set"`
 	PushedAt   *time.Time `json:"pushedAt,omitempty" doc:"When the image was last pushed"`
 	PulledAt   *time.Time `json:"pulledAt,omitempty" doc:"When the image was last pulled; lags by seconds"`
+}
+
+// TagImage is the image of one platform.
+type TagImage struct {
+	Digest   string     `json:"digest"`
+	Platform string     `json:"platform,omitempty" example:"linux/amd64"`
+	Held     bool       `json:"held" doc:"Whether the image is here: in a cache, only those are that somebody has pulled"`
+	Size     int64      `json:"size,omitempty" doc:"What a client downloads, in bytes: manifest, configuration and layers"`
+	Unpacked int64      `json:"unpackedSize,omitempty" doc:"What the layers take once unpacked, in bytes; absent where it is not known, because a layer is compressed"`
+	PushedAt *time.Time `json:"pushedAt,omitempty"`
+	PulledAt *time.Time `json:"pulledAt,omitempty" doc:"Lags by seconds"`
 }
 
 // TagList is one page of tags, ordered by name.
@@ -78,18 +91,18 @@ type tagInput struct {
 	Tag string `path:"tag"`
 }
 
+type deleteTagInput struct {
+	Credentials
+	RepositoryPath
+	Tag    string `path:"tag"`
+	Digest string `query:"digest" maxLength:"200" doc:"Delete it only while it names this image"`
+}
+
 type setTagInput struct {
 	Credentials
 	RepositoryPath
 	Tag  string `path:"tag"`
 	Body TagRequest
-}
-
-type listTagsInput struct {
-	Credentials
-	RepositoryPath
-	After string `query:"after" maxLength:"128" doc:"Only those whose names sort after this"`
-	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
 type (
@@ -103,7 +116,8 @@ func (s *service) registerTags(api huma.API) {
 	tags := []string{"repositories"}
 	register(s, api, huma.Operation{
 		OperationID: "list-tags", Method: http.MethodGet, Path: path, Tags: tags,
-		Summary: "List a repository's tags", Errors: []int{http.StatusNotFound},
+		Summary: "List a repository's tags, or those of one kind", Errors: []int{http.StatusBadRequest, http.StatusNotFound},
+		Description: "A page of one kind may have fewer tags than its limit and yet name a next one.",
 	}, s.listTags)
 	register(s, api, huma.Operation{
 		OperationID: "get-tag", Method: http.MethodGet, Path: path + "/{tag}", Tags: tags,
@@ -118,41 +132,12 @@ func (s *service) registerTags(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "delete-tag", Method: http.MethodDelete, Path: path + "/{tag}", Tags: tags,
 		Summary: "Delete a tag; its image stays", DefaultStatus: http.StatusNoContent,
-		Errors: []int{http.StatusForbidden, http.StatusNotFound},
+		Errors: []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 	}, s.deleteTag)
 	register(s, api, huma.Operation{
 		OperationID: "get-tag-history", Method: http.MethodGet, Path: path + "/{tag}/history", Tags: tags,
 		Summary: "Tell where a tag has pointed; that of a deleted tag is told, too", Errors: []int{http.StatusNotFound},
 	}, s.tagHistory)
-}
-
-func (s *service) listTags(ctx context.Context, who caller, in *listTagsInput) (*listTagsOutput, error) {
-	r, _, err := s.visibleRepository(ctx, who, in.RepositoryPath)
-	if err != nil {
-		return nil, err
-	}
-	repo := oci.Repository(r.Name)
-	page, err := s.Images.TagInfos(ctx, repo, in.After, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	out := &listTagsOutput{Body: TagList{Items: []Tag{}}}
-	page, out.Body.Next = paged(page, in.Limit, func(t registry.TagInfo) string { return t.Name })
-	for _, t := range page {
-		out.Body.Items = append(out.Body.Items, tagOf(repo, t))
-	}
-	return out, nil
-}
-
-func tagOf(repo oci.Repository, t registry.TagInfo) Tag {
-	shown := Tag{
-		Name: t.Name, Repository: repo.Rest(), Project: repo.Project(), Digest: t.Digest.String(), MediaType: t.MediaType,
-		Size: t.Size, Platforms: t.Platforms, SetAt: t.UpdatedAt, PushedAt: timeOrNone(t.PushedAt), PulledAt: timeOrNone(t.PulledAt),
-	}
-	if shown.Platforms == nil {
-		shown.Platforms = []string{}
-	}
-	return shown
 }
 
 func (s *service) getTag(ctx context.Context, who caller, in *tagInput) (*tagOutput, error) {
@@ -164,7 +149,7 @@ func (s *service) getTag(ctx context.Context, who caller, in *tagInput) (*tagOut
 	if err != nil {
 		return nil, err
 	}
-	return &tagOutput{Body: tagOf(oci.Repository(r.Name), t)}, nil
+	return &tagOutput{Body: s.tagOf(oci.Repository(r.Name), t)}, nil
 }
 
 func (s *service) setTag(ctx context.Context, who caller, in *setTagInput) (*tagOutput, error) {
@@ -190,7 +175,7 @@ func (s *service) setTag(ctx context.Context, who caller, in *setTagInput) (*tag
 	if err != nil {
 		return nil, err
 	}
-	return &tagOutput{Body: tagOf(target, t)}, nil
+	return &tagOutput{Body: s.tagOf(target, t)}, nil
 }
 
 // mayTag refuses callers who may neither tag in the repository nor push to it. A
@@ -270,13 +255,22 @@ func parseImage(source string) (oci.Repository, oci.Reference, error) {
 	return repo, ref, err
 }
 
-func (s *service) deleteTag(ctx context.Context, who caller, in *tagInput) (*struct{}, error) {
+func (s *service) deleteTag(ctx context.Context, who caller, in *deleteTagInput) (*struct{}, error) {
 	r, target, err := s.visibleRepository(ctx, who, in.RepositoryPath)
 	if err != nil {
 		return nil, err
 	}
 	if err := s.permitAny(ctx, who, target, authz.DeleteTag, authz.Delete); err != nil {
 		return nil, err
+	}
+	if in.Digest != "" {
+		t, err := s.Images.TagInfo(ctx, oci.Repository(r.Name), in.Tag)
+		if err != nil {
+			return nil, err
+		}
+		if t.Digest.String() != in.Digest {
+			return nil, problem(http.StatusConflict, fmt.Sprintf("tag %s of %s was not deleted: it names %s now", in.Tag, r.Name, t.Digest))
+		}
 	}
 	return nil, s.Images.DeleteTag(ctx, oci.Repository(r.Name), in.Tag)
 }

@@ -2,41 +2,68 @@ package registry
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
-	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
-)
-
-const (
-	// maxConfig bounds the configuration of an image that is read for its platform, in bytes.
-	maxConfig = 1 << 20
-	// maxKnownPlatforms bounds how many images' platforms are kept in memory.
-	maxKnownPlatforms = 10_000
-	// maxPlatformText bounds what is told of one platform, in bytes.
-	maxPlatformText = 64
-	// maxPlatforms bounds how many platforms are told of one tag.
-	maxPlatforms = 100
 )
 
 // TagInfo is a tag and what is known of its image.
 type TagInfo struct {
 	metadata.Tag
 	MediaType string
-	// Size is that of the image with all that it refers to, in bytes: of an index, that of
-	// the images that are here. Layers that two of its images share count twice.
-	Size      int64
-	Platforms []string  // such as linux/amd64, in order; none where it is not known
-	PushedAt  time.Time // of the image, which may have been pushed before the tag was set
-	PulledAt  time.Time // zero: never; lags by seconds
+	// Size is what is here of the image, in bytes, with all that it refers to. Layers that
+	// two images of an index share count twice.
+	Size     int64
+	PushedAt time.Time // of the image, which may have been pushed before the tag was set
+	PulledAt time.Time // zero: never; lags by seconds
+	// Images are those that the tag's index has, or the one that the tag names; none
+	// where it is no image. What is attached to images, such as signatures, is left out.
+	Images []ImageInfo
+}
+
+// ImageInfo is the image of one platform.
+type ImageInfo struct {
+	Digest   digest.Digest
+	Platform string // such as linux/amd64; "" where it is not known
+	// Held is false for images of an index that are not here; then nothing of what
+	// follows is known.
+	Held bool
+	// Size is what a client downloads, in bytes: manifest, configuration and layers.
+	Size int64
+	// Unpacked is what the layers take on the client's disk, in bytes; zero where it is
+	// not known, because a layer is compressed.
+	Unpacked int64
+	PushedAt time.Time
+	PulledAt time.Time // zero: never; lags by seconds
+}
+
+// Platforms are those of the images, each once, in order.
+func (t TagInfo) Platforms() []string {
+	var all []string
+	for _, i := range t.Images {
+		if i.Platform != "" && len(all) < maxPlatforms {
+			all = append(all, i.Platform)
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Stale tells whether the tag has been neither pushed nor pulled for more than a month,
+// and none of its images has, as Docker Hub has it.
+func (t TagInfo) Stale(now time.Time) bool {
+	times := []time.Time{t.UpdatedAt, t.PushedAt, t.PulledAt}
+	for _, i := range t.Images {
+		times = append(times, i.PushedAt, i.PulledAt)
+	}
+	month := now.AddDate(0, -1, 0)
+	return !slices.ContainsFunc(times, month.Before)
 }
 
 // TagInfos tells at most limit tags of a repository whose names sort after the one given.
@@ -89,121 +116,10 @@ func (r *Registry) describe(ctx context.Context, repo oci.Repository, tags []met
 			continue
 		}
 		info := TagInfo{Tag: t, MediaType: l.MediaType, PushedAt: l.PushedAt, PulledAt: l.PulledAt}
-		if info.Size, info.Platforms, err = r.outline(ctx, repo, t.Digest); err != nil {
+		if info.Size, info.Images, err = r.outline(ctx, repo, l); err != nil {
 			return nil, err
 		}
 		all = append(all, info)
 	}
 	return all, nil
-}
-
-// outline tells how large an image is and for which platforms. What cannot be read as an
-// image has the size of its manifest: caches keep whatever their upstream sends.
-func (r *Registry) outline(ctx context.Context, repo oci.Repository, d digest.Digest) (size int64, platforms []string, err error) {
-	m, err := r.heldManifest(ctx, repo, oci.Reference{Digest: d})
-	if oci.CodeOf(err) == oci.CodeManifestUnknown {
-		return 0, nil, nil
-	}
-	if err != nil {
-		return 0, nil, err
-	}
-	size = int64(len(m.Content))
-	content, err := oci.ParseManifest(m.MediaType, m.Content)
-	if err != nil {
-		return size, nil, nil //nolint:nilerr // whatever it is, it is here
-	}
-	if !content.Index() {
-		return size + ownBlobs(content), r.platform(ctx, repo, content), nil
-	}
-	for _, child := range content.Manifests {
-		if child.OS != "" && child.OS != "unknown" && len(platforms) < maxPlatforms {
-			platforms = append(platforms, platformText(child.OS, child.Architecture, child.Variant))
-		}
-		held, err := r.heldManifest(ctx, repo, oci.Reference{Digest: child.Digest})
-		if oci.CodeOf(err) == oci.CodeManifestUnknown {
-			continue
-		}
-		if err != nil {
-			return 0, nil, err
-		}
-		size += int64(len(held.Content))
-		if inside, err := oci.ParseManifest(held.MediaType, held.Content); err == nil {
-			size += ownBlobs(inside)
-		}
-	}
-	slices.Sort(platforms)
-	return size, slices.Compact(platforms), nil
-}
-
-// ownBlobs is what the configuration and the layers of an image take, each once.
-func ownBlobs(content oci.Content) (size int64) {
-	sizes := map[digest.Digest]int64{}
-	for _, l := range content.Layers {
-		sizes[l.Digest] = l.Size
-	}
-	if content.Config != nil {
-		sizes[content.Config.Digest] = content.Config.Size
-	}
-	for _, bytes := range sizes {
-		size += bytes
-	}
-	return size
-}
-
-// platform reads for which platform a single image is; none where its configuration does
-// not say, or is not here.
-func (r *Registry) platform(ctx context.Context, repo oci.Repository, content oci.Content) []string {
-	if content.Config == nil || content.Config.Size > maxConfig || !isImageConfig(content.Config.MediaType) {
-		return nil
-	}
-	key := content.Config.Digest
-	if text, ok := r.platforms.GetIfPresent(key); ok {
-		return platformList(text)
-	}
-	text, err := r.readPlatform(ctx, repo, key)
-	if err != nil {
-		return nil
-	}
-	r.platforms.Set(key, text)
-	return platformList(text)
-}
-
-func (r *Registry) readPlatform(ctx context.Context, repo oci.Repository, d digest.Digest) (string, error) {
-	row, err := r.blobRow(ctx, repo, d)
-	if err != nil {
-		return "", err
-	}
-	opened, err := r.openSound(ctx, row)
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = opened.Close() }()
-	text, err := io.ReadAll(io.LimitReader(opened, maxConfig))
-	if err != nil {
-		return "", err
-	}
-	var config v1.Platform
-	if err := json.Unmarshal(text, &config); err != nil || config.OS == "" {
-		return "", nil //nolint:nilerr // it does not say
-	}
-	return platformText(config.OS, config.Architecture, config.Variant), nil
-}
-
-func isImageConfig(mediaType string) bool {
-	return mediaType == v1.MediaTypeImageConfig || mediaType == "application/vnd.docker.container.image.v1+json"
-}
-
-func platformList(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return []string{text}
-}
-
-func platformText(os, architecture, variant string) string {
-	text := os + "/" + architecture
-	if variant != "" {
-		text += "/" + variant
-	}
-	return text[:min(len(text), maxPlatformText)]
 }
