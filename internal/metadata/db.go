@@ -9,25 +9,26 @@ import (
 
 // DB is an open database. Its fields may be used by any number of goroutines.
 type DB struct {
-	Projects     *Projects
-	Repositories *Repositories
-	Manifests    *Manifests
-	Tags         *Tags
-	Blobs        *Blobs
-	Orphans      *Orphans
-	Damaged      *Damaged
-	Uploads      *Uploads
-	Multiparts   *Multiparts
-	Imports      *Imports
-	Users        *Users
-	Groups       *Groups
-	Tokens       *Tokens
-	Keys         *Keys
-	Roles        *Roles
-	RoleBindings *RoleBindings
-	Audit        *Audit
-	Leases       *Leases
-	Retentions   *Retentions
+	Projects      *Projects
+	Repositories  *Repositories
+	Manifests     *Manifests
+	Tags          *Tags
+	Blobs         *Blobs
+	Orphans       *Orphans
+	Damaged       *Damaged
+	Uploads       *Uploads
+	Multiparts    *Multiparts
+	Imports       *Imports
+	Users         *Users
+	Groups        *Groups
+	Tokens        *Tokens
+	Keys          *Keys
+	Roles         *Roles
+	RoleBindings  *RoleBindings
+	Audit         *Audit
+	Leases        *Leases
+	Retentions    *Retentions
+	LimitCounters *LimitCounters
 	// Changes tells what has to be read again because another process changed it.
 	Changes *Changes
 
@@ -48,27 +49,28 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		return nil, err
 	}
 	return &DB{
-		Projects:     &Projects{s},
-		Repositories: &Repositories{s},
-		Manifests:    manifests,
-		Tags:         &Tags{s},
-		Blobs:        blobs,
-		Orphans:      &Orphans{s},
-		Damaged:      &Damaged{s},
-		Uploads:      &Uploads{s},
-		Multiparts:   &Multiparts{s},
-		Imports:      &Imports{s},
-		Users:        &Users{s},
-		Groups:       &Groups{s},
-		Tokens:       &Tokens{s},
-		Keys:         &Keys{s},
-		Roles:        &Roles{s},
-		RoleBindings: &RoleBindings{s},
-		Audit:        &Audit{s},
-		Leases:       &Leases{s},
-		Retentions:   &Retentions{s},
-		Changes:      s.changes,
-		store:        s,
+		Projects:      &Projects{s},
+		Repositories:  &Repositories{s},
+		Manifests:     manifests,
+		Tags:          &Tags{s},
+		Blobs:         blobs,
+		Orphans:       &Orphans{s},
+		Damaged:       &Damaged{s},
+		Uploads:       &Uploads{s},
+		Multiparts:    &Multiparts{s},
+		Imports:       &Imports{s},
+		Users:         &Users{s},
+		Groups:        &Groups{s},
+		Tokens:        &Tokens{s},
+		Keys:          &Keys{s},
+		Roles:         &Roles{s},
+		RoleBindings:  &RoleBindings{s},
+		Audit:         &Audit{s},
+		Leases:        &Leases{s},
+		Retentions:    &Retentions{s},
+		LimitCounters: &LimitCounters{s},
+		Changes:       s.changes,
+		store:         s,
 		// The writer goes last: the last connection to go tidies the log away.
 		closes: []io.Closer{manifests.get, manifests.getByTag, blobs.get, s.readers, s.writer},
 	}, nil

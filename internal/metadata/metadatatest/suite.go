@@ -64,6 +64,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"tokens", tokens},
 		{"signing keys", keys},
 		{"leases", leases},
+		{"counters of limits", limitCounters},
 		{"dumps", dumps},
 		{"many at once", concurrency},
 	} {
