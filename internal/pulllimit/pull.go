@@ -1,0 +1,198 @@
+package pulllimit
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/ratelimit"
+)
+
+// Standing is what somebody has left of a limit.
+type Standing struct {
+	Limit     ratelimit.Limit
+	Remaining int    // 0 and more
+	Source    string // the account or address whose pulls are counted
+	Anonymous bool   // it is an address
+	Project   string // whose images alone are counted; "" for all that have no limit of their own
+	// Wait is how long it takes until another pull is possible; zero: it is possible now.
+	Wait time.Duration
+	// Full is how long it takes until nothing of what was pulled counts any more.
+	Full time.Duration
+	// LoginHelps says that a stranger would have more pulls by logging in.
+	LoginHelps bool
+}
+
+// ReachedError refuses a pull.
+type ReachedError struct {
+	Standing
+	// First says that it is the subject's first refusal for a while.
+	First bool
+}
+
+func (e *ReachedError) Error() string {
+	return fmt.Sprintf("the pull limit of %s, %s, is reached for %s", e.Source, e.Limit, e.Wait.Round(time.Second))
+}
+
+// Pull is a pull that was let through and counted. A nil Pull is one that no limit counts.
+type Pull struct {
+	limiter  *Limiter
+	subject  subject
+	standing Standing
+	at       time.Time
+	repo     oci.Repository
+	// half is the GET of the index that this one completes, and shared the one that another
+	// process served; both are nil where this one was counted.
+	half   *half
+	shared *usedHalf
+	over   bool // it was answered, or is given back
+}
+
+func (p *Pull) counted() bool { return p.half == nil && p.shared == nil }
+
+// Standing tells what the caller has left for the images of a project; false: no limit
+// applies.
+func (ls *Limits) Standing(c Caller, project string) (Standing, bool) {
+	limit, s := ls.rules.of(c, project)
+	if limit.Unlimited() {
+		return Standing{}, false
+	}
+	standing := ls.describe(c, s, limit)
+	l := ls.limiter
+	now := l.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if counted, known := l.subjects[s]; known {
+		l.refresh(counted, limit, now)
+		standing.Remaining = max(0, limit.Most-counted.total())
+		standing.Wait = counted.wait(now)
+		standing.Full = counted.full(now)
+	}
+	return standing, true
+}
+
+// Take lets a GET of a manifest through and counts it, unless it completes a pull that was
+// counted. Its answer is told to the Pull. The error is a *ReachedError.
+func (ls *Limits) Take(c Caller, repo oci.Repository, ref oci.Reference) (*Pull, error) {
+	limit, s := ls.rules.of(c, repo.Project())
+	if limit.Unlimited() {
+		return nil, nil
+	}
+	l := ls.limiter
+	p := &Pull{limiter: l, subject: s, standing: ls.describe(c, s, limit), at: l.Now(), repo: repo}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	counted := l.of(s)
+	l.refresh(counted, limit, p.at)
+	l.pair(counted, p, ref)
+	if p.counted() {
+		if p.standing.Wait = counted.wait(p.at); p.standing.Wait > 0 {
+			p.standing.Remaining, p.standing.Full = 0, counted.full(p.at)
+			return nil, l.refuse(counted, p)
+		}
+		l.count(counted, p, ref)
+	}
+	p.standing.Remaining = max(0, limit.Most-counted.total())
+	return p, nil
+}
+
+// describe is the standing of somebody who has pulled nothing.
+func (ls *Limits) describe(c Caller, s subject, limit ratelimit.Limit) Standing {
+	return Standing{
+		Limit: limit, Remaining: limit.Most, Source: s.source(), Anonymous: s.user == "", Project: s.project,
+		LoginHelps: ls.rules.loginHelps(c, s.project),
+	}
+}
+
+// pair finds the half that the GET of a digest completes; mu is held.
+func (l *Limiter) pair(c *counts, p *Pull, ref oci.Reference) {
+	if ref.ByTag() {
+		return
+	}
+	if p.half = c.complete(p.repo, ref.Digest, p.at); p.half == nil && len(c.others) > 0 {
+		p.shared = c.completeShared(sum(p.repo, ref.Digest), p.at)
+	}
+	if !p.counted() {
+		l.changed[p.subject] = struct{}{}
+	}
+}
+
+// count adds a pull; mu is held.
+func (l *Limiter) count(c *counts, p *Pull, ref oci.Reference) {
+	before := c.own.Marks()
+	c.own.Add(p.standing.Limit, p.at)
+	l.marks += c.own.Marks() - before
+	c.keepUntil(p.at.Add(c.full(p.at)))
+	l.changed[p.subject] = struct{}{}
+	if l.Shared && !ref.ByTag() {
+		c.noteLone(sum(p.repo, ref.Digest), p.at)
+	}
+}
+
+// refuse makes the error of a pull that is one too many; mu is held.
+func (l *Limiter) refuse(c *counts, p *Pull) error {
+	l.Metrics.refused.WithLabelValues(p.subject.kind()).Inc()
+	first := p.at.Before(c.refused) || p.at.Sub(c.refused) >= refusalEvery
+	if first {
+		c.refused = p.at
+	}
+	return &ReachedError{Standing: p.standing, First: first}
+}
+
+// Standing tells what the caller has left after this pull; false: no limit applies.
+func (p *Pull) Standing() (Standing, bool) {
+	if p == nil {
+		return Standing{}, false
+	}
+	return p.standing, true
+}
+
+// Served tells that the manifest is about to be sent: then the pull counts. It is called
+// before the first byte is sent, since the second GET of the pull may follow at once.
+func (p *Pull) Served(m oci.Manifest) {
+	if p == nil || p.over {
+		return
+	}
+	p.over = true
+	if !p.counted() {
+		return
+	}
+	p.limiter.Metrics.counted.WithLabelValues(p.subject.kind()).Inc()
+	if isIndex(m.MediaType) {
+		p.open(m)
+	}
+}
+
+// GiveBack takes the pull out of the count again, unless it was served.
+func (p *Pull) GiveBack() {
+	if p == nil || p.over {
+		return
+	}
+	p.over = true
+	l := p.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, known := l.subjects[p.subject]
+	if !known {
+		return
+	}
+	l.changed[p.subject] = struct{}{}
+	switch {
+	case p.half != nil:
+		c.reopen(*p.half)
+	case p.shared != nil:
+		c.giveBackShared(*p.shared)
+	default:
+		l.uncount(c, p)
+	}
+}
+
+// uncount undoes count; mu is held.
+func (l *Limiter) uncount(c *counts, p *Pull) {
+	before := c.own.Marks()
+	c.own.Remove(p.standing.Limit, p.at)
+	l.marks -= before - c.own.Marks()
+	c.lones = slices.DeleteFunc(c.lones, func(one lone) bool { return one.at.Equal(p.at) })
+	p.standing.Remaining = min(p.standing.Remaining+1, p.standing.Limit.Most)
+}
