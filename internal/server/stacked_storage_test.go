@@ -32,14 +32,25 @@ const (
 // newStored starts it; settings follow in the storage's URL.
 func newStored(t *testing.T, settings string) *stored {
 	t.Helper()
+	service := startS3(t)
+	proxy := s3test.NewProxy(service.Endpoint)
+	t.Cleanup(proxy.Close)
+	return &stored{newStackOnS3(t, proxy.Endpoint(), settings, patience), service, proxy}
+}
+
+func startS3(t *testing.T) *s3test.Service {
+	t.Helper()
 	service, err := s3test.Versitygw()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(service.Stop)
-	proxy := s3test.NewProxy(service.Endpoint)
-	t.Cleanup(proxy.Close)
-	endpoint := proxy.Endpoint()
+	return service
+}
+
+// newStackOnS3 is newStack with blobs in S3, which may stall for that long.
+func newStackOnS3(t *testing.T, endpoint *url.URL, settings string, stall time.Duration) *stack {
+	t.Helper()
 	// Another host name than Larder's, as in real life.
 	endpoint.Host = "localhost:" + endpoint.Port()
 	s := newStack(t, hubsim.Options{}, "")
@@ -48,10 +59,10 @@ func newStored(t *testing.T, settings string) *stored {
 	s.args = append(s.args, "--storage", "s3://"+s3test.Bucket+"/images?path-style=true&region="+s3test.Region+
 		"&endpoint="+url.QueryEscape(endpoint.String())+settings)
 	s.change = func(c *server.Config) {
-		c.Storage.PartSize, c.Storage.Stall, c.Storage.Tries = smallestPart, patience, 2
+		c.Storage.PartSize, c.Storage.Stall, c.Storage.Tries = smallestPart, stall, 2
 	}
 	s.start()
-	return &stored{s, service, proxy}
+	return s
 }
 
 // content makes size bytes.
@@ -62,8 +73,8 @@ func content(seed byte, size int) []byte {
 	return p
 }
 
-// pushBlob pushes to demo/app in one request.
-func (s *stored) pushBlob(p []byte) answer {
+// post pushes to demo/app in one request.
+func (s *stack) post(p []byte) answer {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost,
 		"http://"+s.larder.Addr().String()+"/v2/demo/app/blobs/uploads/?digest="+digest.FromBytes(p).String(), bytes.NewReader(p))
@@ -81,14 +92,14 @@ func (s *stored) pushBlob(p []byte) answer {
 
 func blobPath(p []byte) string { return "/v2/demo/app/blobs/" + digest.FromBytes(p).String() }
 
-func (s *stored) pullBlob(p []byte) answer {
+func (s *stack) pullBlob(p []byte) answer {
 	s.t.Helper()
 	return s.send(request{path: blobPath(p), admin: true})
 }
 
-func (s *stored) wantPushed(p []byte) {
+func (s *stack) wantPushed(p []byte) {
 	s.t.Helper()
-	if got := s.pushBlob(p); got.status != http.StatusCreated {
+	if got := s.post(p); got.status != http.StatusCreated {
 		s.t.Fatalf("the push got %d", got.status)
 	}
 }
@@ -240,10 +251,10 @@ func TestAFaultOfTheStorageIsAClearErrorAndPasses(t *testing.T) {
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := &stored{s.in(t), s.service, s.proxy}
+			s := &stored{stack: s.in(t), proxy: s.proxy}
 			pushed := content(byte(100+i), 2*smallestPart+1000)
 			s.proxy.Fail(tt.fault)
-			s.wantRefused("push", s.pushBlob(pushed), tt.push, http.StatusCreated)
+			s.wantRefused("push", s.post(pushed), tt.push, http.StatusCreated)
 			for _, p := range [][]byte{small, large} {
 				got, err := s.try(t.Context(), request{path: blobPath(p), admin: true})
 				if tt.pull == 0 && err == nil && got.err == nil {
@@ -270,7 +281,7 @@ func (s *stack) in(t *testing.T) *stack {
 }
 
 // wantRefused expects a status, and the advice when to come back with a 503.
-func (s *stored) wantRefused(what string, got answer, want, done int) {
+func (s *stack) wantRefused(what string, got answer, want, done int) {
 	s.t.Helper()
 	if got.status != want || got.err != nil {
 		s.t.Errorf("the %s got %d, %v; want %d", what, got.status, got.err, want)
