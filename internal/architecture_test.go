@@ -22,6 +22,7 @@ func places() map[string]place {
 
 		"internal/distribution": {floor: 4},
 		"internal/api":          {floor: 4},
+		"internal/hubapi":       {floor: 4},
 		"internal/console":      {floor: 4},
 		"internal/admission":    {floor: 4},
 		"internal/imagetrigger": {floor: 4},

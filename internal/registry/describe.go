@@ -58,12 +58,16 @@ func (t TagInfo) Platforms() []string {
 // Stale tells whether the tag has been neither pushed nor pulled for more than a month,
 // and none of its images has, as Docker Hub has it.
 func (t TagInfo) Stale(now time.Time) bool {
-	times := []time.Time{t.UpdatedAt, t.PushedAt, t.PulledAt}
-	for _, i := range t.Images {
-		times = append(times, i.PushedAt, i.PulledAt)
-	}
-	month := now.AddDate(0, -1, 0)
-	return !slices.ContainsFunc(times, month.Before)
+	active := slices.ContainsFunc(t.Images, func(i ImageInfo) bool { return !i.Stale(now) })
+	return !active && stale(now, t.UpdatedAt, t.PushedAt, t.PulledAt)
+}
+
+// Stale tells whether the image alone has been neither pushed nor pulled for more than a
+// month.
+func (i ImageInfo) Stale(now time.Time) bool { return stale(now, i.PushedAt, i.PulledAt) }
+
+func stale(now time.Time, active ...time.Time) bool {
+	return !slices.ContainsFunc(active, now.AddDate(0, -1, 0).Before)
 }
 
 // TagInfos tells at most limit tags of a repository whose names sort after the one given.
@@ -72,7 +76,7 @@ func (r *Registry) TagInfos(ctx context.Context, repo oci.Repository, after stri
 	if err != nil {
 		return nil, fmt.Errorf("listing the tags of %s: %w", repo, err)
 	}
-	return r.describe(ctx, repo, tags)
+	return r.DescribeTags(ctx, repo, tags)
 }
 
 // TagInfo tells of one tag. The error is MANIFEST_UNKNOWN when it is not there.
@@ -84,7 +88,7 @@ func (r *Registry) TagInfo(ctx context.Context, repo oci.Repository, name string
 	if err != nil {
 		return TagInfo{}, fmt.Errorf("reading tag %s of %s: %w", name, repo, err)
 	}
-	all, err := r.describe(ctx, repo, []metadata.Tag{tag})
+	all, err := r.DescribeTags(ctx, repo, []metadata.Tag{tag})
 	if err == nil && len(all) == 0 {
 		err = manifestUnknown(repo, oci.Reference{Tag: name})
 	}
@@ -94,9 +98,9 @@ func (r *Registry) TagInfo(ctx context.Context, repo oci.Repository, name string
 	return all[0], nil
 }
 
-// describe adds to tags what is known of their images. Those that were deleted meanwhile
-// are left out.
-func (r *Registry) describe(ctx context.Context, repo oci.Repository, tags []metadata.Tag) ([]TagInfo, error) {
+// DescribeTags adds to tags what is known of their images. Those that were deleted
+// meanwhile are left out.
+func (r *Registry) DescribeTags(ctx context.Context, repo oci.Repository, tags []metadata.Tag) ([]TagInfo, error) {
 	digests := make([]digest.Digest, 0, len(tags))
 	for _, t := range tags {
 		digests = append(digests, t.Digest)

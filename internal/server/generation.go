@@ -14,6 +14,7 @@ import (
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/distribution"
+	"github.com/larder-registry/larder/internal/hubapi"
 	"github.com/larder-registry/larder/internal/imports"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/pullthrough"
@@ -82,7 +83,12 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
-	g.main = s.observed(clients, s.routes(config, clients, registry, administration))
+	hub := hubapi.New(hubapi.Config{
+		Viewer: func(w http.ResponseWriter, r *http.Request) (hubapi.See, error) { return registry.Viewer(w, r) }, Public: registry.Public,
+		Repositories: s.floor.DB.Repositories, Tags: s.floor.DB.Tags, Images: s.floor.held, Hub: names.registries[hubRegistry],
+		Now: s.options.Tuning.Now, Log: s.log,
+	})
+	g.main = s.observed(clients, s.routes(config, clients, handlers{images: registry, administration: administration, hub: hub}))
 	if config.Mirror.Listen != "" {
 		g.mirror = s.observed(clients, distribution.NewMirror(v2, distribution.Mirror{Namespace: hubRegistry, Allow: admitted(config, clients)}))
 	}

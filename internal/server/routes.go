@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/distribution"
+	"github.com/larder-registry/larder/internal/hubapi"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
@@ -38,10 +40,15 @@ func (s *Server) observed(clients *telemetry.ClientAddress, next http.Handler) h
 	return telemetry.Middleware(s.log, s.requests, clients, next)
 }
 
+// handlers are those of the main listener that one configuration makes.
+type handlers struct {
+	images, administration, hub http.Handler
+}
+
 // routes lays out the main listener.
-func (s *Server) routes(config Config, clients *telemetry.ClientAddress, images, administration http.Handler) http.Handler {
+func (s *Server) routes(config Config, clients *telemetry.ClientAddress, made handlers) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/api/", administration)
+	mux.Handle("/api/", made.administration)
 	mux.HandleFunc("GET /healthz", s.live)
 	mux.HandleFunc("GET /readyz", s.ready)
 	if config.Metrics.Listen == "" {
@@ -53,13 +60,18 @@ func (s *Server) routes(config Config, clients *telemetry.ClientAddress, images,
 		}))
 	}
 	mux.HandleFunc("GET /{$}", front)
-	return beside(images, mux)
+	return beside(made.images, made.hub, mux)
 }
 
 // beside sends the registry its paths as they came: a ServeMux would clean and
-// redirect them.
-func beside(images, others http.Handler) http.Handler {
+// redirect them. Those of Docker Hub's API stand in the place of projects that nobody can
+// have.
+func beside(images, hub, others http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if slices.ContainsFunc(hubapi.Prefixes(), func(prefix string) bool { return strings.HasPrefix(r.URL.Path, prefix) }) {
+			hub.ServeHTTP(w, r)
+			return
+		}
 		if path := r.URL.Path; path == "/token" || path == "/v2" || strings.HasPrefix(path, "/v2/") || strings.HasPrefix(path, "/v1/") {
 			images.ServeHTTP(w, r)
 			return
