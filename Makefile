@@ -36,9 +36,10 @@ deps: ## install the clients that the tests drive, and a C compiler for -race (D
 	test/install-deps
 
 .PHONY: tools
-tools: ## build the linter and the S3 servers that tests drive; minutes at first, seconds later
+tools: ## build the linter, the S3 servers and the Kubernetes API server that tests drive; minutes at first, seconds later
 	@$(GOLANGCI_LINT) version
 	go test -count=1 -timeout 40m -run '^$$' ./internal/blob/s3
+	go test -count=1 -timeout 45m -run '^TestTheProgramsAreBuilt$$' ./internal/testkit/kubeserver
 
 .PHONY: lint
 lint: ## golangci-lint over both modules
@@ -57,7 +58,7 @@ chaos: ## kill -9, full disks and hostile clients, by itself because it takes th
 	go test -count=1 -timeout 30m ./test/chaos
 
 .PHONY: e2e
-e2e: build ## the built program with real clients: skopeo, podman, containerd, dockerd
+e2e: build ## the built program with real clients: skopeo, podman, containerd, dockerd, kubectl
 	cd test/e2e && LARDER_BIN='$(CURDIR)/bin/larder' go test -count=1 -timeout 30m ./...
 
 # FUZZFLAGS make a build of its own that tells the fuzzer which inputs lead to new code.
