@@ -42,6 +42,12 @@ type Authenticator interface {
 // Authorizer tells what a caller may do.
 type Authorizer interface {
 	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
+	// ForMany decides for a request that asks about many things. Its error is
+	// authz.ErrSpent when these are too many.
+	ForMany() authz.Decide
+	// GrantCommand is the line that gives user the right to do action on target; "" where
+	// there is none to give.
+	GrantCommand(user string, action authz.Action, target authz.Target) string
 }
 
 // ProjectMaker makes projects.
@@ -75,8 +81,9 @@ type Config struct {
 	// Events may be nil: then nothing is recorded.
 	Events       Events
 	ProjectMaker ProjectMaker
-	// Roles keeps who may do what; nil where a cluster does.
+	// Roles keeps who may do what; nil where Cluster decides it.
 	Roles    *authz.Authorizer
+	Cluster  *authz.Cluster
 	Users    Users
 	Groups   Groups
 	Tokens   Tokens

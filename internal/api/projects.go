@@ -88,7 +88,7 @@ func (s *service) createProject(ctx context.Context, who caller, in *createProje
 	if err := checkNewProject(in.Body); err != nil {
 		return nil, err
 	}
-	if err := s.mayHaveProject(ctx, who); err != nil {
+	if err := s.mayHaveProject(ctx, who, name); err != nil {
 		return nil, err
 	}
 	p := metadata.Project{
@@ -110,13 +110,15 @@ func (s *service) createProject(ctx context.Context, who caller, in *createProje
 	return made, nil
 }
 
-// mayHaveProject refuses callers who may make no projects, be it any or their own.
-func (s *service) mayHaveProject(ctx context.Context, who caller) error {
-	may, err := s.Authorizer.Allowed(ctx, who.Identity, authz.CreateProject, authz.Target{})
+// mayHaveProject refuses callers who may not make the project, be it as one of any name or
+// as their own.
+func (s *service) mayHaveProject(ctx context.Context, who caller, name string) error {
+	target := authz.Target{Project: name}
+	may, err := s.Authorizer.Allowed(ctx, who.Identity, authz.CreateProject, target)
 	if err != nil || may {
 		return err
 	}
-	return s.permit(ctx, who, authz.RequestProject, authz.Target{})
+	return s.permit(ctx, who, authz.RequestProject, target)
 }
 
 func checkNewProject(r ProjectRequest) error {
@@ -140,21 +142,31 @@ func (s *service) listProjects(ctx context.Context, who caller, in *listProjects
 		page = page[:in.Limit]
 		out.Body.Next = page[in.Limit-1].Name
 	}
-	for _, p := range page {
-		visible, err := s.visible(ctx, who, p)
+	decide := s.Authorizer.ForMany()
+	for i, p := range page {
+		shown, visible, err := s.seenProject(ctx, decide, who, p)
+		if errors.Is(err, authz.ErrSpent) && i > 0 {
+			out.Body.Next = page[i-1].Name
+			return out, nil
+		}
 		if err != nil {
 			return nil, err
 		}
-		if !visible {
-			continue
+		if visible {
+			out.Body.Items = append(out.Body.Items, shown)
 		}
-		shown, err := s.projectOf(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		out.Body.Items = append(out.Body.Items, shown)
 	}
 	return out, nil
+}
+
+// seenProject is a project as the caller sees it, if they do.
+func (s *service) seenProject(ctx context.Context, decide authz.Decide, who caller, p metadata.Project) (shown Project, visible bool, err error) {
+	visible, err = decide(ctx, who.Identity, authz.GetProject, projectTarget(p))
+	if err != nil || !visible {
+		return Project{}, false, err
+	}
+	shown, err = projectOf(ctx, decide, p)
+	return shown, true, err
 }
 
 func (s *service) getProject(ctx context.Context, who caller, in *projectInput) (*projectOutput, error) {
@@ -167,7 +179,7 @@ func (s *service) getProject(ctx context.Context, who caller, in *projectInput) 
 
 // showProject is projectOf with what the project takes.
 func (s *service) showProject(ctx context.Context, p metadata.Project) (*projectOutput, error) {
-	shown, err := s.projectOf(ctx, p)
+	shown, err := projectOf(ctx, s.Authorizer.Allowed, p)
 	if err != nil {
 		return nil, err
 	}
@@ -200,8 +212,8 @@ func (s *service) visible(ctx context.Context, who caller, p metadata.Project) (
 	return s.Authorizer.Allowed(ctx, who.Identity, authz.GetProject, projectTarget(p))
 }
 
-func (s *service) projectOf(ctx context.Context, p metadata.Project) (Project, error) {
-	visibility, err := s.visibility(ctx, projectTarget(p), authz.Pull)
+func projectOf(ctx context.Context, decide authz.Decide, p metadata.Project) (Project, error) {
+	visibility, err := visibilityOf(ctx, decide, projectTarget(p))
 	return Project{
 		Name: p.Name, Kind: string(p.Kind), Description: p.Description, Creator: p.Creator, CreatedAt: p.CreatedAt.UTC(),
 		Visibility: visibility, Quota: p.Quota, ImmutableTags: p.ImmutableTags,
@@ -215,8 +227,8 @@ const (
 	visiblePublic   = "public"
 )
 
-// visibility tells who can do something without having been given it by name.
-func (s *service) visibility(ctx context.Context, target authz.Target, action authz.Action) (string, error) {
+// visibilityOf tells who can pull from target without having been given it by name.
+func visibilityOf(ctx context.Context, decide authz.Decide, target authz.Target) (string, error) {
 	for _, one := range []struct {
 		text string
 		id   authn.Identity
@@ -224,7 +236,7 @@ func (s *service) visibility(ctx context.Context, target authz.Target, action au
 		{visiblePublic, authn.Anonymous()},
 		{visibleLoggedIn, authn.Identity{Groups: []string{authn.GroupAuthenticated}}},
 	} {
-		may, err := s.Authorizer.Allowed(ctx, one.id, action, target)
+		may, err := decide(ctx, one.id, authz.Pull, target)
 		if err != nil {
 			return "", err
 		}

@@ -25,12 +25,18 @@ func (s *service) refused(who caller, action authz.Action, target authz.Target) 
 	if target.Project == "" {
 		whose, where = "an administrator", "all projects"
 	}
+	if action == authz.CreateProject || action == authz.RequestProject {
+		whose = "an administrator" // there is no owner yet
+	}
 	if who.Cap != nil {
 		return problem(http.StatusForbidden, fmt.Sprintf("%s has no right to %s in %s with the access token that is shown, which is limited: use another one",
 			who.User, action, where))
 	}
-	return problem(http.StatusForbidden, fmt.Sprintf("%s has no right to %s in %s; %s can run %s",
-		who.User, action, where, whose, authz.GrantCommand(who.User, action, target)))
+	remedy := "ask an administrator"
+	if command := s.Authorizer.GrantCommand(who.User, action, target); command != "" {
+		remedy = whose + " can run " + command
+	}
+	return problem(http.StatusForbidden, fmt.Sprintf("%s has no right to %s in %s; %s", who.User, action, where, remedy))
 }
 
 // projectTarget is a project as something that is done something to.

@@ -17,6 +17,10 @@ func (silent) Allowed(context.Context, authn.Identity, authz.Action, authz.Targe
 	return false, &authz.UndecidedError{Reason: "the cluster does not answer", Err: errors.New("dial tcp 10.0.0.1:6443: refused")}
 }
 
+func (s silent) ForMany() authz.Decide { return s.Allowed }
+
+func (silent) GrantCommand(string, authz.Action, authz.Target) string { return "" }
+
 func TestWhatNobodyCanDecideIsNeitherDoneNorDenied(t *testing.T) {
 	f := newFixture(t)
 	f.want(f.do(admin, "POST", "/api/v1/projects", `{"name":"demo"}`), 201, nil)

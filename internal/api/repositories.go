@@ -135,9 +135,14 @@ func (s *service) listRepositories(ctx context.Context, who caller, in *listRepo
 	}
 	out := &listRepositoriesOutput{Body: RepositoryList{Items: []Repository{}}}
 	page, out.Body.Next = paged(page, in.Limit, func(r metadata.Repository) string { return oci.Repository(r.Name).Rest() })
-	for _, r := range page {
+	decide := s.Authorizer.ForMany()
+	for i, r := range page {
 		r.Readme = ""
-		shown, err := s.repositoryOf(ctx, r, p.Kind)
+		shown, err := repositoryOf(ctx, decide, r, p.Kind)
+		if errors.Is(err, authz.ErrSpent) && i > 0 {
+			out.Body.Next = oci.Repository(page[i-1].Name).Rest()
+			return out, nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -146,9 +151,9 @@ func (s *service) listRepositories(ctx context.Context, who caller, in *listRepo
 	return out, nil
 }
 
-func (s *service) repositoryOf(ctx context.Context, r metadata.Repository, kind metadata.Kind) (Repository, error) {
+func repositoryOf(ctx context.Context, decide authz.Decide, r metadata.Repository, kind metadata.Kind) (Repository, error) {
 	name := oci.Repository(r.Name)
-	visibility, err := s.visibility(ctx, repositoryTarget(name, kind), authz.Pull)
+	visibility, err := visibilityOf(ctx, decide, repositoryTarget(name, kind))
 	shown := Repository{
 		Name: name.Rest(), Project: name.Project(), Description: r.Description, Readme: r.Readme,
 		Tags: r.Tags, CreatedAt: r.CreatedAt, UpdatedAt: timeOrNone(r.UpdatedAt), Visibility: visibility,
@@ -208,7 +213,7 @@ func (s *service) showRepository(ctx context.Context, repo oci.Repository, kind 
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.repositoryOf(ctx, r, kind)
+	shown, err := repositoryOf(ctx, s.Authorizer.Allowed, r, kind)
 	return &repositoryOutput{Body: shown}, err
 }
 
@@ -228,7 +233,7 @@ func (s *service) getRepository(ctx context.Context, who caller, in *repositoryI
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.repositoryOf(ctx, r, target.Kind)
+	shown, err := repositoryOf(ctx, s.Authorizer.Allowed, r, target.Kind)
 	return &repositoryOutput{Body: shown}, err
 }
 

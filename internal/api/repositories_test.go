@@ -34,6 +34,8 @@ func (r rights) Allowed(ctx context.Context, id authn.Identity, action authz.Act
 	return r.Authorizer.Allowed(ctx, id, action, target)
 }
 
+func (r rights) ForMany() authz.Decide { return r.Allowed }
+
 // give lets callers do what is listed.
 func (f *fixture) give(given ...string) {
 	f.config.Authorizer = rights{f.config.Authorizer, given}

@@ -120,10 +120,23 @@ func (s *service) reviewAccess(ctx context.Context, who caller, in *accessReview
 	_, resource := authz.ParseResource(in.Body.Resource)
 	action := authz.Action(in.Body.Verb + " " + resource)
 	if s.Roles == nil {
-		allowed, err := s.Authorizer.Allowed(ctx, id, action, target)
-		return &accessReviewOutput{Body: AccessReview{Allowed: allowed, Reasons: []string{"the cluster decides"}}}, err
+		return s.reviewByCluster(ctx, id, action, target)
 	}
-	return &accessReviewOutput{Body: explained(id, action, target, s.Roles.Explain(ctx, id, action, target))}, nil
+	return &accessReviewOutput{Body: s.explained(id, action, target, s.Roles.Explain(ctx, id, action, target))}, nil
+}
+
+// reviewByCluster tells what a cluster says: which binding it is that allows something only
+// the cluster knows.
+func (s *service) reviewByCluster(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (*accessReviewOutput, error) {
+	allowed, reason, err := s.Cluster.Explain(ctx, id, action, target)
+	if err != nil {
+		return nil, err
+	}
+	out := &accessReviewOutput{Body: AccessReview{Allowed: allowed, Reasons: []string{reason}}}
+	if !allowed {
+		out.Body.Command = s.Cluster.GrantCommand(id.User, action, target)
+	}
+	return out, nil
 }
 
 // reviewed is what a review is about. Whether there is such a project is not told.
@@ -180,7 +193,7 @@ func (s *service) identityOf(ctx context.Context, user string, groups []string) 
 	return id, nil
 }
 
-func explained(id authn.Identity, action authz.Action, target authz.Target, e authz.Explanation) AccessReview {
+func (s *service) explained(id authn.Identity, action authz.Action, target authz.Target, e authz.Explanation) AccessReview {
 	review := AccessReview{Allowed: e.Allowed, Reasons: []string{}}
 	for _, b := range e.By {
 		review.Reasons = append(review.Reasons, b.Reason())
@@ -196,11 +209,14 @@ func explained(id authn.Identity, action authz.Action, target authz.Target, e au
 	for _, b := range e.Others {
 		review.Reasons = append(review.Reasons, b.Reason()+", which does not have it")
 	}
-	review.Command = authz.GrantCommand(id.User, action, target)
+	review.Command = s.Roles.GrantCommand(id.User, action, target)
 	return review
 }
 
 func (s *service) whoCan(ctx context.Context, who caller, in *whoCanInput) (*whoCanOutput, error) {
+	if err := s.keptByCluster(whereBindingsAre(in.Project) + ", and larder auth can-i --as asks for one user"); err != nil {
+		return nil, err
+	}
 	if err := s.mayAt(ctx, who, in.Project, authz.ReviewResource); err != nil {
 		return nil, err
 	}
@@ -221,8 +237,8 @@ func (s *service) whoCan(ctx context.Context, who caller, in *whoCanInput) (*who
 }
 
 func (s *service) exposure(ctx context.Context, who caller, in *exposureInput) (*exposureOutput, error) {
-	if s.Roles == nil {
-		return nil, s.mayAt(ctx, who, "", authz.ReviewResource)
+	if err := s.keptByCluster("larder auth can-i get imagestreams/layers --as system:anonymous -n PROJECT asks for one project"); err != nil {
+		return nil, err
 	}
 	page, err := s.Projects.List(ctx, in.After, in.Limit+1)
 	if err != nil {

@@ -118,14 +118,18 @@ func (s *service) deleteRoleBinding(ctx context.Context, who caller, project, na
 // grant takes the rights both to make and to change bindings: which of them it does
 // depends on those that there are.
 func (s *service) grant(ctx context.Context, who caller, project string, request GrantRequest) (*grantOutput, error) {
+	asked := subjects(request.Users, request.Groups)
+	wanted := authz.Grant{Project: project, Kind: request.RoleKind, Role: request.Role, Subjects: asked}
+	if err := s.keptByCluster("run " + authz.BindCommand(wanted)); err != nil {
+		return nil, err
+	}
 	rights := bindingRights(project)
 	for _, action := range []authz.Action{rights.create, rights.update} {
 		if err := s.mayAt(ctx, who, project, action); err != nil {
 			return nil, err
 		}
 	}
-	asked := subjects(request.Users, request.Groups)
-	done, err := s.Roles.Grant(ctx, who.Identity, authz.Grant{Project: project, Kind: request.RoleKind, Role: request.Role, Subjects: asked})
+	done, err := s.Roles.Grant(ctx, who.Identity, wanted)
 	if err != nil {
 		return nil, roleProblem(err, "a binding of role", request.Role, project)
 	}
@@ -133,6 +137,9 @@ func (s *service) grant(ctx context.Context, who caller, project string, request
 }
 
 func (s *service) revoke(ctx context.Context, who caller, project string, request GrantRequest) (*grantOutput, error) {
+	if err := s.keptByCluster("run kubectl delete on the binding; " + whereBindingsAre(project)); err != nil {
+		return nil, err
+	}
 	rights := bindingRights(project)
 	for _, action := range []authz.Action{rights.update, rights.delete} {
 		if err := s.mayAt(ctx, who, project, action); err != nil {
@@ -149,6 +156,15 @@ func (s *service) revoke(ctx context.Context, who caller, project string, reques
 		return nil, roleProblem(err, "a binding of role", request.Role, project)
 	}
 	return grantAnswer(done, asked, request.Role, project, "was taken from", "has not been given to"), nil
+}
+
+// whereBindingsAre tells how one finds out, on a cluster, who has which role.
+func whereBindingsAre(project string) string {
+	command := "kubectl get clusterrolebindings -o wide"
+	if project != "" {
+		command = "kubectl get rolebindings -o wide -n " + project
+	}
+	return command + " lists who has which role"
 }
 
 // grantAnswer says what was done, and what was meant where a group was called a user.

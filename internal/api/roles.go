@@ -66,12 +66,20 @@ func roleRights(project string) roleActions {
 // mayAt lets in who sees the project, or all when it is "", and may do action there.
 func (s *service) mayAt(ctx context.Context, who caller, project string, action authz.Action) error {
 	if s.Roles == nil {
-		return problem(http.StatusConflict, "roles and bindings are kept by the cluster here: use kubectl or oc on it")
+		return s.keptByCluster("run the same command with kubectl or oc in place of larder")
 	}
 	if project == "" {
 		return s.permit(ctx, who, action, authz.Target{})
 	}
 	return s.mayIn(ctx, who, project, action)
+}
+
+// keptByCluster refuses what is of no use where a cluster decides; nil where none does.
+func (s *service) keptByCluster(instead string) error {
+	if s.Roles != nil {
+		return nil
+	}
+	return problem(http.StatusConflict, "a cluster decides here who may do what, and roles and bindings that are kept here have no say: "+instead)
 }
 
 // mayReadRoles lets everybody read the roles of all projects: one has to know them to ask

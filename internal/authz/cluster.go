@@ -50,9 +50,12 @@ func (c *Cluster) Allowed(ctx context.Context, id authn.Identity, action Action,
 }
 
 // ask asks first about the whole namespace: whoever may there is then asked about once,
-// and not for each repository.
+// and not for each repository. There is one project to a namespace.
 func (c *Cluster) ask(ctx context.Context, id authn.Identity, action Action, target Target) (bool, error) {
 	asked := access(id, action, target)
+	if asked.Resource == "projects" {
+		return c.review(ctx, asked)
+	}
 	name := asked.Name
 	asked.Name = ""
 	may, err := c.review(ctx, asked)
@@ -78,7 +81,7 @@ func access(id authn.Identity, action Action, target Target) kube.Access {
 		// first repository.
 		action = CreateRepository
 	}
-	if id.User == "" {
+	if id.User == "" && len(id.Groups) == 0 {
 		id = authn.Anonymous()
 	}
 	resource, subresource, _ := strings.Cut(action.Resource(), "/")

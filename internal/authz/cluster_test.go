@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -40,7 +41,6 @@ func TestAClusterIsAskedInTheNamespaceOfTheProject(t *testing.T) {
 			{User: stranger, Verb: "list", Group: "image.openshift.io", Resource: "imagestreams", Namespace: "demo"},
 		}},
 		{GetProject, Target{Project: "demo"}, []kube.Access{
-			{User: stranger, Verb: "get", Group: "project.openshift.io", Resource: "projects", Namespace: "demo"},
 			{User: stranger, Verb: "get", Group: "project.openshift.io", Resource: "projects", Namespace: "demo", Name: "demo"},
 		}},
 		{CreateProject, Target{Project: "demo"}, []kube.Access{
@@ -89,6 +89,16 @@ func TestAClusterLearnsAllThatItSaidOfAUser(t *testing.T) {
 	}}
 	if diff := cmp.Diff(want, c.asked); diff != "" {
 		t.Errorf("what was asked (-want +got):\n%s", diff)
+	}
+}
+
+func TestAClusterIsAskedWhatWhoeverIsLoggedInMay(t *testing.T) {
+	c := &cluster{may: func(a kube.Access) bool { return slices.Equal(a.User.Groups, []string{authn.GroupAuthenticated}) }}
+
+	may, err := NewCluster(c).Allowed(t.Context(), authn.Identity{Groups: []string{authn.GroupAuthenticated}}, Pull, Target{Project: "demo"})
+
+	if err != nil || !may || c.asked[0].User.Name != "" {
+		t.Errorf("allowed is %v, %v, after %+v", may, err, c.asked)
 	}
 }
 

@@ -57,8 +57,11 @@ func RoleFor(action Action, project bool) string {
 }
 
 // GrantCommand is the line by which somebody who may gives the right to do action on
-// target to user.
-func GrantCommand(user string, action Action, target Target) string {
+// target to user. Where that is to make a project, it is one to make projects.
+func (*Authorizer) GrantCommand(user string, action Action, target Target) string {
+	if action == CreateProject || action == RequestProject {
+		target = Target{}
+	}
 	role := RoleFor(action, target.Project != "")
 	if target.Project == "" || role == RoleClusterAdmin {
 		return fmt.Sprintf("larder adm policy add-cluster-role-to-user %s %s", role, user)

@@ -50,14 +50,15 @@ func TestARefusalNamesTheLeastRoleThatWouldDo(t *testing.T) {
 		authz.CreateRoleBinding: "larder policy add-role-to-user registry-admin bob -n demo",
 		authz.ListEvents:        "larder policy add-role-to-user view bob -n demo",
 		authz.UpdateProject:     "larder policy add-role-to-user admin bob -n demo",
+		authz.RequestProject:    "larder adm policy add-cluster-role-to-user self-provisioner bob",
 		authz.Prune:             "larder adm policy add-cluster-role-to-user cluster-admin bob",
 		"dance tables":          "larder adm policy add-cluster-role-to-user cluster-admin bob",
 	} {
-		if got := authz.GrantCommand("bob", action, project("demo")); got != want {
+		if got := new(authz.Authorizer).GrantCommand("bob", action, project("demo")); got != want {
 			t.Errorf("%s: %s", action, got)
 		}
 	}
-	if got := authz.GrantCommand("bob", authz.Prune, authz.Target{}); got != "larder adm policy add-cluster-role-to-user system:image-pruner bob" {
+	if got := new(authz.Authorizer).GrantCommand("bob", authz.Prune, authz.Target{}); got != "larder adm policy add-cluster-role-to-user system:image-pruner bob" {
 		t.Errorf("pruning: %s", got)
 	}
 }

@@ -24,6 +24,12 @@ type Authenticator interface {
 // Authorizer tells whether a caller may do something.
 type Authorizer interface {
 	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
+	// ForMany decides for a request that asks about many things. Its error is
+	// authz.ErrSpent when these are too many.
+	ForMany() authz.Decide
+	// GrantCommand is the line that gives user the right to do action on target; "" where
+	// there is none to give.
+	GrantCommand(user string, action authz.Action, target authz.Target) string
 }
 
 // ProjectMaker makes projects.
@@ -120,26 +126,26 @@ func object(target Target) authz.Target {
 // may asks for a right by the name that it has in token scopes. Where there is no
 // project, pushing takes the right to make it. Deleting has two rights, of which one is
 // enough for a token's scope.
-func (h *Handler) may(ctx context.Context, id authn.Identity, need string, target Target) (bool, error) {
+func may(ctx context.Context, decide authz.Decide, id authn.Identity, need string, target Target) (bool, error) {
 	if need == authn.ActionPush && target.Kind == "" {
-		return h.mayMake(ctx, id, target)
+		return mayMake(ctx, decide, id, target)
 	}
-	may, err := h.Authorizer.Allowed(ctx, id, right(need), object(target))
+	may, err := decide(ctx, id, right(need), object(target))
 	if err == nil && !may && need == authn.ActionDelete {
-		return h.Authorizer.Allowed(ctx, id, authz.DeleteTag, object(target))
+		return decide(ctx, id, authz.DeleteTag, object(target))
 	}
 	return may, err
 }
 
 // mayMake tells whether a push of id may make the project: any project when id may make
 // projects of any name, and the one that is called like id when id may have projects.
-func (h *Handler) mayMake(ctx context.Context, id authn.Identity, target Target) (bool, error) {
+func mayMake(ctx context.Context, decide authz.Decide, id authn.Identity, target Target) (bool, error) {
 	project := authz.Target{Project: target.Repository.Project()}
-	anywhere, err := h.Authorizer.Allowed(ctx, id, authz.CreateProject, project)
+	anywhere, err := decide(ctx, id, authz.CreateProject, project)
 	if err != nil || anywhere || project.Project != id.User {
 		return anywhere, err
 	}
-	return h.Authorizer.Allowed(ctx, id, authz.RequestProject, project)
+	return decide(ctx, id, authz.RequestProject, project)
 }
 
 // missing is the right that the caller lacks for a request; "" when it is none.
@@ -147,7 +153,7 @@ func (h *Handler) missing(ctx context.Context, x *exchange, need string) (authz.
 	if need == authn.ActionDelete {
 		return h.lacks(ctx, x, x.right(need))
 	}
-	may, err := h.may(ctx, x.who.identity, need, x.target)
+	may, err := may(ctx, h.Authorizer.Allowed, x.who.identity, need, x.target)
 	switch {
 	case err != nil || !may:
 		return x.right(need), err

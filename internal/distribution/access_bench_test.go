@@ -67,3 +67,7 @@ type permissive struct{}
 func (permissive) Allowed(context.Context, authn.Identity, authz.Action, authz.Target) (bool, error) {
 	return true, nil
 }
+
+func (p permissive) ForMany() authz.Decide { return p.Allowed }
+
+func (permissive) GrantCommand(string, authz.Action, authz.Target) string { return "" }

@@ -288,6 +288,8 @@ func (b blind) Allowed(ctx context.Context, id authn.Identity, action authz.Acti
 	return b.Authorizer.Allowed(ctx, id, action, target)
 }
 
+func (b blind) ForMany() authz.Decide { return b.Allowed }
+
 func TestTheFirstPushOfAnAdministratorMakesTheProject(t *testing.T) {
 	f := newFixture(t)
 	f.pushManifest("new/app", "v1", f.image("new/app", nil)).expect(t, 201, "")
@@ -395,12 +397,54 @@ func TestTheCatalogListsWhatTheCallerMaySee(t *testing.T) {
 	}
 }
 
+// frugal decides about two things for one request.
+type frugal struct{ *authz.Authorizer }
+
+func (f frugal) ForMany() authz.Decide {
+	left := 2
+	return func(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error) {
+		if left == 0 {
+			return false, authz.ErrSpent
+		}
+		left--
+		return f.Allowed(ctx, id, action, target)
+	}
+}
+
+func TestACatalogEndsWhereMoreCannotBeDecidedAndGoesOnFromThere(t *testing.T) {
+	f := newFixture(t)
+	for _, repo := range []string{"demo/a", "demo/b", "demo/c", "other/a", "other/b"} {
+		f.pushBlob(repo, nil, digest.SHA256)
+	}
+	f.config.Authorizer = frugal{f.access}
+	f.Config.Handler = distribution.New(f.config)
+	var got [][]string
+	for path := "/v2/_catalog"; path != ""; {
+		page := f.get(path).expect(t, 200, "")
+		got = append(got, unmarshal[struct{ Repositories []string }](t, page.body).Repositories)
+		path, _, _ = strings.Cut(strings.TrimPrefix(page.Header.Get("Link"), "<"), ">")
+	}
+	if diff := cmp.Diff([][]string{{"demo/a", "demo/b"}, {"demo/c", "other/a"}, {"other/b"}}, got); diff != "" {
+		t.Errorf("the pages (-want +got):\n%s", diff)
+	}
+
+	asked := "/token?scope=repository:demo/a:pull&scope=repository:demo/b:pull&scope=repository:demo/c:pull"
+	granted := unmarshal[struct{ Scope string }](t, f.get(asked).expect(t, 200, "").body).Scope
+	if want := "repository:demo/a:pull repository:demo/b:pull"; granted != want {
+		t.Errorf("the token is for %q, want %q", granted, want)
+	}
+}
+
 // silent is an authorizer that asks somebody who does not answer.
 type silent struct{}
 
 func (silent) Allowed(context.Context, authn.Identity, authz.Action, authz.Target) (bool, error) {
 	return false, &authz.UndecidedError{Reason: "the cluster does not answer", Err: errors.New("dial tcp 10.0.0.1:6443: refused")}
 }
+
+func (s silent) ForMany() authz.Decide { return s.Allowed }
+
+func (silent) GrantCommand(string, authz.Action, authz.Target) string { return "" }
 
 func TestNothingIsOpenedAndNothingDeniedWhileNobodyCanDecide(t *testing.T) {
 	f := newFixture(t)

@@ -28,6 +28,10 @@ func (lair) Allowed(_ context.Context, _ authn.Identity, _ authz.Action, target 
 	return target.Project == "lair", nil
 }
 
+func (l lair) ForMany() authz.Decide { return l.Allowed }
+
+func (lair) GrantCommand(string, authz.Action, authz.Target) string { return "" }
+
 // Whatever the path is, and however it is written, who may do everything in one project
 // neither reads another one's content nor changes what is in it.
 func FuzzNoPathReachesAnotherProject(f *testing.F) {

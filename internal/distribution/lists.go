@@ -2,6 +2,7 @@ package distribution
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 )
@@ -103,10 +105,12 @@ func (x *exchange) coversCatalog() error {
 	return loginNeeded("the token does not cover %s: ask for one with that scope", x.scope)
 }
 
-// visible reads repositories until there are limit that the caller may pull from. Next
-// is where the page after this one begins, "" when there is none.
+// visible reads repositories until there are limit that the caller may pull from, or the
+// next one is too much to decide at once. Next is where the page after this one begins, ""
+// when there is none.
 func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit int) (names []string, next string, err error) {
 	names = []string{}
+	decide := h.Authorizer.ForMany()
 	for scanned := 0; len(names) < limit && scanned < catalogScan; scanned += catalogPage {
 		batch, err := h.Hosted.Repositories(ctx, after, catalogPage)
 		if err != nil {
@@ -116,14 +120,17 @@ func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit 
 			if len(names) == limit {
 				return names, after, nil
 			}
-			after = name
-			_, may, err := h.listed(ctx, x, name)
+			_, may, err := h.listed(ctx, x, decide, name)
+			if errors.Is(err, authz.ErrSpent) {
+				return names, after, nil
+			}
 			if err != nil {
 				return nil, "", err
 			}
 			if may {
 				names = append(names, name)
 			}
+			after = name
 		}
 		if len(batch) < catalogPage {
 			return names, "", nil
@@ -133,19 +140,19 @@ func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit 
 }
 
 // listed finds a repository of a list and tells whether the caller may see its name.
-func (h *Handler) listed(ctx context.Context, x *exchange, name string) (Target, bool, error) {
+func (h *Handler) listed(ctx context.Context, x *exchange, decide authz.Decide, name string) (Target, bool, error) {
 	target, err := h.Resolver.Resolve(ctx, name, "")
 	if err != nil {
 		return Target{}, false, err
 	}
-	may, err := h.mayList(ctx, x, target)
+	may, err := h.mayList(ctx, x, decide, target)
 	return target, may, err
 }
 
 // mayList tells whether a repository's name is for the caller. What an upstream may
 // keep to itself is not for strangers.
-func (h *Handler) mayList(ctx context.Context, x *exchange, target Target) (bool, error) {
-	may, err := h.may(ctx, x.who.identity, authn.ActionPull, target)
+func (h *Handler) mayList(ctx context.Context, x *exchange, decide authz.Decide, target Target) (bool, error) {
+	may, err := may(ctx, decide, x.who.identity, authn.ActionPull, target)
 	if err != nil || !may || h.keptFrom(x, target) {
 		return false, err
 	}

@@ -30,8 +30,8 @@ func (h *Handler) refuse(ctx context.Context, x *exchange, need string, missing 
 	case sees:
 		return h.refuseMember(ctx, x, need, missing)
 	case need == authn.ActionPush:
-		return denied("project %s does not exist or you may not push to it; its owner can run %s",
-			repo.Project(), authz.GrantCommand(id.User, authz.Push, authz.Target{Project: repo.Project()}))
+		return denied("project %s does not exist or you may not push to it; %s",
+			repo.Project(), h.remedy(id.User, authz.Push, repo))
 	}
 	return &oci.Error{Code: oci.CodeNameUnknown, Message: fmt.Sprintf("repository %s does not exist or you may not %s it", repo, need)}
 }
@@ -68,8 +68,17 @@ func (h *Handler) refuseMember(ctx context.Context, x *exchange, need string, mi
 	if missing == authz.CreateRepository {
 		why = "it does not exist, and to make it takes"
 	}
-	return denied("you may not %s %s: %s the right to %s in project %s; its owner can run %s",
-		need, repo, why, missing, repo.Project(), authz.GrantCommand(id.User, missing, authz.Target{Project: repo.Project()}))
+	return denied("you may not %s %s: %s the right to %s in project %s; %s",
+		need, repo, why, missing, repo.Project(), h.remedy(id.User, missing, repo))
+}
+
+// remedy says who can give a right in a repository's project, and how.
+func (h *Handler) remedy(user string, missing authz.Action, repo oci.Repository) string {
+	command := h.Authorizer.GrantCommand(user, missing, authz.Target{Project: repo.Project()})
+	if command == "" {
+		return "ask an administrator"
+	}
+	return "its owner can run " + command
 }
 
 func denied(format string, args ...any) error {
@@ -130,15 +139,20 @@ func (h *Handler) pushToCache(ctx context.Context, x *exchange) error {
 	}
 }
 
-// hostedInstead finds a repository that the caller may push to in place of a cached one.
+// hostedInstead finds a repository that the caller may push to in place of a cached one,
+// as far as that can be decided at once.
 func (h *Handler) hostedInstead(ctx context.Context, x *exchange) (_ oci.Repository, found bool, err error) {
 	hosted, err := h.Hosted.HostedProjects(ctx)
 	if err != nil {
 		return "", false, err
 	}
+	decide := h.Authorizer.ForMany()
 	for _, name := range hosted {
 		target := Target{Repository: oci.Repository(name + "/" + baseName(x.target.Repository)), Kind: metadata.Hosted}
-		may, err := h.may(ctx, x.who.identity, authn.ActionPush, target)
+		may, err := may(ctx, decide, x.who.identity, authn.ActionPush, target)
+		if errors.Is(err, authz.ErrSpent) {
+			return "", false, nil
+		}
 		if may || err != nil {
 			return target.Repository, may, err
 		}

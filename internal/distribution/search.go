@@ -3,11 +3,13 @@ package distribution
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/telemetry"
@@ -91,20 +93,20 @@ func (h *Handler) search(ctx context.Context, x *exchange) error {
 }
 
 // matches are the repositories that the caller may pull from whose names or descriptions
-// hold a text, the nearest first.
+// hold a text, the nearest first. What is too much to decide at once is left out.
 func (h *Handler) matches(ctx context.Context, x *exchange, text string) ([]found, error) {
 	if len(text) > maxSearchText {
 		return nil, &oci.Error{Code: codeRequestInvalid, Message: fmt.Sprintf("the text that is searched for has more than %d bytes: search for a part of it", maxSearchText)}
 	}
-	all, after := []found{}, ""
+	all, after, decide := []found{}, "", h.Authorizer.ForMany()
 	for scanned := 0; len(all) < maxFound && scanned < catalogScan; scanned += catalogPage {
 		batch, err := h.Hosted.Search(ctx, text, after, catalogPage)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range batch {
-			target, may, err := h.listed(ctx, x, r.Name)
-			if err != nil {
+			target, may, err := h.listed(ctx, x, decide, r.Name)
+			if err != nil && !errors.Is(err, authz.ErrSpent) {
 				return nil, err
 			}
 			if may {

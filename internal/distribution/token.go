@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/telemetry"
@@ -172,9 +173,10 @@ func (h *Handler) refreshToken(ctx context.Context, request tokenRequest, creden
 	return secret, err
 }
 
-// grant keeps of the scopes what the caller may do; the rest is left out.
+// grant keeps of the scopes what the caller may do; the rest is left out, and what is too
+// much to decide at once.
 func (h *Handler) grant(ctx context.Context, identity authn.Identity, asked []authn.Access) ([]authn.Access, error) {
-	granted := []authn.Access{}
+	granted, decide := []authn.Access{}, h.Authorizer.ForMany()
 	for _, access := range asked {
 		if access.Type == authn.TypeRegistry {
 			granted = append(granted, access)
@@ -186,8 +188,8 @@ func (h *Handler) grant(ctx context.Context, identity authn.Identity, asked []au
 		}
 		kept := authn.Access{Type: access.Type, Name: access.Name}
 		for _, action := range expand(access.Actions) {
-			may, err := h.may(ctx, identity, action, target)
-			if err != nil {
+			may, err := may(ctx, decide, identity, action, target)
+			if err != nil && !errors.Is(err, authz.ErrSpent) {
 				return nil, err
 			}
 			if may {

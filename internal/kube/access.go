@@ -23,7 +23,7 @@ type Access struct {
 // ReviewAccess tells whether the user may. The error is an *UnansweredError when nobody
 // can tell; nothing is allowed then.
 func (k *Client) ReviewAccess(ctx context.Context, a Access) (bool, error) {
-	return k.decisions.get(a.key(), func() (bool, error) { return k.reviewAccess(ctx, a) })
+	return k.decisions.get(a.Key(), func() (bool, error) { return k.reviewAccess(ctx, a) })
 }
 
 func (k *Client) reviewAccess(ctx context.Context, a Access) (bool, error) {
@@ -47,8 +47,9 @@ func (k *Client) reviewAccess(ctx context.Context, a Access) (bool, error) {
 	return answer.Status.Allowed && !answer.Status.Denied, nil
 }
 
-// key writes lengths before texts, so that no two questions can be alike.
-func (a Access) key() [sha256.Size]byte {
+// Key is the hash of the question. Lengths are written before texts, so that no two
+// questions can be alike.
+func (a Access) Key() [sha256.Size]byte {
 	buffer := make([]byte, 0, 512)
 	add := func(texts ...string) {
 		buffer = binary.AppendUvarint(buffer, uint64(len(texts)))

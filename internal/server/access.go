@@ -3,13 +3,15 @@ package server
 import (
 	"context"
 
-	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/authz"
+	"github.com/larder-registry/larder/internal/distribution"
 )
 
 // authorizer tells what a caller may do.
 type authorizer interface {
-	Allowed(ctx context.Context, id authn.Identity, action authz.Action, target authz.Target) (bool, error)
+	distribution.Authorizer
+	api.Authorizer
 }
 
 // openAccess reads who may do what, or chooses the cluster that decides it.
@@ -28,10 +30,11 @@ func (f *floor) openAccess(ctx context.Context, config Config, options Options) 
 	return nil
 }
 
-// ownRoles are the roles that people can change here; nil where a cluster keeps them.
-func (f *floor) ownRoles() *authz.Authorizer {
-	if f.cluster != nil {
-		return nil
+// ownRoles are the roles that people can change here; nil where a cluster keeps them, which
+// is the second then.
+func (f *floor) ownRoles() (*authz.Authorizer, *authz.Cluster) {
+	if cluster, ok := f.may.(*authz.Cluster); ok {
+		return nil, cluster
 	}
-	return f.roles
+	return f.roles, nil
 }

@@ -72,8 +72,9 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Events: s.floor.events,
 	}
 	registry := distribution.New(v2)
+	roles, cluster := s.floor.ownRoles()
 	administration := api.New(api.Config{
-		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, ProjectMaker: s.floor.roles, Roles: s.floor.ownRoles(), Checker: s.floor.held,
+		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, ProjectMaker: s.floor.roles, Roles: roles, Cluster: cluster, Checker: s.floor.held,
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
 		Users: s.floor.DB.Users, Groups: s.floor.DB.Groups, Tokens: s.floor.DB.Tokens,
 		Origin: origin(config, clients), Address: clients.Of,
