@@ -1,6 +1,7 @@
 // Package e2e_test tries the built program with the clients that people use: skopeo,
-// podman, containerd, Docker's engine, and the libraries behind crane and oras. Docker
-// Hub is simulated, so that each test can tell what the Hub was asked for.
+// podman, containerd, Docker's engine, kubectl, and the libraries behind crane and oras.
+// Docker Hub is simulated, so that each test can tell what the Hub was asked for. The
+// Kubernetes API server is a real one.
 //
 // LARDER_BIN names the program to try; without it, the tests build it as the Makefile
 // does. A client that is missing fails its tests: `make deps` installs it. Tests with
