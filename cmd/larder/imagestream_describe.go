@@ -61,6 +61,7 @@ func describeRepository(out io.Writer, r api.Repository, tags []api.Tag, host st
 	lines := [][2]string{
 		{"Name", r.Name}, {"Project", r.Project}, {"Description", cmp.Or(r.Description, "-")}, {"Visibility", r.Visibility},
 		{"Created", age(now.Sub(r.CreatedAt)) + " ago"}, {"Tags", fmt.Sprint(len(tags))},
+		{"Stars", fmt.Sprint(r.Stars)}, {"Pulls", fmt.Sprint(r.Pulls)},
 		{"Pull", "docker pull " + host + "/" + r.Project + "/" + r.Name + ":" + example},
 	}
 	if err := printLines(out, lines); err != nil {

@@ -69,10 +69,11 @@ func getRepository(cmd *cobra.Command, c *client, text string) (api.Repository, 
 }
 
 func repositoryRows(all []api.Repository, now time.Time) table {
-	t := table{header: []string{"NAME", "TAGS", "UPDATED", "VISIBILITY", "DESCRIPTION"}, wide: []string{"PROJECT", "AGE"}}
+	t := table{header: []string{"NAME", "TAGS", "UPDATED", "VISIBILITY", "DESCRIPTION"}, wide: []string{"PROJECT", "AGE", "STARS", "PULLS"}}
 	for _, r := range all {
 		t.rows = append(t.rows, []string{
 			r.Name, strconv.Itoa(r.Tags), agoText(r.UpdatedAt, now), r.Visibility, cmp.Or(r.Description, "-"), r.Project, age(now.Sub(r.CreatedAt)),
+			strconv.Itoa(r.Stars), strconv.FormatInt(r.Pulls, 10),
 		})
 	}
 	return t

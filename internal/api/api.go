@@ -78,6 +78,7 @@ type Config struct {
 	Repositories  Repositories
 	Images        Images
 	Histories     Histories
+	Stars         Stars
 	// Events may be nil: then nothing is recorded.
 	Events       Events
 	ProjectMaker ProjectMaker
@@ -138,6 +139,7 @@ func New(c Config) http.Handler {
 	s.registerProjectChanges(api)
 	s.registerRepositories(api)
 	s.registerTags(api)
+	s.registerStars(api)
 	s.registerEvents(api)
 	s.registerBackup(api)
 	s.registerPrune(api)

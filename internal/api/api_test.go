@@ -79,6 +79,7 @@ func newFixture(t *testing.T) *fixture {
 	f.hosted = registry.New(registry.Config{DB: f.db, Blobs: files, Now: clock, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(f.hosted.Close)
 	f.config.Repositories, f.config.Histories, f.config.Images = f.db.Repositories, f.db.Tags, f.hosted
+	f.config.Stars = f.db.Stars
 	f.config.Events = events.New(f.db.Audit, clock, f.config.Log)
 	f.handler = New(f.config)
 	return f
@@ -374,6 +375,8 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/projects/{project}/repositories/{repository}/tags":               {"get"},
 		"/api/v1/projects/{project}/repositories/{repository}/tags/{tag}":         {"get", "put", "delete"},
 		"/api/v1/projects/{project}/repositories/{repository}/tags/{tag}/history": {"get"},
+		"/api/v1/projects/{project}/repositories/{repository}/star":               {"put", "delete"},
+		"/api/v1/stars":                                                           {"get"},
 	}
 	open := map[string]bool{"/api/v1/version": true, "/api/v1/login/ci": true}
 	if len(got.Paths) != len(want) {

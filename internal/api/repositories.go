@@ -33,6 +33,8 @@ type Repository struct {
 	Tags        int        `json:"tags" doc:"How many there are"`
 	CreatedAt   time.Time  `json:"createdAt"`
 	UpdatedAt   *time.Time `json:"updatedAt,omitempty" doc:"When a tag was last set"`
+	Pulls       int64      `json:"pulls" doc:"How many images were pulled from it, each platform for itself; lags by seconds"`
+	Stars       int        `json:"stars" doc:"How many have starred it"`
 	Visibility  string     `json:"visibility" enum:"private,logged in,public" doc:"Who can pull from it: those with a role, all who are logged in, everybody"`
 }
 
@@ -157,6 +159,7 @@ func repositoryOf(ctx context.Context, decide authz.Decide, r metadata.Repositor
 	shown := Repository{
 		Name: name.Rest(), Project: name.Project(), Description: r.Description, Readme: r.Readme,
 		Tags: r.Tags, CreatedAt: r.CreatedAt, UpdatedAt: timeOrNone(r.UpdatedAt), Visibility: visibility,
+		Pulls: r.Pulls, Stars: r.Stars,
 	}
 	return shown, err
 }

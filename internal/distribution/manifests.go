@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 )
@@ -18,7 +16,7 @@ const maxTags = 100
 
 // Pulls is told of each pull: a manifest that was asked for with GET. It does not wait.
 type Pulls interface {
-	Pulled(repo oci.Repository, d digest.Digest)
+	Pulled(repo oci.Repository, m oci.Manifest)
 }
 
 // getManifest sends a manifest (OCI Distribution 1.1, §Pulling manifests).
@@ -36,7 +34,7 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 		return err
 	}
 	if h.Pulls != nil {
-		h.Pulls.Pulled(x.target.Repository, m.Digest)
+		h.Pulls.Pulled(x.target.Repository, m)
 	}
 	serveContent(x.w, x.r, bytes.NewReader(m.Content))
 	return nil

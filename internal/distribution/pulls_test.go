@@ -17,10 +17,10 @@ type pulls struct {
 	all []string
 }
 
-func (p *pulls) Pulled(repo oci.Repository, d digest.Digest) {
+func (p *pulls) Pulled(repo oci.Repository, m oci.Manifest) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.all = append(p.all, repo.String()+"@"+d.String())
+	p.all = append(p.all, repo.String()+"@"+m.Digest.String())
 }
 
 // heard fails unless these pulls were told since the last call.

@@ -110,7 +110,7 @@ func (h *Handler) matches(ctx context.Context, x *exchange, text string) ([]foun
 				return nil, err
 			}
 			if may {
-				all = append(all, found{Name: r.Name, Description: r.Description, Official: official(target)})
+				all = append(all, found{Name: r.Name, Description: r.Description, Stars: r.Stars, Official: official(target)})
 			}
 		}
 		if len(batch) < catalogPage {

@@ -87,7 +87,8 @@ func (q request) show(ctx context.Context, r metadata.Repository) (repository, e
 	repo := oci.Repository(r.Name)
 	shown := repository{
 		User: repo.Project(), Name: repo.Rest(), Namespace: repo.Project(), Type: "image", Status: 1, StatusDescription: "active",
-		Description: r.Description, FullDescription: r.Readme, Private: !public, Registered: r.CreatedAt, Permissions: permissions{Read: true},
+		Description: r.Description, FullDescription: r.Readme, Private: !public, Registered: r.CreatedAt,
+		Stars: int64(r.Stars), Pulls: r.Pulls, Permissions: permissions{Read: true},
 	}
 	if !r.UpdatedAt.IsZero() {
 		shown.Updated = &r.UpdatedAt

@@ -41,7 +41,7 @@ func (q request) search(ctx context.Context) (any, error) {
 	for _, r := range all[from:to] {
 		repo := oci.Repository(r.Name)
 		results = append(results, found{
-			Name: r.Name, Description: r.Description, Owner: repo.Project(),
+			Name: r.Name, Description: r.Description, Owner: repo.Project(), Stars: int64(r.Stars), Pulls: r.Pulls,
 			Official: repo.Project() == q.Hub && strings.HasPrefix(repo.Rest(), "library/"),
 		})
 	}

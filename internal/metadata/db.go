@@ -19,6 +19,7 @@ type DB struct {
 	Uploads       *Uploads
 	Multiparts    *Multiparts
 	Imports       *Imports
+	Stars         *Stars
 	Users         *Users
 	Groups        *Groups
 	Tokens        *Tokens
@@ -59,6 +60,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Uploads:       &Uploads{s},
 		Multiparts:    &Multiparts{s},
 		Imports:       &Imports{s},
+		Stars:         &Stars{s},
 		Users:         &Users{s},
 		Groups:        &Groups{s},
 		Tokens:        &Tokens{s},

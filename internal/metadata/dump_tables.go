@@ -42,7 +42,10 @@ func dumpTables() []dumpTable {
 		{name: "repositories", key: "id", counted: true, since: 1, columns: []dumpColumn{
 			{"id", integerCell, 1}, {"name", textCell, 1}, {"project", textCell, 1}, {"public", booleanCell, 1},
 			{"visibility_checked_at", integerCell, 1}, {"created_at", integerCell, 1},
-			{"description", textCell, 3}, {"readme", textCell, 3},
+			{"description", textCell, 3}, {"readme", textCell, 3}, {"pulls", integerCell, 7},
+		}},
+		{name: "stars", key: "repository_id, user_name", since: 7, columns: []dumpColumn{
+			{"repository_id", integerCell, 7}, {"user_name", textCell, 7}, {"created_at", integerCell, 7},
 		}},
 		{name: "manifests", key: "digest", since: 1, columns: []dumpColumn{{"digest", textCell, 1}, {"content", bytesCell, 1}}},
 		{name: "manifest_links", key: "repository_id, digest", since: 1, columns: []dumpColumn{

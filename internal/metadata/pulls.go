@@ -15,10 +15,12 @@ type Pull struct {
 	Repository string
 	Digest     digest.Digest
 	At         time.Time
+	// Images is how many times an image was pulled by it: an index is none by itself.
+	Images int64
 }
 
-// Pulled remembers pulls, all or none. A time only ever goes forward, and a pull of
-// what the repository no longer links is forgotten.
+// Pulled remembers pulls, all or none. A time only ever goes forward, and when what the
+// repository no longer links was pulled is forgotten.
 func (ms *Manifests) Pulled(ctx context.Context, pulls []Pull) error {
 	if len(pulls) == 0 {
 		return nil
@@ -41,10 +43,27 @@ func (ms *Manifests) Pulled(ctx context.Context, pulls []Pull) error {
 				return err
 			}
 		}
-		return nil
+		return countPulls(ctx, tx, ordered)
 	})
 	if err != nil {
 		return failed(err, "remembering %d pulls", len(pulls))
+	}
+	return nil
+}
+
+// countPulls adds to the counts of repositories, one after the other in the order of pulls.
+func countPulls(ctx context.Context, tx *sql.Tx, ordered []Pull) error {
+	for first := 0; first < len(ordered); {
+		next, images := first, int64(0)
+		for ; next < len(ordered) && ordered[next].Repository == ordered[first].Repository; next++ {
+			images += ordered[next].Images
+		}
+		if images > 0 {
+			if _, err := tx.ExecContext(ctx, "UPDATE repositories SET pulls = pulls + $2 WHERE name = $1", ordered[first].Repository, images); err != nil {
+				return err
+			}
+		}
+		first = next
 	}
 	return nil
 }

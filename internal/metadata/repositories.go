@@ -42,17 +42,20 @@ type Repository struct {
 	CreatedAt   time.Time
 	Tags        int       // how many
 	UpdatedAt   time.Time // when a tag was last set; zero: there is none
+	Pulls       int64     // how many images were pulled from it; lags by seconds
+	Stars       int       // how many have starred it
 }
 
 const selectRepositories = `
 	SELECT r.name, r.description, r.readme, r.created_at,
 		(SELECT COUNT(*) FROM tags t WHERE t.repository_id = r.id),
-		(SELECT MAX(t.updated_at) FROM tags t WHERE t.repository_id = r.id)
+		(SELECT MAX(t.updated_at) FROM tags t WHERE t.repository_id = r.id),
+		r.pulls, (SELECT COUNT(*) FROM stars s WHERE s.repository_id = r.id)
 	FROM repositories r`
 
 func scanRepository(r row) (Repository, error) {
 	var found Repository
-	err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt}, &found.Tags, scanStamp{&found.UpdatedAt})
+	err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt}, &found.Tags, scanStamp{&found.UpdatedAt}, &found.Pulls, &found.Stars)
 	return found, err
 }
 

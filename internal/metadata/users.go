@@ -139,7 +139,16 @@ func (us *Users) ClaimGroups(ctx context.Context, name string, groups []string, 
 
 // Delete removes an account, its access tokens and its memberships.
 func (us *Users) Delete(ctx context.Context, name string) error {
-	if err := oneChanged(us.store.changeAnnounced(ctx, ofAccounts(), "DELETE FROM users WHERE name = $1", name)); err != nil {
+	err := us.store.update(ctx, func(tx *sql.Tx) error {
+		if err := oneChanged(change(ctx, tx, "DELETE FROM users WHERE name = $1", name)); err != nil {
+			return err
+		}
+		if _, err := change(ctx, tx, "DELETE FROM stars WHERE user_name = $1", name); err != nil {
+			return err
+		}
+		return us.store.announce(ctx, tx, ofAccounts())
+	})
+	if err != nil {
 		return failed(err, "deleting user %s", name)
 	}
 	return nil

@@ -60,8 +60,11 @@ func (c Content) Blobs() []digest.Digest {
 }
 
 // Index tells whether the manifest is a list of other manifests.
-func (c Content) Index() bool {
-	return c.MediaType == v1.MediaTypeImageIndex || c.MediaType == MediaTypeDockerManifestList
+func (c Content) Index() bool { return IsIndex(c.MediaType) }
+
+// IsIndex tells whether a media type is that of a list of other manifests.
+func IsIndex(mediaType string) bool {
+	return mediaType == v1.MediaTypeImageIndex || mediaType == MediaTypeDockerManifestList
 }
 
 type manifestDocument struct {

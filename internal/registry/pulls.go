@@ -24,12 +24,12 @@ const (
 	lastPulls = 10 * time.Second
 )
 
-// PullStore keeps when manifests were last pulled.
+// PullStore keeps when manifests were last pulled, and how many images.
 type PullStore interface {
 	Pulled(ctx context.Context, pulls []metadata.Pull) error
 }
 
-// Pulls gathers in memory when manifests were pulled, so that a pull costs no query,
+// Pulls gathers in memory when and how often manifests were pulled, so that a pull costs no query,
 // and writes it every few seconds. It is safe for concurrent use.
 type Pulls struct {
 	store PullStore
@@ -38,12 +38,18 @@ type Pulls struct {
 	every time.Duration
 
 	mu       sync.Mutex
-	gathered map[pulled]time.Time
+	gathered map[pulled]gathered
 }
 
 type pulled struct {
 	repository oci.Repository
 	digest     digest.Digest
+}
+
+// gathered is what has not been written yet of the pulls of one manifest.
+type gathered struct {
+	last   time.Time
+	images int64
 }
 
 // NewPulls gathers for a store; nothing is written unless Run runs. A now of nil means
@@ -52,20 +58,31 @@ func NewPulls(store PullStore, now func() time.Time, log *slog.Logger) *Pulls {
 	if now == nil {
 		now = time.Now
 	}
-	return &Pulls{store: store, now: now, log: log, every: pullsEvery, gathered: map[pulled]time.Time{}}
+	return &Pulls{store: store, now: now, log: log, every: pullsEvery, gathered: map[pulled]gathered{}}
 }
 
-// Pulled notes that a manifest is being pulled. It waits for no storage.
-func (p *Pulls) Pulled(repo oci.Repository, d digest.Digest) { p.note(pulled{repo, d}, p.now()) }
+// Pulled notes that a manifest is being pulled. It waits for no storage. An index is
+// pulled for one of its images, which counts when it is asked for.
+func (p *Pulls) Pulled(repo oci.Repository, m oci.Manifest) {
+	now := gathered{last: p.now(), images: 1}
+	if oci.IsIndex(m.MediaType) {
+		now.images = 0
+	}
+	p.note(pulled{repo, m.Digest}, now)
+}
 
-func (p *Pulls) note(what pulled, at time.Time) {
+func (p *Pulls) note(what pulled, more gathered) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last, known := p.gathered[what]
-	if known && !at.After(last) || !known && len(p.gathered) >= maxPulls {
+	before, known := p.gathered[what]
+	if !known && len(p.gathered) >= maxPulls {
 		return
 	}
-	p.gathered[what] = at
+	if before.last.After(more.last) {
+		more.last = before.last
+	}
+	more.images += before.images
+	p.gathered[what] = more
 }
 
 // Run writes what was gathered every few seconds until ctx ends, and then once more.
@@ -98,7 +115,7 @@ func (p *Pulls) write(ctx context.Context) error {
 		some := rest[:min(pullsAtOnce, len(rest))]
 		if err := p.store.Pulled(ctx, some); err != nil {
 			for _, pull := range rest {
-				p.note(pulled{oci.Repository(pull.Repository), pull.Digest}, pull.At)
+				p.note(pulled{oci.Repository(pull.Repository), pull.Digest}, gathered{pull.At, pull.Images})
 			}
 			return err
 		}
@@ -110,12 +127,12 @@ func (p *Pulls) write(ctx context.Context) error {
 // take returns what was gathered and begins anew.
 func (p *Pulls) take() []metadata.Pull {
 	p.mu.Lock()
-	gathered := p.gathered
-	p.gathered = make(map[pulled]time.Time, len(gathered))
+	taken := p.gathered
+	p.gathered = make(map[pulled]gathered, len(taken))
 	p.mu.Unlock()
-	all := make([]metadata.Pull, 0, len(gathered))
-	for what, at := range gathered {
-		all = append(all, metadata.Pull{Repository: what.repository.String(), Digest: what.digest, At: at})
+	all := make([]metadata.Pull, 0, len(taken))
+	for what, g := range taken {
+		all = append(all, metadata.Pull{Repository: what.repository.String(), Digest: what.digest, At: g.last, Images: g.images})
 	}
 	return all
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
@@ -23,6 +24,7 @@ import (
 type shelf struct {
 	mu     sync.Mutex
 	writes int
+	images int64
 	last   map[string]time.Time
 	broken error
 }
@@ -36,6 +38,7 @@ func (s *shelf) Pulled(_ context.Context, pulls []metadata.Pull) error {
 	s.writes++
 	for _, p := range pulls {
 		s.last[p.Repository+"@"+p.Digest.String()] = p.At
+		s.images += p.Images
 	}
 	return nil
 }
@@ -74,19 +77,41 @@ const (
 	two  = digest.Digest("sha256:two")
 )
 
+func image(d digest.Digest) oci.Manifest {
+	return oci.Manifest{MediaType: v1.MediaTypeImageManifest, Digest: d}
+}
+
+func TestImagesThatArePulledAreCountedAndIndexesAreNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s, end := gathering(&testkit.Buffer{})
+		s.breakWith(errors.New("no disk"))
+		for range 3 {
+			p.Pulled(demo, oci.Manifest{MediaType: v1.MediaTypeImageIndex, Digest: two})
+			p.Pulled(demo, image(one))
+		}
+		time.Sleep(pullsEvery + time.Second)
+		s.breakWith(nil)
+		p.Pulled(demo, image(one))
+		end()
+		if s.images != 4 {
+			t.Errorf("%d images were counted, want 4", s.images)
+		}
+	})
+}
+
 func TestPullsAreWrittenEveryFewSecondsAndAtTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, s, end := gathering(&testkit.Buffer{})
 		began := time.Now()
-		p.Pulled(demo, one)
+		p.Pulled(demo, image(one))
 		time.Sleep(time.Second)
-		p.Pulled(demo, one)
+		p.Pulled(demo, image(one))
 		s.holds(t, 0, map[string]time.Time{})
 		time.Sleep(pullsEvery)
 		s.holds(t, 1, map[string]time.Time{"demo/app@sha256:one": began.Add(time.Second)})
 		time.Sleep(pullsEvery)
 		s.holds(t, 1, map[string]time.Time{"demo/app@sha256:one": began.Add(time.Second)})
-		p.Pulled(demo, two)
+		p.Pulled(demo, image(two))
 		end()
 		s.holds(t, 2, map[string]time.Time{
 			"demo/app@sha256:one": began.Add(time.Second),
@@ -102,10 +127,10 @@ func TestPullsThatCannotBeWrittenAreWrittenLaterAndLoggedOnce(t *testing.T) {
 		defer end()
 		began := time.Now()
 		s.breakWith(errors.New("no disk"))
-		p.Pulled(demo, one)
-		p.Pulled(demo, two)
+		p.Pulled(demo, image(one))
+		p.Pulled(demo, image(two))
 		time.Sleep(3*pullsEvery + time.Second)
-		p.Pulled(demo, two)
+		p.Pulled(demo, image(two))
 		s.breakWith(nil)
 		time.Sleep(pullsEvery)
 		s.holds(t, 1, map[string]time.Time{
@@ -122,9 +147,9 @@ func TestManyPullsAreWrittenInBoundedTransactionsAndTheirNumberIsBounded(t *test
 	s := &shelf{last: map[string]time.Time{}}
 	p := NewPulls(s, nil, slog.New(slog.DiscardHandler))
 	for i := range maxPulls + 5 {
-		p.Pulled(demo, digest.Digest(fmt.Sprint(i)))
+		p.Pulled(demo, image(digest.Digest(fmt.Sprint(i))))
 	}
-	p.Pulled(demo, "0")
+	p.Pulled(demo, image("0"))
 	if err := p.write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +165,7 @@ func BenchmarkAPullIsNoted(b *testing.B) {
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			p.Pulled(demo, d)
+			p.Pulled(demo, image(d))
 		}
 	})
 }

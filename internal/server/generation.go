@@ -81,7 +81,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
-		Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events,
+		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{

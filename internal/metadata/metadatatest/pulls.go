@@ -37,6 +37,20 @@ func pulls(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, put(t.Context(), db, "demo/app", m))
 			same(t, noon.Add(2*time.Minute), link(t, db, "demo/app", m.Digest).PulledAt)
 		},
+		"images that are pulled are counted for their repository": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "demo/app", m))
+			ok(t, put(t.Context(), db, "demo/copy", m))
+			for range 2 {
+				ok(t, db.Manifests.Pulled(t.Context(), []metadata.Pull{
+					{Repository: "demo/copy", Digest: m.Digest, At: noon, Images: 1},
+					{Repository: "demo/app", Digest: m.Digest, At: noon, Images: 3},
+					{Repository: "demo/app", Digest: other.Digest, At: noon, Images: 4},
+					{Repository: "demo/never", Digest: m.Digest, At: noon, Images: 5},
+				}))
+			}
+			same(t, int64(14), must[metadata.Repository](t)(db.Repositories.Get(t.Context(), "demo/app")).Pulls)
+			same(t, int64(2), must[metadata.Repository](t)(db.Repositories.Get(t.Context(), "demo/copy")).Pulls)
+		},
 		"a pull of what is no longer there changes nothing": func(t *testing.T, db *metadata.DB) {
 			ok(t, put(t.Context(), db, "demo/app", m))
 			ok(t, db.Manifests.Pulled(t.Context(), []metadata.Pull{

@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"roles", roles},
 		{"role bindings", roleBindings},
 		{"imports", imports},
+		{"stars", stars},
 		{"audit", audit},
 		{"the registry's id", registryID},
 		{"tokens", tokens},
