@@ -10,6 +10,7 @@ import (
 
 	"github.com/maypok86/otter/v2"
 
+	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/ratelimit"
 )
 
@@ -57,7 +58,7 @@ func newAttempts(now func() time.Time) (*attempts, error) {
 // the limit. The error is an *AttemptsError. Whoever is told that it did not fail calls
 // forgive.
 func (a *attempts) begin(user string, from netip.Addr) (forgive func(), err error) {
-	origin := originOf(from).String()
+	origin := oci.ClientOf(from).String()
 	account, all := sha256.Sum256([]byte(origin+" "+user)), sha256.Sum256([]byte(origin))
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -80,18 +81,4 @@ func (a *attempts) begin(user string, from netip.Addr) (forgive func(), err erro
 func (a *attempts) get(key [sha256.Size]byte) time.Time {
 	full, _ := a.full.GetIfPresent(key)
 	return full
-}
-
-// originOf is what one party usually has: an IPv4 address, or the /64 of an IPv6 one. All
-// whose address is not known have the zero prefix.
-func originOf(from netip.Addr) netip.Prefix {
-	bits := 32
-	if from = from.Unmap(); from.Is6() {
-		bits = 64
-	}
-	prefix, err := from.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return prefix
 }

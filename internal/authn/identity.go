@@ -53,7 +53,8 @@ func (i Identity) Caller() oci.Caller {
 	if i.Anonymous() {
 		return oci.Caller{}
 	}
-	return oci.Caller{User: i.User}
+	project, _, _ := ParseServiceAccount(i.User)
+	return oci.Caller{User: i.User, Project: project}
 }
 
 // ServiceAccount is the user name of a service account.

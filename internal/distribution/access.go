@@ -47,7 +47,12 @@ type credentials struct {
 	bearer   bool
 }
 
-func (c credentials) caller() oci.Caller { return c.identity.Caller() }
+// caller is who asks, as the packages below the protocol know them.
+func (h *Handler) caller(x *exchange) oci.Caller {
+	caller := x.who.identity.Caller()
+	caller.Client = oci.ClientOf(h.Address(x.r))
+	return caller
+}
 
 func (h *Handler) resolve(ctx context.Context, x *exchange) (Target, error) {
 	ns := x.r.URL.Query().Get("ns")

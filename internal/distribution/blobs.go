@@ -24,7 +24,7 @@ func (h *Handler) getBlob(ctx context.Context, x *exchange) error {
 	if sent, err := h.redirectBlob(ctx, x); sent || err != nil {
 		return err
 	}
-	blob, served, err := x.target.Images.Blob(ctx, x.who.caller(), x.target.Repository, x.route.digest)
+	blob, served, err := x.target.Images.Blob(ctx, h.caller(x), x.target.Repository, x.route.digest)
 	x.tell(served)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func verifyEnd(ctx context.Context, x *exchange, blob oci.Blob, held heldFile) e
 // headBlob describes a blob (OCI Distribution 1.1, §Checking if content exists in the
 // registry).
 func (h *Handler) headBlob(ctx context.Context, x *exchange) error {
-	d, served, err := x.target.Images.StatBlob(ctx, x.who.caller(), x.target.Repository, x.route.digest)
+	d, served, err := x.target.Images.StatBlob(ctx, h.caller(x), x.target.Repository, x.route.digest)
 	x.tell(served)
 	if err != nil {
 		return err

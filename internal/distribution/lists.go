@@ -39,7 +39,7 @@ func (h *Handler) tags(ctx context.Context, x *exchange) error {
 		return err
 	}
 	page := oci.TagPage{Last: x.r.URL.Query().Get("last"), Limit: limit}
-	list, served, err := x.target.Images.Tags(ctx, x.who.caller(), x.target.Repository, page)
+	list, served, err := x.target.Images.Tags(ctx, h.caller(x), x.target.Repository, page)
 	x.tell(served)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (h *Handler) tags(ctx context.Context, x *exchange) error {
 // referrers lists what refers to a digest (OCI Distribution 1.1, §Listing Referrers).
 func (h *Handler) referrers(ctx context.Context, x *exchange) error {
 	artifactType := x.r.URL.Query().Get("artifactType")
-	index, filtered, served, err := x.target.Images.Referrers(ctx, x.who.caller(), x.target.Repository, x.route.digest, artifactType)
+	index, filtered, served, err := x.target.Images.Referrers(ctx, h.caller(x), x.target.Repository, x.route.digest, artifactType)
 	x.tell(served)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ type Pulls interface {
 
 // getManifest sends a manifest (OCI Distribution 1.1, §Pulling manifests).
 func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
-	m, served, err := x.target.Images.Manifest(ctx, x.who.caller(), x.target.Repository, x.route.reference)
+	m, served, err := x.target.Images.Manifest(ctx, h.caller(x), x.target.Repository, x.route.reference)
 	x.tell(served)
 	if err != nil {
 		return h.explainUpstream(ctx, x, err)
@@ -43,7 +43,7 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 // headManifest describes a manifest (OCI Distribution 1.1, §Checking if content exists
 // in the registry).
 func (h *Handler) headManifest(ctx context.Context, x *exchange) error {
-	d, served, err := x.target.Images.StatManifest(ctx, x.who.caller(), x.target.Repository, x.route.reference)
+	d, served, err := x.target.Images.StatManifest(ctx, h.caller(x), x.target.Repository, x.route.reference)
 	x.tell(served)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -30,9 +31,9 @@ var ErrBusy = errors.New("this tag is being imported already: wait for that to e
 
 // Remote reads from one other registry. *upstream.Registry is one.
 type Remote interface {
-	StatManifest(ctx context.Context, auth upstream.Auth, repo, ref string) (oci.Descriptor, error)
-	Manifest(ctx context.Context, auth upstream.Auth, repo, ref string) (oci.Manifest, error)
-	Blob(ctx context.Context, auth upstream.Auth, repo string, d digest.Digest, offset int64) (*upstream.Body, error)
+	StatManifest(ctx context.Context, as upstream.Asker, repo, ref string) (oci.Descriptor, error)
+	Manifest(ctx context.Context, as upstream.Asker, repo, ref string) (oci.Manifest, error)
+	Blob(ctx context.Context, as upstream.Asker, repo string, d digest.Digest, offset int64) (*upstream.Body, error)
 }
 
 // Source is where the images of one host are read.
@@ -127,6 +128,16 @@ func (i *Importer) try(ctx context.Context, row metadata.Import, anew bool) (met
 	return row, nil
 }
 
+// payer is on whose behalf a source is asked: the person who wants the tag now, and the
+// registry itself when it follows one that is scheduled.
+func payer(row metadata.Import, anew bool) oci.Caller {
+	project, _, _ := strings.Cut(row.Repository, "/")
+	if !anew {
+		return oci.Caller{User: oci.UserSelf, Project: project}
+	}
+	return oci.Caller{User: row.Creator, Project: project}
+}
+
 // follow asks the source what the image is, by HEAD, which no registry counts as a pull,
 // and takes it where it is new.
 func (i *Importer) follow(ctx context.Context, row metadata.Import, anew bool) (_ digest.Digest, set bool, err error) {
@@ -147,6 +158,7 @@ func (i *Importer) follow(ctx context.Context, row metadata.Import, anew bool) (
 		return "", false, err
 	}
 	t := &transfer{Importer: i, source: source, image: image, to: repo, actor: row.Creator}
+	t.as.For = payer(row, anew)
 	head, err := t.head(ctx)
 	if err != nil {
 		return "", false, err

@@ -61,7 +61,7 @@ func noEOF(err error) error {
 
 // open asks from the offset on; a source that begins at 0 all the same is read up to it.
 func (r *resuming) open() error {
-	body, err := r.transfer.source.Blob(r.ctx, r.transfer.auth, r.transfer.image.Repository, r.blob.Digest, r.offset)
+	body, err := r.transfer.source.Blob(r.ctx, r.transfer.as, r.transfer.image.Repository, r.blob.Digest, r.offset)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ type transfer struct {
 	*Importer
 	source Source
 	image  Image
-	auth   upstream.Auth
+	as     upstream.Asker
 	to     oci.Repository
 	actor  string
 	taken  int // manifests
@@ -42,14 +42,14 @@ type transfer struct {
 // head asks with the credentials of the upstream, and as a stranger where those are
 // refused: a wrong password must not hide what everybody may see.
 func (t *transfer) head(ctx context.Context) (oci.Descriptor, error) {
-	t.auth = upstream.Any
-	d, err := t.source.StatManifest(ctx, t.auth, t.image.Repository, t.image.Reference)
+	t.as.Auth = upstream.Any
+	d, err := t.source.StatManifest(ctx, t.as, t.image.Repository, t.image.Reference)
 	failure, ok := errors.AsType[*upstream.Error](err)
 	if !ok || failure.Kind != upstream.CredentialRefused && failure.Kind != upstream.Blocked {
 		return d, err
 	}
-	t.auth = upstream.Anonymous
-	d, again := t.source.StatManifest(ctx, t.auth, t.image.Repository, t.image.Reference)
+	t.as.Auth = upstream.Anonymous
+	d, again := t.source.StatManifest(ctx, t.as, t.image.Repository, t.image.Reference)
 	if again != nil {
 		return d, err
 	}
@@ -75,7 +75,7 @@ func (t *transfer) fetch(ctx context.Context, ref string, depth int) (oci.Manife
 	if t.taken++; depth > maxDepth || t.taken > maxManifests {
 		return oci.Manifest{}, fmt.Errorf("the image has more than %d manifests or nests them more than %d deep", maxManifests, maxDepth)
 	}
-	m, err := t.source.Manifest(ctx, t.auth, t.image.Repository, ref)
+	m, err := t.source.Manifest(ctx, t.as, t.image.Repository, ref)
 	if err != nil {
 		return oci.Manifest{}, err
 	}

@@ -7,13 +7,6 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// Caller is on whose behalf something is read. The zero value is a stranger: a
-// caller without credentials.
-type Caller struct{ User string }
-
-// Stranger tells whether the caller showed no credentials.
-func (c Caller) Stranger() bool { return c.User == "" }
-
 // Descriptor says what a manifest or blob is without its bytes.
 type Descriptor struct {
 	MediaType string

@@ -33,7 +33,7 @@ func (c *Cache) StatBlob(ctx context.Context, caller oci.Caller, repo oci.Reposi
 	if size, ok := c.Fills.sizeShownTo(source{c, repo}, d); ok {
 		return oci.Descriptor{Digest: d, Size: size}, oci.Served{Cache: &oci.CacheStatus{Forward: "miss", Collapsed: true}}, nil
 	}
-	found, err = c.confirmBlob(ctx, repo, d)
+	found, err = c.confirmBlob(ctx, caller, repo, d)
 	if err != nil {
 		return oci.Descriptor{}, c.missed(err), err
 	}
@@ -95,7 +95,7 @@ func (c *Cache) openUnlinked(ctx context.Context, caller oci.Caller, repo oci.Re
 		return nil, c.missed(err), err
 	}
 	from := source{c, repo}
-	fill, began, err := c.Fills.joinOrBegin(d, from)
+	fill, began, err := c.Fills.joinOrBegin(caller, d, from)
 	if err != nil {
 		return nil, c.missed(err), err
 	}
@@ -104,7 +104,7 @@ func (c *Cache) openUnlinked(ctx context.Context, caller oci.Caller, repo oci.Re
 		defer fill.arrived()
 	}
 	if !fill.shownTo(from) {
-		if _, err := c.confirmBlob(ctx, repo, d); err != nil {
+		if _, err := c.confirmBlob(ctx, caller, repo, d); err != nil {
 			return nil, c.missed(err), err
 		}
 		fill.link(from)
@@ -120,7 +120,7 @@ func (c *Cache) openUnlinked(ctx context.Context, caller oci.Caller, repo oci.Re
 		return nil, c.missed(err), err
 	}
 	status := oci.CacheStatus{Forward: "miss", Stored: began && !fill.passes(), Collapsed: !began}
-	return fill.reader(ctx, from), oci.Served{Cache: &status}, nil
+	return fill.reader(ctx, caller, from), oci.Served{Cache: &status}, nil
 }
 
 // openLinked opens a blob that is held. When that is through another repository
@@ -137,7 +137,7 @@ func (c *Cache) openLinked(ctx context.Context, caller oci.Caller, repo oci.Repo
 		}
 		return blob, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
 	}
-	shown, err := c.confirmBlob(ctx, repo, d)
+	shown, err := c.confirmBlob(ctx, caller, repo, d)
 	if err != nil {
 		return nil, c.missed(err), err
 	}
@@ -165,13 +165,13 @@ func (c *Cache) openShown(ctx context.Context, shown oci.Descriptor) (oci.Blob, 
 
 // confirmBlob HEADs a blob in its repository upstream, once for all who ask, and
 // links it there when it is held.
-func (c *Cache) confirmBlob(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Descriptor, error) {
+func (c *Cache) confirmBlob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Descriptor, error) {
 	asked := question{upstream.Any, repo, blobReference + d.String()}
 	found, _, err := shared(ctx, c, "confirm "+string(repo)+"@"+d.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}
-		found, err := c.Upstream.StatBlob(ctx, upstream.Any, repo.Rest(), d)
+		found, err := c.Upstream.StatBlob(ctx, upstream.Any.For(caller), repo.Rest(), d)
 		if err != nil {
 			return oci.Descriptor{}, c.refused(asked, err)
 		}

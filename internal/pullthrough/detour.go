@@ -81,7 +81,7 @@ func (d *detour) read(ctx context.Context, r *reader, offset int64) error {
 	d.at, d.block = offset, d.block[:0]
 	if d.body == nil || d.next != offset {
 		d.drop()
-		body, err := r.from.open(ctx, r.fill.digest, offset)
+		body, err := r.from.open(ctx, r.caller, r.fill.digest, offset)
 		if err != nil {
 			return err
 		}

@@ -15,7 +15,7 @@ import (
 // fetch gets a manifest from the upstream and keeps it, linked to the repository
 // that it was asked for in. What is held already, through whichever repository, is
 // confirmed by HEAD only.
-func (c *Cache) fetch(ctx context.Context, repo oci.Repository, ref oci.Reference) (oci.Manifest, error) {
+func (c *Cache) fetch(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Manifest, error) {
 	asked := question{upstream.Any, repo, ref.String()}
 	if err := c.rememberedNotFound(asked); err != nil {
 		return oci.Manifest{}, err
@@ -23,9 +23,9 @@ func (c *Cache) fetch(ctx context.Context, repo oci.Repository, ref oci.Referenc
 	var manifest oci.Manifest
 	var err error
 	if ref.ByTag() {
-		manifest, err = c.fetchByTag(ctx, repo, ref.Tag)
+		manifest, err = c.fetchByTag(ctx, caller, repo, ref.Tag)
 	} else {
-		manifest, err = c.fetchByDigest(ctx, repo, ref.Digest)
+		manifest, err = c.fetchByDigest(ctx, caller, repo, ref.Digest)
 	}
 	if err != nil {
 		return oci.Manifest{}, c.refused(asked, err)
@@ -33,8 +33,8 @@ func (c *Cache) fetch(ctx context.Context, repo oci.Repository, ref oci.Referenc
 	return manifest, nil
 }
 
-func (c *Cache) fetchByTag(ctx context.Context, repo oci.Repository, tag string) (oci.Manifest, error) {
-	manifest, err := c.Upstream.Manifest(ctx, upstream.Any, repo.Rest(), tag)
+func (c *Cache) fetchByTag(ctx context.Context, caller oci.Caller, repo oci.Repository, tag string) (oci.Manifest, error) {
+	manifest, err := c.Upstream.Manifest(ctx, upstream.Any.For(caller), repo.Rest(), tag)
 	if err != nil {
 		return oci.Manifest{}, err
 	}
@@ -51,21 +51,21 @@ type transfer struct {
 
 // fetchByDigest makes one transfer serve every repository that asks for the digest.
 // A repository other than the one it came through must show it by HEAD first.
-func (c *Cache) fetchByDigest(ctx context.Context, repo oci.Repository, d digest.Digest) (oci.Manifest, error) {
+func (c *Cache) fetchByDigest(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Manifest, error) {
 	manifest, _, err := c.Held.Manifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: d})
 	if err == nil {
 		return manifest, nil
 	}
 	got, joined, err := shared(ctx, c, "manifest "+d.String(), c.Limits.Fetch, func(ctx context.Context) (transfer, error) {
-		return c.transferManifest(ctx, repo, d)
+		return c.transferManifest(ctx, caller, repo, d)
 	})
 	if err != nil && joined && got.through != repo { // it may have failed for a reason of the other repository's
-		got, err = c.transferManifest(ctx, repo, d)
+		got, err = c.transferManifest(ctx, caller, repo, d)
 	}
 	if err != nil || got.through == repo {
 		return got.manifest, err
 	}
-	head, err := c.statUpstream(ctx, repo, d.String())
+	head, err := c.statUpstream(ctx, caller, repo, d.String())
 	if err != nil {
 		return oci.Manifest{}, err
 	}
@@ -78,14 +78,14 @@ func (c *Cache) fetchByDigest(ctx context.Context, repo oci.Repository, d digest
 
 // transferManifest finds a manifest that is held, or gets it from the upstream, on one
 // replica for all.
-func (c *Cache) transferManifest(ctx context.Context, repo oci.Repository, d digest.Digest) (transfer, error) {
+func (c *Cache) transferManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (transfer, error) {
 	if got, found, err := c.findManifest(ctx, repo, d); found || err != nil {
 		return got, err
 	}
 	return once(ctx, c, "manifest/"+d.String(), func(ctx context.Context) (transfer, bool, error) {
 		return c.findManifest(ctx, repo, d)
 	}, func(ctx context.Context) (transfer, error) {
-		return c.getManifest(ctx, repo, d)
+		return c.getManifest(ctx, caller, repo, d)
 	})
 }
 
@@ -104,8 +104,8 @@ func (c *Cache) findManifest(ctx context.Context, repo oci.Repository, d digest.
 	return transfer{manifest: manifest}, err == nil, err
 }
 
-func (c *Cache) getManifest(ctx context.Context, repo oci.Repository, d digest.Digest) (transfer, error) {
-	manifest, err := c.Upstream.Manifest(ctx, upstream.Any, repo.Rest(), d.String())
+func (c *Cache) getManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (transfer, error) {
+	manifest, err := c.Upstream.Manifest(ctx, upstream.Any.For(caller), repo.Rest(), d.String())
 	if err != nil {
 		return transfer{through: repo}, err
 	}
@@ -142,7 +142,7 @@ func (c *Cache) unkept(what, name string, err error) {
 
 // fetchPlatforms fetches from a new index the platforms whose manifests were pulled
 // from the old one, and of each as many.
-func (c *Cache) fetchPlatforms(ctx context.Context, repo oci.Repository, old digest.Digest, next oci.Manifest) error {
+func (c *Cache) fetchPlatforms(ctx context.Context, caller oci.Caller, repo oci.Repository, old digest.Digest, next oci.Manifest) error {
 	previous, _, err := c.Held.Manifest(ctx, oci.Caller{}, repo, oci.Reference{Digest: old})
 	if err != nil {
 		return fmt.Errorf("reading the old index: %w", err)
@@ -166,7 +166,7 @@ func (c *Cache) fetchPlatforms(ctx context.Context, repo oci.Repository, old dig
 			continue
 		}
 		pulled[platform.Key()]--
-		if _, err := c.fetchByDigest(ctx, repo, platform.Digest); err != nil {
+		if _, err := c.fetchByDigest(ctx, caller, repo, platform.Digest); err != nil {
 			return err
 		}
 	}

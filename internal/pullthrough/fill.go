@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -20,6 +21,7 @@ type fill struct {
 	fills  *Fills
 	digest digest.Digest
 	source source
+	payer  oci.Caller   // who began it
 	users  atomic.Int64 // who hold the spool open: the transfer and the readers
 	began  chan struct{}
 	ended  chan struct{} // closed when nothing more is read or stored
@@ -44,9 +46,9 @@ type fill struct {
 	aside     bool // what comes is not from the upstream
 }
 
-func newFill(f *Fills, d digest.Digest, from source) *fill {
+func newFill(f *Fills, payer oci.Caller, d digest.Digest, from source) *fill {
 	fill := &fill{
-		fills: f, digest: d, source: from, size: -1,
+		fills: f, digest: d, source: from, payer: payer, size: -1,
 		began: make(chan struct{}), ended: make(chan struct{}), changed: make(chan struct{}),
 		links: []source{from}, readers: map[*reader]int64{}, awaited: true,
 	}

@@ -42,7 +42,7 @@ func (f *fill) bring(ctx context.Context) error {
 
 // fetch receives from the upstream what is missing.
 func (f *fill) fetch(ctx context.Context) error {
-	body, err := f.source.open(ctx, f.digest, f.writtenBytes())
+	body, err := f.source.open(ctx, f.payer, f.digest, f.writtenBytes())
 	if err != nil && f.hasBegun() && resumable(err) { // readers count on it
 		body, _, err = f.resume(ctx, 0, err)
 	}

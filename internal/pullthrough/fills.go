@@ -129,17 +129,17 @@ type source struct {
 	repository oci.Repository
 }
 
-func (s source) open(ctx context.Context, d digest.Digest, offset int64) (*upstream.Body, error) {
-	body, err := s.cache.Upstream.Blob(ctx, upstream.Any, s.repository.Rest(), d, offset)
+func (s source) open(ctx context.Context, caller oci.Caller, d digest.Digest, offset int64) (*upstream.Body, error) {
+	body, err := s.cache.Upstream.Blob(ctx, upstream.Any.For(caller), s.repository.Rest(), d, offset)
 	if err == nil {
 		s.cache.noteAnonymousSuccess(ctx, s.repository)
 	}
 	return body, err
 }
 
-// joinOrBegin finds the fill of a digest or begins it. The caller holds the fill
-// until it calls release.
-func (f *Fills) joinOrBegin(d digest.Digest, from source) (joined *fill, began bool, err error) {
+// joinOrBegin finds the fill of a digest or begins it; who begins it pays for it. The
+// fill is held until release is called.
+func (f *Fills) joinOrBegin(caller oci.Caller, d digest.Digest, from source) (joined *fill, began bool, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if running, ok := f.active[d]; ok {
@@ -156,7 +156,7 @@ func (f *Fills) joinOrBegin(d digest.Digest, from source) (joined *fill, began b
 			RetryAfter: retrySoon,
 		}
 	}
-	begun := newFill(f, d, from)
+	begun := newFill(f, caller, d, from)
 	begun.hold()
 	f.active[d] = begun
 	f.metrics.active.Inc()

@@ -34,8 +34,8 @@ type check struct {
 // refresh asks whether a tag past its TTL is still what is held. It waits no
 // longer than the caller's patience; then, and when the check fails, the state that
 // it returns is in trouble and the held copy is to be served as stale.
-func (c *Cache) refresh(ctx context.Context, key tagKey, state tagState) (now tagState, changed bool) {
-	running := c.startCheck(key, state)
+func (c *Cache) refresh(ctx context.Context, caller oci.Caller, key tagKey, state tagState) (now tagState, changed bool) {
+	running := c.startCheck(caller, key, state)
 	patience := time.NewTimer(c.Limits.Patience)
 	defer patience.Stop()
 	moved := running.moved
@@ -55,8 +55,8 @@ func (c *Cache) refresh(ctx context.Context, key tagKey, state tagState) (now ta
 }
 
 // startCheck finds the check that is running, or the answer of one that has ended
-// since the caller read the tag's state, or begins one.
-func (c *Cache) startCheck(key tagKey, state tagState) *check {
+// since the caller read the tag's state, or begins one, for which the caller pays.
+func (c *Cache) startCheck(caller oci.Caller, key tagKey, state tagState) *check {
 	c.checks.mu.Lock()
 	defer c.checks.mu.Unlock()
 	if running, ok := c.checks.running[key]; ok {
@@ -75,7 +75,7 @@ func (c *Cache) startCheck(key tagKey, state tagState) *check {
 	c.work.Go(func() {
 		ctx, cancel := context.WithTimeout(c.life, c.Limits.Check)
 		defer cancel()
-		next, trouble, err := c.runCheck(ctx, key, state, started.moved)
+		next, trouble, err := c.runCheck(ctx, caller, key, state, started.moved)
 		c.checks.mu.Lock()
 		if err != nil {
 			next = c.failed(key, started.from, trouble, err)
@@ -103,8 +103,8 @@ func (c *Cache) giveUp(running *check, key tagKey) (tagState, bool) {
 }
 
 // runCheck asks, and follows the tag when it moved. Trouble is the error for callers.
-func (c *Cache) runCheck(ctx context.Context, key tagKey, state tagState, moved chan<- struct{}) (next tagState, trouble string, err error) {
-	head, err := c.statUpstream(ctx, key.repository, key.tag)
+func (c *Cache) runCheck(ctx context.Context, caller oci.Caller, key tagKey, state tagState, moved chan<- struct{}) (next tagState, trouble string, err error) {
+	head, err := c.statUpstream(ctx, caller, key.repository, key.tag)
 	if err != nil {
 		return tagState{}, c.trouble(err), err
 	}
@@ -112,7 +112,7 @@ func (c *Cache) runCheck(ctx context.Context, key tagKey, state tagState, moved 
 		return c.confirmed(ctx, key, state), "", nil
 	}
 	close(moved)
-	next, err = c.move(ctx, key, state, head)
+	next, err = c.move(ctx, caller, key, state, head)
 	if err != nil {
 		return tagState{}, "the tag moved, but its new image could not be fetched: " + c.trouble(err), err
 	}
@@ -120,8 +120,8 @@ func (c *Cache) runCheck(ctx context.Context, key tagKey, state tagState, moved 
 }
 
 // statUpstream HEADs a manifest, which Docker Hub does not count.
-func (c *Cache) statUpstream(ctx context.Context, repo oci.Repository, ref string) (oci.Descriptor, error) {
-	head, err := c.Upstream.StatManifest(ctx, upstream.Any, repo.Rest(), ref)
+func (c *Cache) statUpstream(ctx context.Context, caller oci.Caller, repo oci.Repository, ref string) (oci.Descriptor, error) {
+	head, err := c.Upstream.StatManifest(ctx, upstream.Any.For(caller), repo.Rest(), ref)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -132,19 +132,19 @@ func (c *Cache) statUpstream(ctx context.Context, repo oci.Repository, ref strin
 // move takes a tag to where the upstream moved it. It is announced only once its
 // manifest, and those of the platforms that were pulled from the old index, are
 // held, so that whoever HEADs now and GETs next never falls between.
-func (c *Cache) move(ctx context.Context, key tagKey, old tagState, head oci.Descriptor) (tagState, error) {
+func (c *Cache) move(ctx context.Context, caller oci.Caller, key tagKey, old tagState, head oci.Descriptor) (tagState, error) {
 	ref := oci.Reference{Digest: head.Digest}
 	if head.Digest == "" {
 		ref = oci.Reference{Tag: key.tag}
 	}
-	manifest, err := c.fetch(ctx, key.repository, ref)
+	manifest, err := c.fetch(ctx, caller, key.repository, ref)
 	if err != nil {
 		return tagState{}, err
 	}
 	if manifest.Digest == old.Digest {
 		return c.confirmed(ctx, key, old), nil
 	}
-	if err := c.fetchPlatforms(ctx, key.repository, old.Digest, manifest); err != nil {
+	if err := c.fetchPlatforms(ctx, caller, key.repository, old.Digest, manifest); err != nil {
 		return tagState{}, fmt.Errorf("fetching the platforms of %s: %w", manifest.Digest, err)
 	}
 	return c.setTag(ctx, key, manifest, old.asOf)

@@ -27,7 +27,7 @@ func (c *Cache) Tags(ctx context.Context, caller oci.Caller, repo oci.Repository
 	if err := c.admit(ctx, caller, repo, tagsReference, len(held.Tags) > 0); err != nil {
 		return oci.TagList{}, c.missed(err), asName(err)
 	}
-	tags, joined, err := c.upstreamTags(ctx, repo, page, len(held.Tags) > 0)
+	tags, joined, err := c.upstreamTags(ctx, caller, repo, page, len(held.Tags) > 0)
 	switch {
 	case err == nil:
 		return tags, passed(joined), nil
@@ -45,14 +45,14 @@ func (c *Cache) noTags(ctx context.Context, caller oci.Caller, repo oci.Reposito
 	return oci.TagList{}, served, err
 }
 
-func (c *Cache) upstreamTags(ctx context.Context, repo oci.Repository, page oci.TagPage, held bool) (_ oci.TagList, joined bool, err error) {
+func (c *Cache) upstreamTags(ctx context.Context, caller oci.Caller, repo oci.Repository, page oci.TagPage, held bool) (_ oci.TagList, joined bool, err error) {
 	asked := question{upstream.Any, repo, tagsReference}
 	what := fmt.Sprintf("tags %s %d %s", repo, page.Limit, page.Last)
 	return list(ctx, c, what, held, func(ctx context.Context) (oci.TagList, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.TagList{}, err
 		}
-		tags, err := c.Upstream.Tags(ctx, upstream.Any, repo.Rest(), page)
+		tags, err := c.Upstream.Tags(ctx, upstream.Any.For(caller), repo.Rest(), page)
 		if err != nil {
 			return oci.TagList{}, c.refused(asked, err)
 		}
@@ -88,7 +88,7 @@ func (c *Cache) upstreamReferrers(ctx context.Context, caller oci.Caller, repo o
 	}
 	what := fmt.Sprintf("referrers %s %s %s", repo, d, artifactType)
 	listed, joined, err := list(ctx, c, what, held || byTag, func(ctx context.Context) ([]byte, error) {
-		return c.Upstream.Referrers(ctx, upstream.Any, repo.Rest(), d, artifactType)
+		return c.Upstream.Referrers(ctx, upstream.Any.For(caller), repo.Rest(), d, artifactType)
 	})
 	if kind := upstream.KindOf(err); kind == upstream.NotFound || kind == upstream.Denied || err != nil && byTag {
 		return c.referrersByTag(ctx, caller, repo, d)

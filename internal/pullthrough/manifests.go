@@ -22,7 +22,7 @@ func (c *Cache) StatManifest(ctx context.Context, caller oci.Caller, repo oci.Re
 	if err != nil || known.Digest != "" {
 		return known.Descriptor, served, err
 	}
-	return c.statUnseenTag(ctx, repo, ref, known.asOf)
+	return c.statUnseenTag(ctx, caller, repo, ref, known.asOf)
 }
 
 // Manifest answers a GET.
@@ -40,9 +40,9 @@ func (c *Cache) Manifest(ctx context.Context, caller oci.Caller, repo oci.Reposi
 			return manifest, served, err
 		}
 	case known.Digest != "":
-		return c.fetchSeenTag(ctx, repo, ref, known)
+		return c.fetchSeenTag(ctx, caller, repo, ref, known)
 	}
-	return c.fetchUnseenTag(ctx, repo, ref, known.asOf)
+	return c.fetchUnseenTag(ctx, caller, repo, ref, known.asOf)
 }
 
 // knownTag is the state of a tag that may be served now, brought up to date when it
@@ -65,19 +65,19 @@ func (c *Cache) knownTag(ctx context.Context, caller oci.Caller, repo oci.Reposi
 	// may strangers see it.
 	asStranger := due && !c.Upstream.HasCredentials()
 	if asStranger {
-		state, changed = c.refreshAsStranger(ctx, key, state)
+		state, changed = c.refreshAsStranger(ctx, caller, key, state)
 	}
 	if err := c.admit(ctx, caller, repo, ref.String(), known); err != nil || !known {
 		return tagState{asOf: state.asOf}, c.missed(err), err
 	}
 	if due && !asStranger {
-		state, changed = c.refresh(ctx, key, state)
+		state, changed = c.refresh(ctx, caller, key, state)
 	}
 	return state, c.servedTag(state, due, changed), ctx.Err()
 }
 
-func (c *Cache) refreshAsStranger(ctx context.Context, key tagKey, state tagState) (tagState, bool) {
-	state, changed := c.refresh(ctx, key, state)
+func (c *Cache) refreshAsStranger(ctx context.Context, caller oci.Caller, key tagKey, state tagState) (tagState, bool) {
+	state, changed := c.refresh(ctx, caller, key, state)
 	if state.trouble != "" {
 		c.noteUnanswered(key.repository)
 	}
@@ -110,12 +110,12 @@ func (c *Cache) stale(state tagState) oci.Served {
 }
 
 // statUnseenTag asks the upstream by HEAD and remembers the answer for the TTL.
-func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf moment) (oci.Descriptor, oci.Served, error) {
-	head, served, err := c.statUnseen(ctx, repo, ref, func(ctx context.Context, head oci.Descriptor) error {
+func (c *Cache) statUnseenTag(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference, asOf moment) (oci.Descriptor, oci.Served, error) {
+	head, served, err := c.statUnseen(ctx, caller, repo, ref, func(ctx context.Context, head oci.Descriptor) error {
 		return c.remember(ctx, tagKey{repo, ref.Tag}, head, asOf)
 	})
 	if err == nil && head.Digest == "" {
-		manifest, served, err := c.fetchUnseenTag(ctx, repo, ref, asOf)
+		manifest, served, err := c.fetchUnseenTag(ctx, caller, repo, ref, asOf)
 		return manifest.Descriptor(), served, err
 	}
 	return head, served, err
@@ -123,14 +123,14 @@ func (c *Cache) statUnseenTag(ctx context.Context, repo oci.Repository, ref oci.
 
 // statUnseen HEADs upstream, once for all who ask meanwhile. learn is told of an
 // answer that names a digest.
-func (c *Cache) statUnseen(ctx context.Context, repo oci.Repository, ref oci.Reference, learn func(context.Context, oci.Descriptor) error) (oci.Descriptor, oci.Served, error) {
+func (c *Cache) statUnseen(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference, learn func(context.Context, oci.Descriptor) error) (oci.Descriptor, oci.Served, error) {
 	asked := question{upstream.Any, repo, ref.String()}
 	key := "head " + string(repo) + " " + ref.String()
 	head, joined, err := shared(ctx, c, key, c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}
-		head, err := c.statUpstream(ctx, repo, ref.String())
+		head, err := c.statUpstream(ctx, caller, repo, ref.String())
 		if err != nil {
 			return oci.Descriptor{}, c.refused(asked, err)
 		}
@@ -146,19 +146,19 @@ func (c *Cache) statUnseen(ctx context.Context, repo oci.Repository, ref oci.Ref
 }
 
 // fetchUnseenTag is the only GET by tag that there is: for a tag never seen.
-func (c *Cache) fetchUnseenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, asOf moment) (oci.Manifest, oci.Served, error) {
+func (c *Cache) fetchUnseenTag(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference, asOf moment) (oci.Manifest, oci.Served, error) {
 	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, tagState{asOf: asOf}, func(ctx context.Context) (oci.Manifest, error) {
-		return c.fetch(ctx, repo, ref)
+		return c.fetch(ctx, caller, repo, ref)
 	})
 }
 
 // fetchSeenTag fetches the manifest of a tag that a HEAD has resolved already. When
 // the upstream no longer has that digest, the tag has moved since.
-func (c *Cache) fetchSeenTag(ctx context.Context, repo oci.Repository, ref oci.Reference, state tagState) (oci.Manifest, oci.Served, error) {
+func (c *Cache) fetchSeenTag(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference, state tagState) (oci.Manifest, oci.Served, error) {
 	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, state, func(ctx context.Context) (oci.Manifest, error) {
-		manifest, err := c.fetch(ctx, repo, oci.Reference{Digest: state.Digest})
+		manifest, err := c.fetch(ctx, caller, repo, oci.Reference{Digest: state.Digest})
 		if upstream.KindOf(err) == upstream.NotFound {
-			return c.fetch(ctx, repo, ref)
+			return c.fetch(ctx, caller, repo, ref)
 		}
 		return manifest, err
 	})
@@ -214,7 +214,7 @@ func (c *Cache) statByDigest(ctx context.Context, caller oci.Caller, repo oci.Re
 	if held {
 		return manifest.Descriptor(), oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
 	}
-	head, served, err := c.statUnseen(ctx, repo, ref, func(context.Context, oci.Descriptor) error { return nil })
+	head, served, err := c.statUnseen(ctx, caller, repo, ref, func(context.Context, oci.Descriptor) error { return nil })
 	head.Digest = ref.Digest // not every registry repeats it
 	return head, served, err
 }
@@ -230,7 +230,7 @@ func (c *Cache) manifestByDigest(ctx context.Context, caller oci.Caller, repo oc
 	}
 	key := "digest " + string(repo) + "@" + ref.String()
 	manifest, joined, err := shared(ctx, c, key, c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
-		return c.fetch(ctx, repo, ref)
+		return c.fetch(ctx, caller, repo, ref)
 	})
 	if err == nil { // it may have come to be held, by a credential's pull, after the caller was admitted
 		err = c.admit(ctx, caller, repo, ref.String(), true)

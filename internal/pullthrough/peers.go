@@ -69,7 +69,7 @@ func (f *Fills) Follow(ctx context.Context, d digest.Digest) (oci.Blob, error) {
 	if err := running.begun(beginning); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotFilling, err)
 	}
-	return running.reader(ctx, running.source), nil
+	return running.reader(ctx, running.payer, running.source), nil
 }
 
 // once fetches something on one replica at a time. Who comes second finds what the

@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // reader follows a fill for one response. It holds the request's context because
 // io.Reader has no room for it; it lives no longer than the request.
 type reader struct {
 	fill   *fill
-	from   source // where it may fetch bytes that it has missed
+	from   source     // where it may fetch bytes that it has missed
+	caller oci.Caller // who pays for those
 	ctx    context.Context
 	offset int64
 	detour *detour // nil while it has missed none
@@ -21,9 +24,9 @@ type reader struct {
 
 // reader begins to follow the fill. The caller, for whom the source has shown the blob,
 // closes it.
-func (f *fill) reader(ctx context.Context, from source) *reader {
+func (f *fill) reader(ctx context.Context, caller oci.Caller, from source) *reader {
 	f.hold()
-	r := &reader{fill: f, from: from, ctx: ctx}
+	r := &reader{fill: f, from: from, caller: caller, ctx: ctx}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.at(r)

@@ -54,7 +54,7 @@ func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream
 			return nil, failures, err
 		}
 		f.fills.metrics.resumed.WithLabelValues(f.source.cache.Project).Inc()
-		body, err := f.source.open(ctx, f.digest, f.writtenBytes())
+		body, err := f.source.open(ctx, f.payer, f.digest, f.writtenBytes())
 		if err == nil {
 			return body, failures, nil
 		}

@@ -48,7 +48,7 @@ func (f *fill) share(ctx context.Context) error {
 // that somebody may have it elsewhere opens it to nobody here.
 func (f *fill) follow(ctx context.Context) error {
 	if !f.confirmed {
-		if _, err := f.source.cache.confirmBlob(ctx, f.source.repository, f.digest); err != nil {
+		if _, err := f.source.cache.confirmBlob(ctx, f.payer, f.source.repository, f.digest); err != nil {
 			return fmt.Errorf("%w: %w", errUnconfirmed, err)
 		}
 		f.confirmed = true

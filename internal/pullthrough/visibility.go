@@ -38,7 +38,7 @@ func (c *Cache) admit(ctx context.Context, caller oci.Caller, repo oci.Repositor
 		return err
 	}
 	if !seen.current(c.Now()) {
-		if seen, err = c.askVisibility(ctx, repo, ref, seen, held); err != nil {
+		if seen, err = c.askVisibility(ctx, caller, repo, ref, seen, held); err != nil {
 			return err
 		}
 	}
@@ -70,7 +70,7 @@ func (v visibility) current(now time.Time) bool {
 // askVisibility HEADs as a stranger would, once for all who ask. The last answer
 // stands when the question fails; where there is none, what is held needs a login,
 // and what is not held gets the upstream's own error.
-func (c *Cache) askVisibility(ctx context.Context, repo oci.Repository, ref string, last visibility, held bool) (visibility, error) {
+func (c *Cache) askVisibility(ctx context.Context, caller oci.Caller, repo oci.Repository, ref string, last visibility, held bool) (visibility, error) {
 	if (last.known || held) && within(c.Now(), last.triedAt, c.TagTTL) {
 		return last, nil
 	}
@@ -80,7 +80,7 @@ func (c *Cache) askVisibility(ctx context.Context, repo oci.Repository, ref stri
 		waiting, cancel = context.WithTimeout(ctx, c.Limits.Patience)
 		defer cancel()
 	}
-	ask := func(ctx context.Context) (visibility, error) { return c.questionVisibility(ctx, repo, ref) }
+	ask := func(ctx context.Context) (visibility, error) { return c.questionVisibility(ctx, caller, repo, ref) }
 	key := "visibility " + string(repo)
 	seen, joined, err := shared(waiting, c, key, c.Limits.Check, ask)
 	if joined && !last.known && upstream.KindOf(err) == upstream.NotFound { // of what another stranger asked for
@@ -99,7 +99,7 @@ func (c *Cache) askVisibility(ctx context.Context, repo oci.Repository, ref stri
 	return last, nil
 }
 
-func (c *Cache) questionVisibility(ctx context.Context, repo oci.Repository, ref string) (visibility, error) {
+func (c *Cache) questionVisibility(ctx context.Context, caller oci.Caller, repo oci.Repository, ref string) (visibility, error) {
 	last, err := c.visible(ctx, repo)
 	if err != nil || last.current(c.Now()) { // answered since the caller looked
 		return last, err
@@ -108,13 +108,13 @@ func (c *Cache) questionVisibility(ctx context.Context, repo oci.Repository, ref
 	if err := c.rememberedNotFound(asked); err != nil {
 		return last, err
 	}
-	err = c.stat(ctx, asked)
+	err = c.stat(ctx, caller, asked)
 	switch {
 	case err == nil:
 		return c.noteVisibility(ctx, repo, true), nil
 	case upstream.KindOf(err) == upstream.Denied && ref == tagsReference:
 		return last, nil // some registries show images to strangers, but no lists
-	case upstream.KindOf(err) == upstream.Denied && !c.gone(ctx, asked, last):
+	case upstream.KindOf(err) == upstream.Denied && !c.gone(ctx, caller, asked, last):
 		return c.noteVisibility(ctx, repo, false), nil
 	}
 	return last, c.refused(asked, err)
@@ -123,25 +123,25 @@ func (c *Cache) questionVisibility(ctx context.Context, repo oci.Repository, ref
 // gone tells a repository that vanished upstream from one that became private, for
 // which Docker Hub has the same answer. Only the latter is closed to the strangers
 // who could see it before: a credential can still read it.
-func (c *Cache) gone(ctx context.Context, asked question, last visibility) bool {
+func (c *Cache) gone(ctx context.Context, caller oci.Caller, asked question, last visibility) bool {
 	if !last.public {
 		return false
 	}
 	asked.as = upstream.Any
-	return !c.Upstream.HasCredentials() || c.stat(ctx, asked) != nil
+	return !c.Upstream.HasCredentials() || c.stat(ctx, caller, asked) != nil
 }
 
 // stat HEADs what the caller asked for. A list of tags has no HEAD.
-func (c *Cache) stat(ctx context.Context, asked question) error {
-	name := asked.repository.Rest()
+func (c *Cache) stat(ctx context.Context, caller oci.Caller, asked question) error {
+	name, as := asked.repository.Rest(), asked.as.For(caller)
 	if asked.reference == tagsReference {
-		_, err := c.Upstream.Tags(ctx, asked.as, name, oci.TagPage{Limit: 1})
+		_, err := c.Upstream.Tags(ctx, as, name, oci.TagPage{Limit: 1})
 		return err
 	}
 	if blob, isBlob := strings.CutPrefix(asked.reference, blobReference); isBlob {
-		_, err := c.Upstream.StatBlob(ctx, asked.as, name, digest.Digest(blob))
+		_, err := c.Upstream.StatBlob(ctx, as, name, digest.Digest(blob))
 		return err
 	}
-	_, err := c.Upstream.StatManifest(ctx, asked.as, name, asked.reference)
+	_, err := c.Upstream.StatManifest(ctx, as, name, asked.reference)
 	return err
 }

@@ -24,7 +24,7 @@ func TestAMissingRepositoryOnHubIsNotABadCredential(t *testing.T) {
 	h := newHub(t)
 	h.content = h.onlyFor("nobody")
 	c := dial(t, h.URL, as("alice"))
-	_, err := c.Manifest(t.Context(), Any, nginx, "latest")
+	_, err := c.Manifest(t.Context(), Any.For(nobody), nginx, "latest")
 	if e := failing(t, err, Denied); e.Status != 401 || !strings.Contains(e.Message, "alice") {
 		t.Errorf("error is %v", e)
 	}
@@ -50,7 +50,7 @@ func TestABadCredentialIsSetAsideAndSaidOnce(t *testing.T) {
 	_, err := c.stat(t, Any)
 	good(t, err)
 	h.expect(t, tokenFor("alice"), tokenFor(""), "HEAD "+latest+" with anonymous-1")
-	_, err = c.StatManifest(t.Context(), Any, "redis", "7")
+	_, err = c.StatManifest(t.Context(), Any.For(nobody), "redis", "7")
 	good(t, err)
 	for _, ask := range h.asked() {
 		if strings.Contains(ask, "alice") {
@@ -76,7 +76,7 @@ func TestManyAskersTryABadCredentialOnce(t *testing.T) {
 	var askers sync.WaitGroup
 	for i := range 16 {
 		askers.Go(func() {
-			if _, err := c.StatManifest(t.Context(), Any, fmt.Sprintf("team/app%d", i), "1"); err != nil {
+			if _, err := c.StatManifest(t.Context(), Any.For(nobody), fmt.Sprintf("team/app%d", i), "1"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -182,7 +182,7 @@ func TestTheErrorThatExplainsMostIsReturned(t *testing.T) {
 				}
 				limited429(waits[asker], asker)(w, r, asker)
 			}
-			_, err := dial(t, h.URL, as(test.users...)).Manifest(t.Context(), Any, nginx, "latest")
+			_, err := dial(t, h.URL, as(test.users...)).Manifest(t.Context(), Any.For(nobody), nginx, "latest")
 			if e := failing(t, err, test.want); e.RetryAfter != test.wait {
 				t.Errorf("the error says to wait %v, not %v", e.RetryAfter, test.wait)
 			}

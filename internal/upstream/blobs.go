@@ -13,10 +13,10 @@ import (
 )
 
 // StatBlob asks for a blob's size by HEAD. The Size is -1 when the upstream did not say.
-func (r *Registry) StatBlob(ctx context.Context, auth Auth, repo string, d digest.Digest) (oci.Descriptor, error) {
+func (r *Registry) StatBlob(ctx context.Context, as Asker, repo string, d digest.Digest) (oci.Descriptor, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	got, err := r.askBlob(ctx, blobHead, auth, repo, d, 0)
+	got, err := r.askBlob(ctx, CallBlobHead, as, repo, d, 0)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -30,8 +30,8 @@ func (r *Registry) StatBlob(ctx context.Context, auth Auth, repo string, d diges
 // Blob opens a blob from offset on (OCI Distribution 1.1, §Pulling blobs). The registry
 // is asked each time, since the links that it redirects to are short-lived. The caller
 // closes the body, whose life is ctx's.
-func (r *Registry) Blob(ctx context.Context, auth Auth, repo string, d digest.Digest, offset int64) (*Body, error) {
-	got, err := r.askBlob(ctx, blobGet, auth, repo, d, offset)
+func (r *Registry) Blob(ctx context.Context, as Asker, repo string, d digest.Digest, offset int64) (*Body, error) {
+	got, err := r.askBlob(ctx, CallBlob, as, repo, d, offset)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (r *Registry) Blob(ctx context.Context, auth Auth, repo string, d digest.Di
 	return &Body{ReadCloser: got.Body, Offset: start, Size: size}, nil
 }
 
-func (r *Registry) askBlob(ctx context.Context, kind requestKind, auth Auth, repo string, d digest.Digest, offset int64) (*answer, error) {
+func (r *Registry) askBlob(ctx context.Context, kind CallKind, as Asker, repo string, d digest.Digest, offset int64) (*answer, error) {
 	name, err := r.name(repo)
 	if err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func (r *Registry) askBlob(ctx context.Context, kind requestKind, auth Auth, rep
 	if offset > 0 {
 		header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
 	}
-	return r.do(ctx, auth, query{
-		kind: kind, repo: name, path: "blobs/" + d.String(), header: header,
+	return r.do(ctx, as, query{
+		kind: kind, repo: name, reference: d.String(), path: "blobs/" + d.String(), header: header,
 		what: "reading blob " + d.String() + " of " + name,
 	})
 }

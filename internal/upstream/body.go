@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -33,12 +35,17 @@ type guarded struct {
 	timer *time.Timer
 	stall time.Duration
 	fail  func(error) error
+	// done is told, once, how many bytes were read.
+	done   func(read int64)
+	ending sync.Once
+	read   atomic.Int64
 }
 
 func (g *guarded) Read(p []byte) (int, error) {
 	g.timer.Reset(g.stall)
 	n, err := g.body.Read(p)
 	g.timer.Stop()
+	g.read.Add(int64(n))
 	if err != nil && err != io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
 		if cause := context.Cause(g.ctx); cause != nil {
 			err = cause
@@ -53,6 +60,7 @@ func (g *guarded) Close() error {
 	g.timer.Stop()
 	err := g.body.Close()
 	g.cancel(context.Canceled)
+	g.ending.Do(func() { g.done(g.read.Load()) })
 	return err
 }
 

@@ -33,7 +33,7 @@ func TestAManifestComesAsItIs(t *testing.T) {
 	want := oci.Manifest{MediaType: v1.MediaTypeImageManifest, Digest: digest.FromString(manifestText), Content: []byte(manifestText)}
 	sha512 := digest.SHA512.FromString(manifestText)
 	for ref, d := range map[string]digest.Digest{"latest": want.Digest, want.Digest.String(): want.Digest, sha512.String(): sha512} {
-		got, err := c.Manifest(t.Context(), Any, "nginx", ref)
+		got, err := c.Manifest(t.Context(), Any.For(nobody), "nginx", ref)
 		good(t, err)
 		want.Digest = d
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -71,9 +71,9 @@ func TestAManifestThatCannotBeTrustedIsInvalid(t *testing.T) {
 				_, _ = w.Write([]byte(test.body))
 			})
 			c := dial(t, w.URL)
-			_, err := c.Manifest(t.Context(), Any, nginx, test.ref)
+			_, err := c.Manifest(t.Context(), Any.For(nobody), nginx, test.ref)
 			failing(t, err, Invalid)
-			if _, err := c.StatManifest(t.Context(), Any, nginx, test.ref); test.stat != (KindOf(err) == Invalid) {
+			if _, err := c.StatManifest(t.Context(), Any.For(nobody), nginx, test.ref); test.stat != (KindOf(err) == Invalid) {
 				t.Errorf("HEAD returned %v", err)
 			}
 		})
@@ -88,9 +88,9 @@ func TestAPageIsNoManifestAndNoBlob(t *testing.T) {
 	c := dial(t, w.URL)
 	_, err := c.stat(t, Any)
 	failing(t, err, Invalid)
-	_, err = c.Manifest(t.Context(), Any, nginx, "latest")
+	_, err = c.Manifest(t.Context(), Any.For(nobody), nginx, "latest")
 	failing(t, err, Invalid)
-	_, err = c.StatBlob(t.Context(), Any, nginx, digest.FromString("layer"))
+	_, err = c.StatBlob(t.Context(), Any.For(nobody), nginx, digest.FromString("layer"))
 	failing(t, err, Invalid)
 }
 
@@ -103,7 +103,7 @@ func TestAnUpstreamNeedNotNameTheDigest(t *testing.T) {
 		t.Errorf("the digest is %s", head.Digest)
 	}
 	d := digest.FromString(manifestText)
-	head, err = c.StatManifest(t.Context(), Any, nginx, d.String())
+	head, err = c.StatManifest(t.Context(), Any.For(nobody), nginx, d.String())
 	good(t, err)
 	if head.Digest != d {
 		t.Errorf("the digest is %s", head.Digest)
@@ -114,11 +114,11 @@ func TestNamesThatCouldLeadElsewhereAreNotSent(t *testing.T) {
 	w := serve(t, func(http.ResponseWriter, *http.Request) {})
 	c := dial(t, w.URL)
 	for _, call := range []func() error{
-		func() error { _, err := c.StatManifest(t.Context(), Any, "../x", "1"); return err },
-		func() error { _, err := c.Manifest(t.Context(), Any, nginx, "../../x"); return err },
-		func() error { _, err := c.StatBlob(t.Context(), Any, nginx, "x"); return err },
-		func() error { _, err := c.Tags(t.Context(), Any, "A", oci.TagPage{}); return err },
-		func() error { _, err := c.Referrers(t.Context(), Any, nginx, "x", ""); return err },
+		func() error { _, err := c.StatManifest(t.Context(), Any.For(nobody), "../x", "1"); return err },
+		func() error { _, err := c.Manifest(t.Context(), Any.For(nobody), nginx, "../../x"); return err },
+		func() error { _, err := c.StatBlob(t.Context(), Any.For(nobody), nginx, "x"); return err },
+		func() error { _, err := c.Tags(t.Context(), Any.For(nobody), "A", oci.TagPage{}); return err },
+		func() error { _, err := c.Referrers(t.Context(), Any.For(nobody), nginx, "x", ""); return err },
 	} {
 		if err := call(); err == nil || KindOf(err) != 0 {
 			t.Errorf("error is %v", err)
@@ -162,7 +162,7 @@ func TestABlobIsReadFromAnOffset(t *testing.T) {
 				}
 				test.answer(w)
 			})
-			body, err := dial(t, w.URL).Blob(t.Context(), Any, nginx, blobDigest, test.offset)
+			body, err := dial(t, w.URL).Blob(t.Context(), Any.For(nobody), nginx, blobDigest, test.offset)
 			if test.kind != 0 {
 				failing(t, err, test.kind)
 				return
@@ -205,7 +205,7 @@ func TestABlobThatBreaksOffIsAnError(t *testing.T) {
 				test.then(w, r)
 			})
 			c := dial(t, w.URL, func(c *Config) { c.Timeouts.Stall = 50 * time.Millisecond })
-			body, err := c.Blob(t.Context(), Any, nginx, blobDigest, 0)
+			body, err := c.Blob(t.Context(), Any.For(nobody), nginx, blobDigest, 0)
 			good(t, err)
 			text, err := io.ReadAll(body)
 			if string(text) != blobText[:4] {
@@ -232,13 +232,13 @@ func TestEachBlobIsAskedOfTheRegistryAfresh(t *testing.T) {
 	}
 	c := dial(t, h.URL)
 	path := "/v2/library/nginx/blobs/" + blobDigest.String()
-	size, err := c.StatBlob(t.Context(), Any, nginx, blobDigest)
+	size, err := c.StatBlob(t.Context(), Any.For(nobody), nginx, blobDigest)
 	good(t, err)
 	if size.Size != 10 || size.Digest != blobDigest {
 		t.Errorf("the blob is %+v", size)
 	}
 	h.asked()
-	body, err := c.Blob(t.Context(), Any, nginx, blobDigest, 4)
+	body, err := c.Blob(t.Context(), Any.For(nobody), nginx, blobDigest, 4)
 	good(t, err)
 	defer func() { _ = body.Close() }()
 	if text, err := io.ReadAll(body); string(text) != blobText[4:] || err != nil {

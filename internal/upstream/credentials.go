@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // Credential is a user name and a password or access token. It prints as the user
@@ -30,6 +32,15 @@ const (
 	// aside, then the next, and no credential at last.
 	Any
 )
+
+// Asker says as whom a request is made, and on whose behalf.
+type Asker struct {
+	Auth Auth
+	For  oci.Caller
+}
+
+// For is a on behalf of a caller.
+func (a Auth) For(caller oci.Caller) Asker { return Asker{a, caller} }
 
 // anonymousName is what metrics and logs call requests without a credential.
 const anonymousName = "anonymous"

@@ -22,7 +22,7 @@ const (
 
 // request is one GET or HEAD, with the proof that goes with it.
 type request struct {
-	kind          requestKind
+	call          Call // what is reported of it
 	method        string
 	url           *url.URL
 	header        http.Header
@@ -92,7 +92,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // send makes one HTTP request. The caller closes the answer's body.
 func (r *Registry) send(ctx context.Context, out request) (*http.Response, error) {
 	bounded, cancel := context.WithCancelCause(ctx)
-	outgoing, err := http.NewRequestWithContext(bounded, out.method, out.url.String(), nil)
+	call, left := r.begun(out.call), &departures{}
+	outgoing, err := http.NewRequestWithContext(left.counting(bounded), out.method, out.url.String(), nil)
 	if err != nil {
 		cancel(err)
 		return nil, r.failure(ctx, out.what, err)
@@ -110,13 +111,17 @@ func (r *Registry) send(ctx context.Context, out request) (*http.Response, error
 			err = cause
 		}
 		cancel(err)
-		r.metrics.request(r.config.Name, out.kind, 0)
+		r.metrics.request(r.config.Name, call.Kind, 0)
+		r.reportUnanswered(call, left, 0)
 		return nil, r.failure(ctx, out.what, err)
 	}
-	r.metrics.request(r.config.Name, out.kind, got.StatusCode)
+	r.metrics.request(r.config.Name, call.Kind, got.StatusCode)
+	r.reportUnanswered(call, left, 1)
+	call.answered(got)
 	got.Body = &guarded{
 		body: got.Body, ctx: bounded, cancel: cancel, timer: limit, stall: r.config.Timeouts.Stall,
 		fail: func(err error) error { return r.failure(ctx, out.what, err) },
+		done: func(read int64) { call.Bytes = read; r.report(call) },
 	}
 	return got, nil
 }

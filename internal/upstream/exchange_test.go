@@ -81,7 +81,7 @@ func TestACallerInAHurryGetsOneTry(t *testing.T) {
 	w := serve(t, status(503))
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
-	_, err := dial(t, w.URL).StatManifest(ctx, Any, nginx, "latest")
+	_, err := dial(t, w.URL).StatManifest(ctx, Any.For(nobody), nginx, "latest")
 	failing(t, err, Unavailable)
 	w.expect(t, "HEAD "+latest)
 }
@@ -130,7 +130,7 @@ func TestAnUpstreamThatNeverAnswersIsATimeout(t *testing.T) {
 	t.Run("after the caller's own deadline", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		defer cancel()
-		_, err := dial(t, w.URL).StatManifest(ctx, Any, nginx, "latest")
+		_, err := dial(t, w.URL).StatManifest(ctx, Any.For(nobody), nginx, "latest")
 		failing(t, err, Timeout)
 	})
 }
@@ -161,6 +161,7 @@ func TestOnlyTheUpstreamsSilenceCountsAsAStall(t *testing.T) {
 			body: reader, ctx: ctx, cancel: cancel, stall: 30 * time.Second,
 			timer: time.AfterFunc(time.Hour, func() { cancel(errStalled) }),
 			fail:  func(err error) error { return r.failure(t.Context(), "reading", err) },
+			done:  func(int64) {},
 		}
 		body.timer.Stop()
 		go func() {

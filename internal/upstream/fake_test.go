@@ -35,6 +35,9 @@ const (
 	abuseText    = "Too Many Requests (HAP429).\n"
 )
 
+// nobody is on whose behalf tests ask that are about something else.
+var nobody oci.Caller
+
 // wire is a server that writes down what it was asked, and by whom. The version check
 // that comes first is answered by hello, or as by a registry that is open to all, and
 // only counted.
@@ -229,7 +232,7 @@ func as(users ...string) func(*Config) {
 
 func (c *client) stat(t *testing.T, auth Auth) (oci.Descriptor, error) {
 	t.Helper()
-	return c.StatManifest(t.Context(), auth, nginx, "latest")
+	return c.StatManifest(t.Context(), auth.For(nobody), nginx, "latest")
 }
 
 // failing checks what an error is made of, and gives it back for more.

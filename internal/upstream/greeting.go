@@ -11,7 +11,7 @@ import (
 // first question is asked, as Docker does (Docker Registry HTTP API V2, §API Version
 // Check): so nothing that an upstream counts is sent in vain. It is done once, by one
 // caller for all.
-func (r *Registry) introduce(ctx context.Context, what string) (scheme, error) {
+func (r *Registry) introduce(ctx context.Context, q query) (scheme, error) {
 	if s, ok := r.scheme(); ok {
 		return s, nil
 	}
@@ -19,12 +19,14 @@ func (r *Registry) introduce(ctx context.Context, what string) (scheme, error) {
 	case r.greeting <- struct{}{}:
 		defer func() { <-r.greeting }()
 	case <-ctx.Done():
-		return scheme{}, r.failure(ctx, what, ctx.Err())
+		return scheme{}, r.failure(ctx, q.what, ctx.Err())
 	}
 	if s, ok := r.scheme(); ok {
 		return s, nil
 	}
-	got, err := r.exchange(ctx, request{kind: baseGet, method: http.MethodGet, url: r.base(), header: http.Header{}, what: what, stay: true})
+	got, err := r.exchange(ctx, request{
+		call: Call{Kind: CallBase, For: q.payer}, method: http.MethodGet, url: r.base(), header: http.Header{}, what: q.what, stay: true,
+	})
 	if err != nil {
 		return scheme{}, err
 	}

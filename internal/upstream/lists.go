@@ -25,7 +25,7 @@ const (
 // Tags lists tags (OCI Distribution 1.1, §Listing tags). Upstreams that ignore `n` or
 // `last`, or page by a mark of their own, are read on for up to 16 pages. A Limit of 0
 // or less takes what the upstream gives in one page.
-func (r *Registry) Tags(ctx context.Context, auth Auth, repo string, page oci.TagPage) (oci.TagList, error) {
+func (r *Registry) Tags(ctx context.Context, as Asker, repo string, page oci.TagPage) (oci.TagList, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	values := url.Values{}
@@ -36,7 +36,7 @@ func (r *Registry) Tags(ctx context.Context, auth Auth, repo string, page oci.Ta
 		values.Set("last", page.Last)
 	}
 	var list oci.TagList
-	more, err := r.pages(ctx, auth, repo, query{kind: tagsGet, path: "tags/list", values: values, what: "listing tags of " + repo}, func(content []byte) (bool, error) {
+	more, err := r.pages(ctx, as, repo, query{kind: CallTags, path: "tags/list", values: values, what: "listing tags of " + repo}, func(content []byte) (bool, error) {
 		var said struct {
 			Tags []string `json:"tags"`
 		}
@@ -67,7 +67,7 @@ func (r *Registry) Tags(ctx context.Context, auth Auth, repo string, page oci.Ta
 // Distribution 1.1, §Listing referrers). An empty artifactType asks for all; a registry
 // may ignore it. NotFound means that the registry lacks the API: its referrers, if any,
 // are the index under the tag that the specification derives from the digest.
-func (r *Registry) Referrers(ctx context.Context, auth Auth, repo string, d digest.Digest, artifactType string) ([]byte, error) {
+func (r *Registry) Referrers(ctx context.Context, as Asker, repo string, d digest.Digest, artifactType string) ([]byte, error) {
 	if _, err := oci.ParseDigest(d.String()); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.config.Name, err)
 	}
@@ -81,7 +81,7 @@ func (r *Registry) Referrers(ctx context.Context, auth Auth, repo string, d dige
 	var index v1.Index
 	var whole []byte
 	pages := 0
-	more, err := r.pages(ctx, auth, repo, query{kind: referrersGet, path: "referrers/" + d.String(), values: values, what: what}, func(content []byte) (bool, error) {
+	more, err := r.pages(ctx, as, repo, query{kind: CallReferrers, reference: d.String(), path: "referrers/" + d.String(), values: values, what: what}, func(content []byte) (bool, error) {
 		var said v1.Index
 		if err := json.Unmarshal(content, &said); err != nil {
 			return false, err
@@ -107,13 +107,13 @@ func (r *Registry) Referrers(ctx context.Context, auth Auth, repo string, d dige
 
 // pages reads a list page by page until it ends, take has enough, or maxPages are
 // read. More tells whether another page follows.
-func (r *Registry) pages(ctx context.Context, auth Auth, repo string, q query, take func(content []byte) (goOn bool, err error)) (more bool, err error) {
+func (r *Registry) pages(ctx context.Context, as Asker, repo string, q query, take func(content []byte) (goOn bool, err error)) (more bool, err error) {
 	if q.repo, err = r.name(repo); err != nil {
 		return false, err
 	}
 	q.header = http.Header{"Accept": {"application/json, " + v1.MediaTypeImageIndex}}
 	for range maxPages {
-		got, err := r.do(ctx, auth, q)
+		got, err := r.do(ctx, as, q)
 		if err != nil {
 			return false, err
 		}

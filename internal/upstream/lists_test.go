@@ -53,7 +53,7 @@ func TestTagsAreListedInPages(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			w := serve(t, func(w http.ResponseWriter, r *http.Request) { test.serves(w, r.URL.Query()) })
-			got, err := dial(t, w.URL).Tags(t.Context(), Any, nginx, test.page)
+			got, err := dial(t, w.URL).Tags(t.Context(), Any.For(nobody), nginx, test.page)
 			good(t, err)
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
@@ -77,12 +77,12 @@ func TestAnEndlessListEnds(t *testing.T) {
 		_, _ = io.WriteString(w, `{"tags":["a"]}`)
 	})
 	c := dial(t, w.URL)
-	list, err := c.Tags(t.Context(), Any, nginx, oci.TagPage{Last: "b", Limit: 1})
+	list, err := c.Tags(t.Context(), Any.For(nobody), nginx, oci.TagPage{Last: "b", Limit: 1})
 	good(t, err)
 	if diff := cmp.Diff(oci.TagList{}, list); diff != "" || len(w.asked()) != maxPages {
 		t.Error(diff)
 	}
-	_, err = c.Referrers(t.Context(), Any, nginx, blobDigest, "")
+	_, err = c.Referrers(t.Context(), Any.For(nobody), nginx, blobDigest, "")
 	failing(t, err, Invalid)
 }
 
@@ -90,9 +90,9 @@ func TestAListThatIsTooLongOrUnreadableIsInvalid(t *testing.T) {
 	for _, body := range [][]byte{[]byte("<html>"), bytes.Repeat([]byte(" "), maxListAnswer+1)} {
 		w := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) })
 		c := dial(t, w.URL)
-		_, err := c.Tags(t.Context(), Any, nginx, oci.TagPage{Limit: 1})
+		_, err := c.Tags(t.Context(), Any.For(nobody), nginx, oci.TagPage{Limit: 1})
 		failing(t, err, Invalid)
-		_, err = c.Referrers(t.Context(), Any, nginx, blobDigest, "")
+		_, err = c.Referrers(t.Context(), Any.For(nobody), nginx, blobDigest, "")
 		failing(t, err, Invalid)
 	}
 }
@@ -114,7 +114,7 @@ func TestReferrersOfAllPagesAreOneIndex(t *testing.T) {
 		_, _ = fmt.Fprintf(w, index, descriptor("a"))
 	})
 	c := dial(t, w.URL)
-	got, err := c.Referrers(t.Context(), Any, nginx, blobDigest, "application/spdx")
+	got, err := c.Referrers(t.Context(), Any.For(nobody), nginx, blobDigest, "application/spdx")
 	good(t, err)
 	if diff := cmp.Diff(fmt.Sprintf(index, descriptor("a")), string(got)); diff != "" {
 		t.Error(diff)
@@ -123,7 +123,7 @@ func TestReferrersOfAllPagesAreOneIndex(t *testing.T) {
 	w.expect(t, "GET "+path+"?artifactType=application%2Fspdx")
 
 	single = false
-	got, err = c.Referrers(t.Context(), Any, nginx, blobDigest, "")
+	got, err = c.Referrers(t.Context(), Any.For(nobody), nginx, blobDigest, "")
 	good(t, err)
 	if diff := cmp.Diff(fmt.Sprintf(index, descriptor("a")+","+descriptor("b")), string(got)); diff != "" {
 		t.Error(diff)
@@ -133,6 +133,6 @@ func TestReferrersOfAllPagesAreOneIndex(t *testing.T) {
 
 func TestARegistryWithoutReferrersSaysNotFound(t *testing.T) {
 	w := serve(t, http.NotFound)
-	_, err := dial(t, w.URL).Referrers(t.Context(), Any, nginx, blobDigest, "")
+	_, err := dial(t, w.URL).Referrers(t.Context(), Any.For(nobody), nginx, blobDigest, "")
 	failing(t, err, NotFound)
 }

@@ -28,10 +28,10 @@ var acceptedManifests = strings.Join([]string{
 
 // StatManifest asks what a tag or digest refers to, by HEAD, which is not counted as a
 // pull. The Digest is "" when the upstream did not say, and the Size -1.
-func (r *Registry) StatManifest(ctx context.Context, auth Auth, repo, ref string) (oci.Descriptor, error) {
+func (r *Registry) StatManifest(ctx context.Context, as Asker, repo, ref string) (oci.Descriptor, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	got, err := r.askManifest(ctx, manifestHead, auth, repo, ref)
+	got, err := r.askManifest(ctx, CallManifestHead, as, repo, ref)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}
@@ -52,10 +52,10 @@ func (r *Registry) StatManifest(ctx context.Context, auth Auth, repo, ref string
 // Manifest reads a manifest by tag or digest, which upstreams count as a pull. Its
 // bytes are as they came, at most oci.MaxManifestSize, and match both the digest asked
 // for and the one that the upstream named. By tag the Digest is sha256.
-func (r *Registry) Manifest(ctx context.Context, auth Auth, repo, ref string) (oci.Manifest, error) {
+func (r *Registry) Manifest(ctx context.Context, as Asker, repo, ref string) (oci.Manifest, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	got, err := r.askManifest(ctx, manifestGet, auth, repo, ref)
+	got, err := r.askManifest(ctx, CallManifest, as, repo, ref)
 	if err != nil {
 		return oci.Manifest{}, err
 	}
@@ -87,7 +87,7 @@ func (r *Registry) Manifest(ctx context.Context, auth Auth, repo, ref string) (o
 	return oci.Manifest{MediaType: mediaType(got.Header), Digest: algorithm.FromBytes(content), Content: content}, nil
 }
 
-func (r *Registry) askManifest(ctx context.Context, kind requestKind, auth Auth, repo, ref string) (*answer, error) {
+func (r *Registry) askManifest(ctx context.Context, kind CallKind, as Asker, repo, ref string) (*answer, error) {
 	name, err := r.name(repo)
 	if err != nil {
 		return nil, err
@@ -95,8 +95,8 @@ func (r *Registry) askManifest(ctx context.Context, kind requestKind, auth Auth,
 	if _, err := oci.ParseReference(ref); err != nil {
 		return nil, fmt.Errorf("%s: %w", r.config.Name, err)
 	}
-	return r.do(ctx, auth, query{
-		kind: kind, repo: name, path: "manifests/" + ref,
+	return r.do(ctx, as, query{
+		kind: kind, repo: name, reference: ref, path: "manifests/" + ref,
 		header: http.Header{"Accept": {acceptedManifests}},
 		what:   "reading manifest " + ref + " of " + name,
 	})

@@ -7,21 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// requestKind groups requests in metrics.
-type requestKind string
-
-const (
-	manifestGet  requestKind = "manifest_get"
-	manifestHead requestKind = "manifest_head"
-	blobGet      requestKind = "blob"
-	blobHead     requestKind = "blob_head"
-	tagsGet      requestKind = "tags"
-	referrersGet requestKind = "referrers"
-	baseGet      requestKind = "base" // the version check
-	tokenGet     requestKind = "token"
-	redirected   requestKind = "redirect" // to wherever an answer pointed
-)
-
 // Metrics are shared by all registries of a process.
 type Metrics struct {
 	requests                 *prometheus.CounterVec
@@ -47,7 +32,7 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	}
 }
 
-func (m *Metrics) request(upstream string, kind requestKind, status int) {
+func (m *Metrics) request(upstream string, kind CallKind, status int) {
 	label := "error"
 	if status != 0 {
 		label = strconv.Itoa(status)

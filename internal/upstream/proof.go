@@ -24,7 +24,7 @@ func (r *Registry) prove(ctx context.Context, a *account, s scheme, q query) (pr
 			return proof{}, err
 		}
 		key := tokenKey{realm: realm.String(), service: s.service, scope: s.scopeFor(q.repo), account: a}
-		value, kept, err := r.tokens.get(ctx, key)
+		value, kept, err := r.tokens.get(ctx, key, q)
 		if ctx.Err() != nil {
 			return proof{}, r.failure(ctx, q.what, ctx.Err())
 		}

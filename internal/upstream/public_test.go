@@ -14,6 +14,7 @@ import (
 
 	"log/slog"
 
+	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -44,7 +45,7 @@ func TestAHostThatIsNotPublicIsNeverConnectedTo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = remote.StatManifest(t.Context(), upstream.Anonymous, "a/b", "1")
+		_, err = remote.StatManifest(t.Context(), upstream.Anonymous.For(oci.Caller{}), "a/b", "1")
 		remote.Close()
 		if err == nil {
 			t.Errorf("%s answered", host)
@@ -77,7 +78,7 @@ func TestARedirectToAnAddressThatIsNotPublicIsNotFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer remote.Close()
-	if _, err := remote.StatManifest(t.Context(), upstream.Anonymous, "a/b", "1"); err == nil {
+	if _, err := remote.StatManifest(t.Context(), upstream.Anonymous.For(oci.Caller{}), "a/b", "1"); err == nil {
 		t.Error("the redirect was followed")
 	}
 	if n := reached.Load(); n > 0 {

@@ -26,12 +26,9 @@ type Budget struct {
 	// Metered is true once an answer carried rate-limit headers. The fields up to At
 	// are those of the last such answer. Images of sponsored publishers and paid
 	// accounts are not metered: their answers have no headers and change nothing.
-	Metered   bool
-	Limit     int64 // pulls in a window
-	Remaining int64 // negative when overdrawn
-	Window    time.Duration
-	Source    string // whom the upstream charges: an address or account, opaque
-	At        time.Time
+	Metered bool
+	Rate
+	At time.Time
 	// RestsUntil is when pulls are tried again after one was refused; zero: now.
 	RestsUntil time.Time
 	// Refused is true when the upstream refused the credential.
@@ -58,30 +55,31 @@ func (r *Registry) Budget() []Budget {
 
 // noteBudget reads the rate-limit headers of an answer about a manifest.
 func (r *Registry) noteBudget(a *account, header http.Header) {
-	limit, window, ok := parseRateLimit(header.Get("Ratelimit-Limit"))
-	remaining, otherWindow, remainingKnown := parseRateLimit(header.Get("Ratelimit-Remaining"))
-	if !ok || !remainingKnown {
+	said := readRate(header)
+	if said == nil {
 		return
 	}
-	if window == 0 {
-		window = otherWindow
-	}
-	b := Budget{
-		Credential: a.name,
-		Metered:    true,
-		Limit:      limit,
-		Remaining:  remaining,
-		Window:     window,
-		Source:     excerpt(header.Get("Docker-Ratelimit-Source")),
-		At:         r.config.Now(),
-	}
+	b := Budget{Credential: a.name, Metered: true, Rate: *said, At: r.config.Now()}
 	a.mu.Lock()
 	a.budget = b
-	if remaining > 0 && a.pulls.guessed {
+	if said.Remaining > 0 && a.pulls.guessed {
 		a.pulls = rest{}
 	}
 	a.mu.Unlock()
 	r.metrics.budget(r.config.Name, b)
+}
+
+// readRate reads the rate-limit headers, nil when they are not there.
+func readRate(header http.Header) *Rate {
+	limit, window, ok := parseRateLimit(header.Get("Ratelimit-Limit"))
+	remaining, otherWindow, remainingKnown := parseRateLimit(header.Get("Ratelimit-Remaining"))
+	if !ok || !remainingKnown {
+		return nil
+	}
+	if window == 0 {
+		window = otherWindow
+	}
+	return &Rate{Limit: limit, Remaining: remaining, Window: window, Source: excerpt(header.Get("Docker-Ratelimit-Source"))}
 }
 
 // parseRateLimit reads `100;w=21600`: a count, which may be negative, and a window

@@ -105,12 +105,12 @@ func TestWhatIsLeftIsReadFromEveryManifestAnswer(t *testing.T) {
 	c := dial(t, h.URL, as("alice"))
 	_, err := c.stat(t, Any)
 	good(t, err)
-	_, err = c.Manifest(t.Context(), Anonymous, nginx, "latest")
+	_, err = c.Manifest(t.Context(), Anonymous.For(nobody), nginx, "latest")
 	good(t, err)
 	at := c.clock.Now()
 	want := []Budget{
-		{Credential: "alice", Metered: true, Limit: 100, Remaining: 76, Window: 6 * time.Hour, Source: "192.0.2.1", At: at},
-		{Credential: "anonymous", Metered: true, Limit: 100, Remaining: -3, Window: 6 * time.Hour, Source: "192.0.2.1", At: at},
+		{Credential: "alice", Metered: true, Rate: Rate{Limit: 100, Remaining: 76, Window: 6 * time.Hour, Source: "192.0.2.1"}, At: at},
+		{Credential: "anonymous", Metered: true, Rate: Rate{Limit: 100, Remaining: -3, Window: 6 * time.Hour, Source: "192.0.2.1"}, At: at},
 	}
 	if diff := cmp.Diff(want, c.Budget()); diff != "" {
 		t.Error(diff)
@@ -158,7 +158,7 @@ func TestAUsedUpPullLimitRestsThatCredentialAndTheNextIsUsed(t *testing.T) {
 	h.content = limited429("90", "alice")
 	c := dial(t, h.URL, as("alice", "bob"))
 	pull := func() error {
-		_, err := c.Manifest(t.Context(), Any, nginx, "latest")
+		_, err := c.Manifest(t.Context(), Any.For(nobody), nginx, "latest")
 		return err
 	}
 	good(t, pull())
@@ -178,13 +178,13 @@ func TestWhenEveryAllowanceIsUsedUpNothingIsAskedUntilTheFirstComesBack(t *testi
 	h := newHub(t)
 	h.content = limited429("", "alice", "anonymous")
 	c := dial(t, h.URL, as("alice"))
-	_, err := c.Manifest(t.Context(), Any, nginx, "latest")
+	_, err := c.Manifest(t.Context(), Any.For(nobody), nginx, "latest")
 	if e := failing(t, err, PullLimit); e.RetryAfter != 216*time.Second || e.Status != 429 {
 		t.Errorf("the error is %+v, want the time in which the window frees one pull", e)
 	}
 	h.asked()
 	c.clock.Pass(time.Minute)
-	_, err = c.Manifest(t.Context(), Any, nginx, "latest")
+	_, err = c.Manifest(t.Context(), Any.For(nobody), nginx, "latest")
 	if e := failing(t, err, PullLimit); e.RetryAfter != 156*time.Second {
 		t.Errorf("the error says to wait %v", e.RetryAfter)
 	}
@@ -193,7 +193,7 @@ func TestWhenEveryAllowanceIsUsedUpNothingIsAskedUntilTheFirstComesBack(t *testi
 	h.content = metered(map[string]string{"alice": "4"})
 	_, err = c.stat(t, Any)
 	good(t, err)
-	_, err = c.Manifest(t.Context(), Any, nginx, "latest")
+	_, err = c.Manifest(t.Context(), Any.For(nobody), nginx, "latest")
 	good(t, err)
 	h.expect(t, "HEAD "+latest+" with alice-1", "GET "+latest+" with alice-1")
 }
@@ -240,7 +240,7 @@ func TestALimitOnWhatIsNoPullRestsEverythingOfThatCredential(t *testing.T) {
 		manifestFor(w, r, asker)
 	}
 	c := dial(t, h.URL, as("alice"))
-	_, err := c.Tags(t.Context(), Any, nginx, oci.TagPage{})
+	_, err := c.Tags(t.Context(), Any.For(nobody), nginx, oci.TagPage{})
 	good(t, err)
 	h.asked()
 	_, err = c.stat(t, Any)

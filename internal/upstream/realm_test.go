@@ -96,7 +96,7 @@ func TestAForeignRealmGetsNoCredential(t *testing.T) {
 	if lines := c.log.lines(); len(lines) != 1 || !strings.Contains(lines[0], service.URL) || !strings.Contains(lines[0], "realms") {
 		t.Errorf("the log says %q", lines)
 	}
-	_, err := c.StatManifest(t.Context(), Any, "team/private", "1")
+	_, err := c.StatManifest(t.Context(), Any.For(nobody), "team/private", "1")
 	if e := failing(t, err, Blocked); !strings.Contains(e.Message, "realms") {
 		t.Errorf("the error does not say what to do: %v", e)
 	}
@@ -106,7 +106,7 @@ func TestAListedRealmGetsTheCredential(t *testing.T) {
 	registry, service := parted(t)
 	listed, _ := url.Parse(service.URL)
 	c := dial(t, registry.URL, as("alice"), func(c *Config) { c.Realms = []string{listed.Host} })
-	_, err := c.StatManifest(t.Context(), Any, "team/private", "1")
+	_, err := c.StatManifest(t.Context(), Any.For(nobody), "team/private", "1")
 	good(t, err)
 	service.expect(t, "GET /token?scope="+url.QueryEscape("repository:team/private:pull")+" as alice")
 }

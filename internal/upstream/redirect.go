@@ -38,7 +38,7 @@ func (r *Registry) follow(ctx context.Context, out request) (*answer, error) {
 		if foreign {
 			out.authorization = ""
 		}
-		out.url, out.kind = next, redirected
+		out.url, out.call.Kind = next, CallRedirect
 	}
 }
 

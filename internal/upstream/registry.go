@@ -39,6 +39,9 @@ type Config struct {
 	// UserAgent is "larder" when empty.
 	UserAgent string
 	Timeouts  Timeouts
+	// Report is told of every call once its answer has been read, or did not come. It
+	// must not block. Nil: nobody is told.
+	Report func(Call)
 	// Now is time.Now when nil. Tokens, rests and HTTP dates are judged by it.
 	Now func() time.Time
 }

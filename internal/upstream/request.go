@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // maxTurns bounds how often one call is sent with one credential: without a proof,
@@ -14,8 +16,10 @@ const maxTurns = 4
 
 // query is what is asked of the registry, whoever asks.
 type query struct {
-	kind   requestKind
-	repo   string
+	kind      CallKind
+	repo      string
+	reference string // tag or digest, if it is about one
+	payer     oci.Caller
 	path   string // after /v2/NAME/
 	values url.Values
 	header http.Header
@@ -24,31 +28,37 @@ type query struct {
 
 // method follows from the kind: nothing else is ever sent.
 func (q query) method() string {
-	if q.kind == manifestHead || q.kind == blobHead {
+	if q.kind == CallManifestHead || q.kind == CallBlobHead {
 		return http.MethodHead
 	}
 	return http.MethodGet
 }
 
+// call is what is known of the query before it is sent.
+func (q query) call() Call {
+	return Call{Kind: q.kind, Repository: q.repo, Reference: q.reference, For: q.payer}
+}
+
 // counted tells whether upstreams count the request as a pull.
-func (q query) counted() bool { return q.kind == manifestGet }
+func (q query) counted() bool { return q.kind == CallManifest }
 
 // manifest tells whether the answer carries rate-limit headers.
-func (q query) manifest() bool { return q.kind == manifestGet || q.kind == manifestHead }
+func (q query) manifest() bool { return q.kind == CallManifest || q.kind == CallManifestHead }
 
 // do asks as each account in turn until one is given an answer of 200 or 206. An
 // account that rests or was set aside is passed over. When all have failed, the error
 // is the one that explains most.
-func (r *Registry) do(ctx context.Context, auth Auth, q query) (*answer, error) {
+func (r *Registry) do(ctx context.Context, as Asker, q query) (*answer, error) {
+	q.payer = as.For
 	if err := r.resting(q.what); err != nil {
 		return nil, err
 	}
-	known, err := r.introduce(ctx, q.what)
+	known, err := r.introduce(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	var telling error
-	for _, a := range r.accounts(auth) {
+	for _, a := range r.accounts(as.Auth) {
 		got, err := r.doAs(ctx, a, q, &known)
 		if err == nil {
 			return got, nil
@@ -114,8 +124,11 @@ func (r *Registry) passOver(a *account, q query) error {
 // caller at a time.
 func (r *Registry) ask(ctx context.Context, a *account, q query, p proof) (*answer, error) {
 	out := request{
-		kind: q.kind, method: q.method(), url: r.locate(q), header: q.header,
+		call: q.call(), method: q.method(), url: r.locate(q), header: q.header,
 		authorization: p.authorization, what: q.what,
+	}
+	if !p.none() {
+		out.call.Credential = a.name
 	}
 	if p.scheme.name != basic || p.none() {
 		return r.exchange(ctx, out)

@@ -28,13 +28,13 @@ var errRefused = errors.New("the credential was refused")
 
 // fetchToken asks a token service for a token (Docker token specification,
 // §Requesting a token).
-func (r *Registry) fetchToken(ctx context.Context, key tokenKey) (token, error) {
+func (r *Registry) fetchToken(ctx context.Context, key tokenKey, q query) (token, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.config.Timeouts.Request)
 	defer cancel()
 	var got token
 	err := key.account.present(ctx, r.config.Timeouts.Request, func() (bool, error) {
 		var err error
-		got, err = r.requestToken(ctx, key)
+		got, err = r.requestToken(ctx, key, q)
 		return err == nil, err
 	})
 	return got, r.presented(ctx, key.account, "asking for a token", err)
@@ -51,14 +51,17 @@ func (r *Registry) presented(ctx context.Context, a *account, what string, err e
 	return r.failure(ctx, what, err)
 }
 
-func (r *Registry) requestToken(ctx context.Context, key tokenKey) (token, error) {
+func (r *Registry) requestToken(ctx context.Context, key tokenKey, q query) (token, error) {
 	u, err := tokenURL(key)
 	if err != nil {
 		return token{}, &Error{Kind: Invalid, Upstream: r.config.Name, Message: "reading the challenge", Err: err}
 	}
 	asked := r.config.Now()
 	what := "asking " + u.Host + " for a token for " + excerpt(key.scope)
-	outgoing := request{kind: tokenGet, method: http.MethodGet, url: u, what: what, header: http.Header{"Accept": {"application/json"}}, stay: true}
+	outgoing := request{
+		call:   Call{Kind: CallToken, Repository: q.repo, Credential: key.account.name, For: q.payer},
+		method: http.MethodGet, url: u, what: what, header: http.Header{"Accept": {"application/json"}}, stay: true,
+	}
 	if !key.account.anonymous() {
 		outgoing.authorization = key.account.basic()
 	}

@@ -22,7 +22,7 @@ func TestATokenIsFetchedOnceAndShownAtOnceAfterwards(t *testing.T) {
 	}
 	_, err := c.stat(t, Anonymous)
 	good(t, err)
-	_, err = c.StatManifest(t.Context(), Any, "redis", "7")
+	_, err = c.StatManifest(t.Context(), Any.For(nobody), "redis", "7")
 	good(t, err)
 	h.expect(t,
 		tokenFor("alice"), "HEAD "+latest+" with alice-1", "HEAD "+latest+" with alice-1", "HEAD "+latest+" with alice-1",
@@ -89,14 +89,14 @@ func TestOneRequestForATokenServesAllAskersAndOutlivesTheFirst(t *testing.T) {
 	first, leave := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
 	go func() {
-		_, err := c.StatManifest(first, Any, nginx, "latest")
+		_, err := c.StatManifest(first, Any.For(nobody), nginx, "latest")
 		gone <- err
 	}()
 	<-asked
 	var askers sync.WaitGroup
 	for range 8 {
 		askers.Go(func() {
-			if _, err := c.StatManifest(t.Context(), Any, nginx, "latest"); err != nil {
+			if _, err := c.StatManifest(t.Context(), Any.For(nobody), nginx, "latest"); err != nil {
 				t.Error(err)
 			}
 		})
@@ -154,7 +154,7 @@ func TestAScopeOfTheRegistrysOwnIsKept(t *testing.T) {
 	})
 	c := dial(t, w.URL)
 	for _, repo := range []string{"a/b", "c/d"} {
-		_, err := c.StatManifest(t.Context(), Any, repo, "1")
+		_, err := c.StatManifest(t.Context(), Any.For(nobody), repo, "1")
 		good(t, err)
 	}
 	w.expect(t, "HEAD /v2/a/b/manifests/1", "GET /token?scope=aws&service=ecr", "HEAD /v2/a/b/manifests/1 with t", "HEAD /v2/c/d/manifests/1 with t")
@@ -162,12 +162,12 @@ func TestAScopeOfTheRegistrysOwnIsKept(t *testing.T) {
 
 func TestNoMoreTokensAreKeptThanAllowed(t *testing.T) {
 	now := time.Now()
-	kept := newTokens(func() time.Time { return now }, func(context.Context, tokenKey) (token, error) {
+	kept := newTokens(func() time.Time { return now }, func(context.Context, tokenKey, query) (token, error) {
 		return token{value: "t", expires: now.Add(time.Minute)}, nil
 	})
 	defer kept.close()
 	get := func(scope string) bool {
-		_, held, err := kept.get(t.Context(), tokenKey{scope: scope})
+		_, held, err := kept.get(t.Context(), tokenKey{scope: scope}, query{})
 		good(t, err)
 		return held
 	}

@@ -25,7 +25,7 @@ type token struct {
 // one of them leaves.
 type tokens struct {
 	now   func() time.Time
-	fetch func(context.Context, tokenKey) (token, error)
+	fetch func(context.Context, tokenKey, query) (token, error)
 	life  context.Context // of the requests
 	stop  context.CancelFunc
 	work  sync.WaitGroup
@@ -48,7 +48,7 @@ type flight struct {
 	err   error
 }
 
-func newTokens(now func() time.Time, fetch func(context.Context, tokenKey) (token, error)) *tokens {
+func newTokens(now func() time.Time, fetch func(context.Context, tokenKey, query) (token, error)) *tokens {
 	life, stop := context.WithCancel(context.Background())
 	return &tokens{
 		now: now, fetch: fetch, life: life, stop: stop,
@@ -64,9 +64,10 @@ func (t *tokens) close() {
 	t.work.Wait()
 }
 
-// get finds or fetches a token. Kept is true when it was there before.
-func (t *tokens) get(ctx context.Context, key tokenKey) (value string, kept bool, err error) {
-	value, running, err := t.find(key)
+// get finds or fetches a token for a query, whose caller pays for it. Kept is true when
+// it was there before.
+func (t *tokens) get(ctx context.Context, key tokenKey, q query) (value string, kept bool, err error) {
+	value, running, err := t.find(key, q)
 	if running == nil {
 		return value, err == nil, err
 	}
@@ -79,7 +80,7 @@ func (t *tokens) get(ctx context.Context, key tokenKey) (value string, kept bool
 }
 
 // find returns a kept token, or else the request for one, which it starts if needed.
-func (t *tokens) find(key tokenKey) (string, *flight, error) {
+func (t *tokens) find(key tokenKey, q query) (string, *flight, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if found, ok := t.kept[key]; ok && found.expires.After(t.now()) {
@@ -95,12 +96,12 @@ func (t *tokens) find(key tokenKey) (string, *flight, error) {
 	}
 	started := &flight{done: make(chan struct{})}
 	t.flights[key] = started
-	t.work.Go(func() { t.fly(key, started) })
+	t.work.Go(func() { t.fly(key, q, started) })
 	return "", started, nil
 }
 
-func (t *tokens) fly(key tokenKey, f *flight) {
-	f.token, f.err = t.fetch(t.life, key)
+func (t *tokens) fly(key tokenKey, q query, f *flight) {
+	f.token, f.err = t.fetch(t.life, key, q)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.flights, key)

@@ -1,0 +1,37 @@
+package oci
+
+import "net/netip"
+
+// Caller is on whose behalf something is read. The zero value is a stranger: a
+// caller without credentials.
+type Caller struct {
+	User string
+	// Project is the one that a service account belongs to; "" for everybody else.
+	Project string
+	// Client is where the request comes from; see ClientOf. It is the zero prefix when
+	// nobody has asked for it from anywhere.
+	Client netip.Prefix
+	// Namespace and Workload are those of a cluster that the image is for, where they
+	// are known.
+	Namespace, Workload string
+}
+
+// UserSelf is the user in whose name the registry does what nobody asked for.
+const UserSelf = "system:larder"
+
+// Stranger tells whether the caller showed no credentials.
+func (c Caller) Stranger() bool { return c.User == "" }
+
+// ClientOf is a client as pull limits know it: an IPv4 address, or the /64 of an IPv6
+// one. All whose address is not known are the zero prefix.
+func ClientOf(from netip.Addr) netip.Prefix {
+	bits := 32
+	if from = from.Unmap(); from.Is6() {
+		bits = 64
+	}
+	prefix, err := from.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return prefix
+}
