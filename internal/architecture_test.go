@@ -51,6 +51,7 @@ func places() map[string]place {
 		"internal/imagecopy":             {floor: 1},
 
 		"internal/oci":       {floor: 0},
+		"internal/batch":     {floor: 0},
 		"internal/telemetry": {floor: 0},
 		"internal/ratelimit": {floor: 0},
 

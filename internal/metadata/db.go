@@ -28,6 +28,7 @@ type DB struct {
 	RoleBindings  *RoleBindings
 	Audit         *Audit
 	Leases        *Leases
+	Ledger        *Ledger
 	Retentions    *Retentions
 	LimitCounters *LimitCounters
 	// Changes tells what has to be read again because another process changed it.
@@ -69,6 +70,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		RoleBindings:  &RoleBindings{s},
 		Audit:         &Audit{s},
 		Leases:        &Leases{s},
+		Ledger:        &Ledger{s},
 		Retentions:    &Retentions{s},
 		LimitCounters: &LimitCounters{s},
 		Changes:       s.changes,

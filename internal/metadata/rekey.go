@@ -11,7 +11,7 @@ import (
 // process may have the database open.
 func (bs *Blobs) Rekey(ctx context.Context, keys func(Blob) (string, error)) error {
 	err := bs.store.update(ctx, func(tx *sql.Tx) error {
-		for _, table := range undumped() {
+		for _, table := range underWay() {
 			if _, err := change(ctx, tx, "DELETE FROM "+table); err != nil {
 				return fmt.Errorf("emptying %s: %w", table, err)
 			}

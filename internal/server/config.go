@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/ledger"
 )
 
 const (
@@ -42,6 +43,7 @@ type Config struct {
 	Replica         Replica
 	Mirror          Mirror
 	CITokens        []CIToken
+	Ledger          Ledger
 	Upstreams       []Upstream // names and registries are unique
 }
 
@@ -112,6 +114,11 @@ type CIToken struct {
 	CA               string            // PEM file with further roots; may be empty
 }
 
+// Ledger says how long the pull ledger is kept.
+type Ledger struct {
+	Keep time.Duration // of single calls; the sums of hours are kept for longer
+}
+
 // Upstream is one remote registry, and the cache project of the same name.
 type Upstream struct {
 	Name string
@@ -157,6 +164,7 @@ func Defaults() Config {
 		Log:             Log{Level: slog.LevelInfo},
 		Access:          AccessLocal,
 		Projects:        Projects{SelfProvision: true},
+		Ledger:          Ledger{Keep: ledger.Keep},
 		Upstreams:       []Upstream{newUpstream(hubName).withDefaults()},
 	}
 }

@@ -179,6 +179,7 @@ mirror:
   listen: :5001
   from: ["fd00::/8"]
 pullLimits: {}
+ledger: {keep: 2160h}
 upstreams:
   - name: docker-hub
     credentials:
@@ -217,6 +218,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 		Metrics:         Metrics{Listen: "127.0.0.1:9090"},
 		Access:          AccessKubernetes,
 		Kubernetes:      Kubernetes{Kubeconfig: "/etc/larder/kubeconfig", Audiences: []string{"larder"}},
+		Ledger:          Ledger{Keep: 90 * 24 * time.Hour},
 		Mirror:          Mirror{Listen: ":5001", From: []netip.Prefix{netip.MustParsePrefix("fd00::/8")}},
 		Upstreams: []Upstream{
 			{

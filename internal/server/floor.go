@@ -17,6 +17,7 @@ import (
 	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/kube"
+	"github.com/larder-registry/larder/internal/ledger"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/pullthrough"
@@ -45,6 +46,7 @@ type floor struct {
 	pulls *registry.Pulls
 	// events is the audit log.
 	events *events.Log
+	ledger *ledger.Ledger
 	who    *authn.Authenticator
 	// roles are those that are kept here.
 	roles *authz.Authorizer
@@ -88,6 +90,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	})
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
 	f.events = events.New(f.DB.Audit, options.Tuning.Now, f.log)
+	f.ledger = ledger.New(ledger.Config{Store: f.DB.Ledger, Keep: config.Ledger.Keep, Metrics: ledger.NewMetrics(to), Now: options.Tuning.Now, Log: f.log})
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
 	}
@@ -182,7 +185,7 @@ func (f *floor) sweep(ctx context.Context) {
 	if strays > 0 {
 		f.log.Info("removed what transfers had left that were cut off", "count", strays, "older_than", uploadLife)
 	}
-	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx), f.events.Shorten(ctx))
+	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx), f.events.Shorten(ctx), f.ledger.Shorten(ctx))
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("removing leftovers", "error", err)
 	}
@@ -206,6 +209,9 @@ func (f *floor) close() {
 	}
 	if f.hot != nil {
 		f.hot.Close()
+	}
+	if f.ledger != nil {
+		f.ledger.Close() // what the last transfers have cost
 	}
 	if f.Stores != nil {
 		if err := f.Close(); err != nil {

@@ -105,7 +105,7 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	}
 	remote, err := upstream.New(upstream.Config{
 		Name: u.Name, URL: u.URL, Hub: u.Hub(), Credentials: credentials, Realms: u.Realms, CAFile: u.CA,
-		UserAgent: "larder/" + s.options.Version, Timeouts: tuning.Upstream, Now: tuning.Now,
+		UserAgent: "larder/" + s.options.Version, Timeouts: tuning.Upstream, Now: tuning.Now, Report: s.floor.ledger.Book,
 	}, s.floor.upstreamMetrics, s.log)
 	if err != nil {
 		return cacheProject{}, fmt.Errorf("upstream %s: %w", u.Name, err)

@@ -26,5 +26,6 @@ func (s *Server) importSource(host string) (imports.Source, error) {
 	g.requests.Done()
 	return imports.Public(host, upstream.Config{
 		UserAgent: "larder/" + s.options.Version, Timeouts: s.options.Tuning.Upstream, Now: s.options.Tuning.Now,
+		Report: s.floor.ledger.Book,
 	}, s.floor.upstreamMetrics, s.log)
 }

@@ -54,6 +54,7 @@ func needRestart(old, now Config) []string {
 		{"tls", old.TLS, now.TLS},
 		{"replica.advertise", old.Replica.Advertise, now.Replica.Advertise},
 		{"ciTokens", old.CITokens, now.CITokens},
+		{"ledger.keep", old.Ledger.Keep, now.Ledger.Keep},
 		{"shutdownTimeout", old.ShutdownTimeout, now.ShutdownTimeout},
 		{"log.format", old.Log.Format, now.Log.Format},
 	} {

@@ -114,6 +114,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.collect(background) })
 	work.Go(func() { s.floor.evict.Watch(background) })
 	work.Go(func() { s.floor.pulls.Run(background) })
+	work.Go(func() { s.floor.ledger.Run(background) })
 	work.Go(func() { s.floor.who.Run(background, s.log) })
 	work.Go(func() { s.retain(background) })
 	work.Go(func() { s.importer().Run(background) })

@@ -20,10 +20,10 @@ type query struct {
 	repo      string
 	reference string // tag or digest, if it is about one
 	payer     oci.Caller
-	path   string // after /v2/NAME/
-	values url.Values
-	header http.Header
-	what   string // as in "reading tags of library/nginx"
+	path      string // after /v2/NAME/
+	values    url.Values
+	header    http.Header
+	what      string // as in "reading tags of library/nginx"
 }
 
 // method follows from the kind: nothing else is ever sent.

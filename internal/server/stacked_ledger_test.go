@@ -1,0 +1,97 @@
+package server_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/metadata"
+)
+
+// booked is what the data folder's ledger has of docker-hub, the oldest first; Larder must
+// not be running.
+func (s *stack) booked() []metadata.LedgerCall {
+	s.t.Helper()
+	db, err := metadata.Open(s.t.Context(), filepath.Join(s.data, "metadata.db"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	all, err := db.Ledger.Calls(s.t.Context(), metadata.LedgerQuery{Upstream: "docker-hub", Limit: 1_000_000})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// bookedLines are what is booked, each call as one line. Names of digests make them short.
+func (s *stack) bookedLines(names map[string]string) []string {
+	var lines []string
+	for _, c := range s.booked() {
+		user := c.User
+		if !c.Certain {
+			user = "a stranger"
+		}
+		line := fmt.Sprintf("%s %s %s %s %d by %s", c.Credential, c.Kind, c.Repository, c.Reference, c.Status, user)
+		for digest, name := range names {
+			line = strings.ReplaceAll(line, digest, name)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+func TestWhatWasAskedOfTheHubIsBookedToWhoBeganIt(t *testing.T) {
+	s := newStack(t, hubsim.Options{Accounts: accounts, TokensOnRegistry: true}, withCredential(t, "acme", "acme-secret"))
+	image := s.hub.AddImage("library/nginx", "latest", small(1))
+	layer := image.Manifests[0].Layers[0].Digest.String()
+	s.send(request{path: nginx + "manifests/latest", admin: true}).wants(t, 200, "larder; fwd=miss; stored")
+	s.get(nginx+"manifests/latest").is(t, image.Digest) // a hit, and the question whether strangers may have it
+	s.send(request{path: nginx + "blobs/" + layer}).wants(t, 200, "larder; fwd=miss; stored")
+	s.clock.Pass(2 * time.Minute)
+	s.send(request{path: nginx + "manifests/latest", admin: true}).is(t, image.Digest) // past the TTL
+	s.stop()
+	want := []string{
+		"anonymous base   401 by admin",
+		"acme token library/nginx  200 by admin",
+		"acme manifest_get library/nginx latest 200 by admin",
+		"anonymous token library/nginx  200 by a stranger",
+		"anonymous manifest_head library/nginx latest 200 by a stranger",
+		"acme blob library/nginx LAYER-A1 307 by a stranger",
+		"acme redirect library/nginx LAYER-A1 200 by a stranger",
+		"acme manifest_head library/nginx latest 200 by admin",
+	}
+	if diff := cmp.Diff(want, s.bookedLines(names(image))); diff != "" {
+		t.Errorf("booked (-want +got):\n%s", diff)
+	}
+}
+
+func TestWarmPullsBookNothing(t *testing.T) {
+	s := newStack(t, hubsim.Options{}, "")
+	image := s.hub.AddImage("library/nginx", "latest", small(1))
+	s.pullAll(nginx, "latest", image)
+	left := s.hub.Remaining("")
+	for range 250 {
+		s.pullAll(nginx, "latest", image)
+	}
+	if now := s.hub.Remaining(""); now != left {
+		t.Errorf("%d pulls are left, and there were %d", now, left)
+	}
+	s.stop()
+	counted := 0
+	for _, c := range s.booked() {
+		if c.Counted {
+			counted++
+		}
+	}
+	if want := int(s.hub.Counters().PullsCounted); counted != want || want != 1 {
+		t.Errorf("%d pulls are booked, and the Hub counted %d", counted, want)
+	}
+}
