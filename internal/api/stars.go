@@ -112,7 +112,7 @@ func (s *service) listStars(ctx context.Context, who caller, in *listStarsInput)
 			continue
 		}
 		r.Readme = ""
-		shown, err := s.repositoryOf(ctx, r, kind)
+		shown, err := repositoryOf(ctx, s.Authorizer.Allowed, r, kind)
 		if err != nil {
 			return nil, err
 		}

@@ -28,7 +28,7 @@ func (h *Handler) Public(ctx context.Context, name string) (oci.Repository, bool
 
 func (h *Handler) seeAs(x *exchange) func(ctx context.Context, name string) (oci.Repository, bool, error) {
 	return func(ctx context.Context, name string) (oci.Repository, bool, error) {
-		target, may, err := h.listed(ctx, x, name)
+		target, may, err := h.listed(ctx, x, h.Authorizer.Allowed, name)
 		return target.Repository, may, err
 	}
 }
