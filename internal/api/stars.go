@@ -69,7 +69,7 @@ func (s *service) pullable(ctx context.Context, who caller, path RepositoryPath)
 	if parseErr != nil || repo.Project() != path.Project {
 		return metadata.Repository{}, err
 	}
-	_, may, mayErr := s.pulls(ctx, who, repo)
+	_, may, mayErr := s.pulls(ctx, s.Authorizer.Allowed, who, repo)
 	switch {
 	case mayErr != nil:
 		return metadata.Repository{}, mayErr
@@ -84,7 +84,7 @@ func (s *service) pullable(ctx context.Context, who caller, path RepositoryPath)
 }
 
 // pulls tells whether the caller may pull from a repository of a project that is there.
-func (s *service) pulls(ctx context.Context, who caller, repo oci.Repository) (metadata.Kind, bool, error) {
+func (s *service) pulls(ctx context.Context, decide authz.Decide, who caller, repo oci.Repository) (metadata.Kind, bool, error) {
 	p, err := s.Projects.Get(ctx, repo.Project())
 	if errors.Is(err, metadata.ErrNotFound) {
 		return "", false, nil
@@ -92,7 +92,7 @@ func (s *service) pulls(ctx context.Context, who caller, repo oci.Repository) (m
 	if err != nil {
 		return "", false, err
 	}
-	may, err := s.Authorizer.Allowed(ctx, who.Identity, authz.Pull, repositoryTarget(repo, p.Kind))
+	may, err := decide(ctx, who.Identity, authz.Pull, repositoryTarget(repo, p.Kind))
 	return p.Kind, may, err
 }
 
@@ -103,20 +103,30 @@ func (s *service) listStars(ctx context.Context, who caller, in *listStarsInput)
 	}
 	out := &listRepositoriesOutput{Body: RepositoryList{Items: []Repository{}}}
 	page, out.Body.Next = paged(page, in.Limit, func(r metadata.Repository) string { return r.Name })
-	for _, r := range page {
-		kind, may, err := s.pulls(ctx, who, oci.Repository(r.Name))
+	decide := s.Authorizer.ForMany()
+	for i, r := range page {
+		shown, may, err := s.starred(ctx, decide, who, r)
+		if errors.Is(err, authz.ErrSpent) && i > 0 {
+			out.Body.Next = page[i-1].Name
+			return out, nil
+		}
 		if err != nil {
 			return nil, err
 		}
-		if !may {
-			continue
+		if may {
+			out.Body.Items = append(out.Body.Items, shown)
 		}
-		r.Readme = ""
-		shown, err := repositoryOf(ctx, s.Authorizer.Allowed, r, kind)
-		if err != nil {
-			return nil, err
-		}
-		out.Body.Items = append(out.Body.Items, shown)
 	}
 	return out, nil
+}
+
+// starred shows a repository unless the caller may pull from it no longer.
+func (s *service) starred(ctx context.Context, decide authz.Decide, who caller, r metadata.Repository) (Repository, bool, error) {
+	kind, may, err := s.pulls(ctx, decide, who, oci.Repository(r.Name))
+	if err != nil || !may {
+		return Repository{}, false, err
+	}
+	r.Readme = "" // a list has the short description alone
+	shown, err := repositoryOf(ctx, decide, r, kind)
+	return shown, true, err
 }

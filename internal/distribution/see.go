@@ -10,7 +10,8 @@ import (
 
 // Viewer finds out who asks, for what stands beside the protocol and shows the same
 // repositories. See finds the one that a name means and tells whether the caller may see
-// it. The errors are *oci.Error.
+// it, for one request: authz.ErrSpent says that it has asked too much of a cluster. The
+// errors are *oci.Error otherwise.
 func (h *Handler) Viewer(w http.ResponseWriter, r *http.Request) (see func(ctx context.Context, name string) (oci.Repository, bool, error), err error) {
 	x := &exchange{w: &pacedWriter{ResponseWriter: w}, r: r} // for the log alone: nothing is written
 	if x.who, err = h.identify(r.Context(), x); err != nil {
@@ -27,8 +28,9 @@ func (h *Handler) Public(ctx context.Context, name string) (oci.Repository, bool
 }
 
 func (h *Handler) seeAs(x *exchange) func(ctx context.Context, name string) (oci.Repository, bool, error) {
+	decide := h.Authorizer.ForMany()
 	return func(ctx context.Context, name string) (oci.Repository, bool, error) {
-		target, may, err := h.listed(ctx, x, h.Authorizer.Allowed, name)
+		target, may, err := h.listed(ctx, x, decide, name)
 		return target.Repository, may, err
 	}
 }

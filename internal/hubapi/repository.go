@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 )
@@ -133,8 +134,8 @@ func (q request) visible(ctx context.Context, project, prefix string) ([]metadat
 // batch is how many repositories are read at once.
 const batch = 500
 
-// sift reads repositories until there are no more, or as many as are ever listed, and
-// keeps those that are wanted and that the caller may see.
+// sift reads repositories until there are no more, or as many as are ever listed or asked
+// of a cluster at once, and keeps those that are wanted and that the caller may see.
 func (q request) sift(ctx context.Context, read func(after string) ([]metadata.Repository, error), wanted func(metadata.Repository) bool) ([]metadata.Repository, error) {
 	var all []metadata.Repository
 	after := ""
@@ -149,6 +150,9 @@ func (q request) sift(ctx context.Context, read func(after string) ([]metadata.R
 				continue
 			}
 			_, sees, err := q.see(ctx, r.Name)
+			if errors.Is(err, authz.ErrSpent) {
+				return all, nil
+			}
 			if err != nil {
 				return nil, err
 			}
