@@ -14,12 +14,13 @@ func newRepoCommand() *cobra.Command {
 		cmd.Use, cmd.Aliases = name+" "+args, aliases
 		return cmd
 	}
-	return newVerbCommand("repo", "do", "List, show, make, star and delete repositories",
+	return newVerbCommand("repo", "do", "List, show, make, share, star and delete repositories",
 		as("list", []string{"ls"}, newGetImageStreamsCommand()),
 		as("describe", []string{"show"}, newDescribeImageStreamCommand()),
 		as("create", nil, newCreateImageStreamCommand()),
 		as("delete", []string{"rm"}, newDeleteImageStreamCommand()),
 		as("tags", nil, newGetTagsCommand()),
+		newVisibilityCommand(), newCollaboratorCommand(), newTeamCommand(),
 		newStarCommand(), newUnstarCommand(), newStarsCommand(),
 	)
 }

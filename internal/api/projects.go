@@ -234,7 +234,7 @@ func visibilityOf(ctx context.Context, decide authz.Decide, target authz.Target)
 		id   authn.Identity
 	}{
 		{visiblePublic, authn.Anonymous()},
-		{visibleLoggedIn, authn.Identity{Groups: []string{authn.GroupAuthenticated}}},
+		{visibleLoggedIn, authn.AnyUser()},
 	} {
 		may, err := decide(ctx, one.id, authz.Pull, target)
 		if err != nil {

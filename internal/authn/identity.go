@@ -45,6 +45,12 @@ func Anonymous() Identity {
 	return Identity{User: UserAnonymous, Groups: []string{GroupUnauthenticated}}
 }
 
+// AnyUser is the identity of somebody who is logged in and of whom no more is known: what
+// they may do, everybody who is logged in may. Nobody can have the name.
+func AnyUser() Identity {
+	return Identity{User: systemPrefix + "any-user", Groups: []string{GroupAuthenticated}}
+}
+
 // Anonymous tells whether nobody is logged in; so it is for the zero value.
 func (i Identity) Anonymous() bool { return i.User == "" || i.User == UserAnonymous }
 
