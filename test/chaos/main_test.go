@@ -7,7 +7,8 @@
 //
 //	LARDER_CHAOS_SEED    the seed; without it, one is drawn
 //	LARDER_CHAOS_ROUNDS  how often the program is killed; without it 50 times, or as
-//	                     often as fits into four minutes
+//	                     often as fits into four minutes. And how often one of two
+//	                     replicas goes that empty their bucket; without it 4 times
 //	LARDER_CHAOS_LOSSES  after how many steps of a recorded run the power is lost, or
 //	                     "all"; without it 60, or as many as fit into two minutes
 //	LARDER_BIN           the program to try; without it, one is built

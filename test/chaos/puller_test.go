@@ -25,6 +25,9 @@ type puller struct {
 	rng        *rand.Rand
 	images     map[string]hubsim.Pushed // by tag
 	touched    map[string]bool
+	// retries says that a transfer which broke off is tried again, as real clients do: what
+	// is evicted from object storage while it is opened cannot be sent any more.
+	retries bool
 }
 
 func newPuller(hub *hubsim.Hub, repository string, rng *rand.Rand) *puller {
@@ -101,7 +104,12 @@ func (p *puller) pull(ctx context.Context, name string) error {
 	var group sync.WaitGroup
 	errs := make([]error, 2*len(blobs))
 	for i, name := range slices.Repeat(blobPaths("docker-hub/"+p.repository, blobs), 2) {
-		group.Go(func() { errs[i] = p.whole(ctx, name) })
+		group.Go(func() {
+			errs[i] = p.whole(ctx, name)
+			if p.retries && errs[i] != nil && !isRefusal(errs[i]) {
+				errs[i] = p.whole(ctx, name)
+			}
+		})
 	}
 	group.Wait()
 	return errors.Join(errs...)

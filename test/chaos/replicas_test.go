@@ -28,13 +28,16 @@ const replicaPatience = time.Minute
 
 // replicas are two servers on one database and one storage, and a balancer before them.
 type replicas struct {
-	t      *testing.T
-	hub    *hubsim.Hub
-	a, b   *server
-	mirror string // the address of a's mirror listener
+	t        *testing.T
+	hub      *hubsim.Hub
+	database string // its URL
+	bucket   *s3test.Service
+	a, b     *server
+	mirror   string // the address of a's mirror listener
 }
 
-func newReplicas(t *testing.T) *replicas {
+// newReplicas starts them with further lines of configuration.
+func newReplicas(t *testing.T, hub *hubsim.Hub, configuration string) *replicas {
 	t.Helper()
 	database, err := metadatatest.StartPostgreSQL()
 	if err != nil {
@@ -50,29 +53,28 @@ func newReplicas(t *testing.T) *replicas {
 		t.Fatal(err)
 	}
 	t.Cleanup(bucket.Stop)
-	environment := []string{
-		"AWS_ACCESS_KEY_ID=" + s3test.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s3test.SecretKey,
-		"LARDER_DATABASE=" + database.Database(t), "LARDER_STORAGE=" + bucket.StorageURL("images"),
-	}
-	r := &replicas{t: t, hub: newHub(t, hubsim.Options{BlobBandwidth: 1 << 20}), mirror: freeAddress(t)}
-	r.a = r.replica(environment, "--mirror-listen", r.mirror)
-	r.b = r.replica(environment)
+	r := &replicas{t: t, hub: hub, database: database.Database(t), bucket: bucket, mirror: freeAddress(t)}
+	r.a = r.replica(configuration, "--mirror-listen", r.mirror)
+	r.b = r.replica(configuration)
 	r.a.start()
 	r.b.start()
 	return r
 }
 
 // replica prepares one of them. Its address stays the same when it is started again.
-func (r *replicas) replica(environment []string, args ...string) *server {
+func (r *replicas) replica(configuration string, args ...string) *server {
 	r.t.Helper()
 	folder, address := r.t.TempDir(), freeAddress(r.t)
 	file := filepath.Join(folder, "larder.yaml")
-	if err := os.WriteFile(file, []byte("replica: {advertise: \"http://"+address+"\"}\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("replica: {advertise: \"http://"+address+"\"}\n"+configuration), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
 	s := newServer(r.t, filepath.Join(folder, "data"), r.hub)
 	s.args = append(s.args, append([]string{"--listen", address, "--config", file}, args...)...)
-	s.env = environment
+	s.env = []string{
+		"AWS_ACCESS_KEY_ID=" + s3test.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s3test.SecretKey,
+		"LARDER_DATABASE=" + r.database, "LARDER_STORAGE=" + r.bucket.StorageURL("images"),
+	}
 	return s
 }
 
@@ -111,7 +113,7 @@ func comesTrue(t *testing.T, what string, holds func() bool) {
 }
 
 func TestTwoReplicasAreOneRegistry(t *testing.T) {
-	r := newReplicas(t)
+	r := newReplicas(t, newHub(t, hubsim.Options{BlobBandwidth: 1 << 20}), "")
 	t.Run("what is pushed to one is pulled from the other, and deleted from both", r.pushHerePullThere)
 	t.Run("an upload begun on one ends on the other", r.uploadHereAndThere)
 	t.Run("a cold stampede over both causes one transfer", r.stampede)
