@@ -134,8 +134,9 @@ func (q request) visible(ctx context.Context, project, prefix string) ([]metadat
 // batch is how many repositories are read at once.
 const batch = 500
 
-// sift reads repositories until there are no more, or as many as are ever listed or asked
-// of a cluster at once, and keeps those that are wanted and that the caller may see.
+// sift reads repositories until there are no more, or as many as are ever listed, and keeps
+// those that are wanted and that the caller may see. What is too much to ask of a cluster at
+// once is left out, and does not hide what comes after it.
 func (q request) sift(ctx context.Context, read func(after string) ([]metadata.Repository, error), wanted func(metadata.Repository) bool) ([]metadata.Repository, error) {
 	var all []metadata.Repository
 	after := ""
@@ -150,10 +151,7 @@ func (q request) sift(ctx context.Context, read func(after string) ([]metadata.R
 				continue
 			}
 			_, sees, err := q.see(ctx, r.Name)
-			if errors.Is(err, authz.ErrSpent) {
-				return all, nil
-			}
-			if err != nil {
+			if err != nil && !errors.Is(err, authz.ErrSpent) {
 				return nil, err
 			}
 			if sees {
