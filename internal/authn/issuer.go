@@ -21,6 +21,9 @@ const (
 	// issuerPause is how long the same is not read from an issuer again: strangers can
 	// send tokens with any key's name.
 	issuerPause = time.Minute
+	// maxIssuerError is how much of an error is told that may repeat what an issuer
+	// answered, in bytes.
+	maxIssuerError = 300
 	// maxForeignToken is the longest token of an issuer that is looked at, in bytes.
 	maxForeignToken = 16 << 10
 )
@@ -62,7 +65,7 @@ func (i *issuer) discover() (*oidc.Provider, error) {
 		// Not the request's context: its end would be every later one's, too.
 		provider, err := oidc.NewProvider(oidc.ClientContext(context.Background(), i.client), i.url)
 		if err != nil {
-			return nil, fmt.Errorf("asking the issuer %s what it is: %w", i.url, err)
+			return nil, fmt.Errorf("asking the issuer %s what it is: %w", i.url, &brief{err})
 		}
 		i.provider = provider
 	}
@@ -78,13 +81,20 @@ func (i *issuer) verify(ctx context.Context, token, audience string) (*oidc.IDTo
 	}
 	verified, err := provider.Verifier(&oidc.Config{ClientID: audience, Now: i.now}).Verify(ctx, token)
 	if _, expired := errors.AsType[*oidc.TokenExpiredError](err); expired {
-		return nil, fmt.Errorf("%w: %w", ErrTokenExpired, err)
+		return nil, fmt.Errorf("%w: %w", ErrTokenExpired, &brief{err})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrTokenInvalid, err)
+		return nil, fmt.Errorf("%w: %w", ErrTokenInvalid, &brief{err})
 	}
 	return verified, nil
 }
+
+// brief is an error that may repeat a whole answer of an issuer, and does not.
+type brief struct{ error }
+
+func (b *brief) Error() string { return fmt.Sprintf("%.*s", maxIssuerError, b.error.Error()) }
+
+func (b *brief) Unwrap() error { return b.error }
 
 // patient is a transport that reads the same at most once a minute, and no answer that is
 // too large.
