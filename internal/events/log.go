@@ -25,8 +25,8 @@ const (
 	Kept = 90 * 24 * time.Hour
 	// recordLimit bounds how long a request waits until its entry is written.
 	recordLimit = 5 * time.Second
-	// mostRefusals is how many refusals are recorded in a minute: whoever guesses
-	// passwords must not fill the disk.
+	// mostRefusals is how many refusals, and failures of strangers, are recorded in a
+	// minute: whoever guesses passwords must not fill the disk.
 	mostRefusals = 600
 	// maxField bounds each text of an entry, in bytes.
 	maxField = 512
@@ -73,9 +73,10 @@ func New(store Store, now func() time.Time, log *slog.Logger) *Log {
 
 // Record writes an entry before it returns, also for a client that has gone. What cannot
 // be written is in the program's log; what was asked for is done all the same. Of the
-// refusals of one minute the first 600 are recorded, and that there were more.
+// refusals of one minute, and of what failed for strangers, the first 600 are recorded, and
+// that there were more.
 func (l *Log) Record(ctx context.Context, e Event) {
-	if e.Result == Refused && !l.admit(&e) {
+	if (e.Result == Refused || e.Result == Failed && e.Actor == "") && !l.admit(&e) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordLimit)
