@@ -89,6 +89,8 @@ type Config struct {
 	Groups   Groups
 	Tokens   Tokens
 	Accounts *authn.Accounts
+	// OIDC logs people in at an issuer; nil where there is none.
+	OIDC OIDC
 	// Origin is the registry's own scheme and host as the client sees them.
 	Origin func(*http.Request) (scheme, host string)
 	// Address is where a request comes from.

@@ -336,7 +336,11 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/projects":                                         {"get", "post"},
 		"/api/v1/projects/{name}":                                  {"get", "patch", "delete"},
 		"/api/v1/prune":                                            {"post"},
+		"/api/v1/login":                                            {"get"},
 		"/api/v1/login/ci":                                         {"post"},
+		"/api/v1/login/oidc":                                       {"post"},
+		"/api/v1/login/oidc/device":                                {"post"},
+		"/api/v1/login/oidc/device/token":                          {"post"},
 		"/api/v1/registry":                                         {"get"},
 		"/api/v1/groups":                                           {"get", "post"},
 		"/api/v1/groups/{name}":                                    {"get", "delete"},
@@ -378,7 +382,10 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/projects/{project}/repositories/{repository}/star":               {"put", "delete"},
 		"/api/v1/stars":                                                           {"get"},
 	}
-	open := map[string]bool{"/api/v1/version": true, "/api/v1/login/ci": true}
+	open := map[string]bool{
+		"/api/v1/version": true, "/api/v1/login": true, "/api/v1/login/ci": true,
+		"/api/v1/login/oidc": true, "/api/v1/login/oidc/device": true, "/api/v1/login/oidc/device/token": true,
+	}
 	if len(got.Paths) != len(want) {
 		t.Errorf("%d paths, want %d", len(got.Paths), len(want))
 	}

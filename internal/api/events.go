@@ -89,11 +89,8 @@ func (s *service) listEvents(ctx context.Context, who caller, in *listEventsInpu
 // record writes to the audit log how an operation went that changes something, or that a
 // login was refused. A request without a credential is no event.
 func (s *service) record(ctx context.Context, op huma.Operation, shown *Credentials, who caller, err error) {
-	if s.Events == nil {
-		return
-	}
 	event := events.Event{
-		Actor: who.User, Action: op.OperationID, Project: shown.project, Object: shown.object, Result: events.Done,
+		Actor: who.User, Action: op.OperationID, Project: shown.project, Object: shown.object,
 		Address: s.Address(shown.request).String(),
 	}
 	if who.User == "" {
@@ -104,6 +101,15 @@ func (s *service) record(ctx context.Context, op huma.Operation, shown *Credenti
 	} else if op.Method == http.MethodGet || op.Metadata[readOnly] != nil {
 		return
 	}
+	s.write(ctx, event, err)
+}
+
+// write completes an event with how it ended, and writes it to the audit log.
+func (s *service) write(ctx context.Context, event events.Event, err error) {
+	if s.Events == nil {
+		return
+	}
+	event.Result = events.Done
 	if err != nil {
 		event.Result, event.Detail = events.Failed, "the server's log tells more"
 		if p, ok := errors.AsType[huma.StatusError](err); ok && p.GetStatus() < http.StatusInternalServerError {
