@@ -44,6 +44,7 @@ type Config struct {
 	Mirror          Mirror
 	CITokens        []CIToken
 	Ledger          Ledger
+	OIDC            *OIDC      // where people log in; nil: with passwords only
 	Upstreams       []Upstream // names and registries are unique
 }
 

@@ -59,6 +59,7 @@ func (r *fileReader) root(e entry) {
 		"mirror":     r.mirror,
 		"ciTokens":   r.ciTokens,
 		"ledger":     r.ledger,
+		"oidc":       r.oidc,
 		"upstreams":  r.upstreams,
 		"pullLimits": r.absent("remove it: pulls are not limited"),
 	})

@@ -32,6 +32,7 @@ func Load(flags *Flags, lookupEnv func(string) (string, bool), readFile func(str
 	l.fromEnvironment(lookupEnv)
 	l.fromFlags(flags)
 	l.storageKeys(lookupEnv)
+	l.oidcSecret(lookupEnv)
 	if len(l.errs) == 0 {
 		l.validate()
 	}
@@ -69,6 +70,8 @@ type loader struct {
 	readFile  func(string) ([]byte, error)
 	given     map[string]given // by key: the text that won, and where it stood
 	errs      []error
+
+	oidcSecretFile given // read once it is known that the environment has no secret
 }
 
 // upstreamEntry is an upstream and the place where it was written down.

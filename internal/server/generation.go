@@ -73,11 +73,15 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	}
 	registry := distribution.New(v2)
 	roles, cluster := s.floor.ownRoles()
+	atIssuer, err := s.floor.oidc(config.OIDC)
+	if err != nil {
+		return nil, err
+	}
 	administration := api.New(api.Config{
 		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, ProjectMaker: s.floor.roles, Roles: roles, Cluster: cluster, Checker: s.floor.held,
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
 		Users: s.floor.DB.Users, Groups: s.floor.DB.Groups, Tokens: s.floor.DB.Tokens,
-		Origin: origin(config, clients), Address: clients.Of,
+		Origin: origin(config, clients), Address: clients.Of, OIDC: atIssuer,
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
