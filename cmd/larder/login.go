@@ -22,6 +22,8 @@ const accessTokenPrefix = "larder_"
 type loginOptions struct {
 	user, password, token string
 	passwordStdin         bool
+	web, device           bool
+	callbackPort          uint16
 	ca                    string
 	insecure              bool
 }
@@ -31,10 +33,15 @@ func newLoginCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "login [URL]",
 		Short: "Log in to a server and keep the login",
-		Long: `Log in to a server by user name and password, or by access token. What is kept is an
-access token, in ~/.config/larder/config. Without a URL it is the server of the last
-login.`,
-		Example: `  larder login https://registry.example.com -u alice
+		Long: `Log in to a server by user name and password, by access token, or at the OpenID Connect
+issuer that the server has people log in at. What is kept is an access token, in
+~/.config/larder/config. Without a URL it is the server of the last login.
+
+Without a user name it is the issuer, where there is one: in the browser or, where there
+is none, by a code that is confirmed in the browser of another device.`,
+		Example: `  larder login https://registry.example.com
+  larder login https://registry.example.com --device
+  larder login https://registry.example.com -u alice
   larder login https://registry.example.com -u alice --password-stdin < password.txt
   larder login http://localhost:5000 --token TOKEN`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
@@ -45,6 +52,9 @@ login.`,
 	flags.StringVarP(&o.password, "password", "p", "", "password or access token; others on this machine can see it, so prefer --password-stdin")
 	flags.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password or the access token from standard input")
 	flags.StringVar(&o.token, "token", "", "access token; others on this machine can see it, so prefer --password-stdin")
+	flags.BoolVarP(&o.web, "web", "w", false, "log in at the server's issuer, in the browser")
+	flags.BoolVar(&o.device, "device", false, "log in at the server's issuer, in a browser elsewhere")
+	flags.Uint16VarP(&o.callbackPort, "callback-port", "c", 0, "port of 127.0.0.1 on which the browser comes back, where the issuer knows one only (default any free one)")
 	flags.StringVar(&o.ca, "certificate-authority", "", "file with the certificate of the authority that signed the server's (PEM)")
 	flags.BoolVar(&o.insecure, "insecure-skip-tls-verify", false, "do not verify the server's certificate: whoever sits between can read everything")
 	return cmd
@@ -59,12 +69,9 @@ func runLogin(cmd *cobra.Command, o loginOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.readSecret(cmd, login.Server); err != nil {
-		return err
-	}
-	until, err := o.logIn(cmd.Context(), &login)
+	until, err := o.logInSomewhere(cmd, &login)
 	if err != nil {
-		return fmt.Errorf("logging in to %s: %w", login.Server, err)
+		return err
 	}
 	login.Namespace = all.Contexts[login.name()].Namespace
 	if n, err := cmd.Flags().GetString(namespaceFlag); err == nil && n != "" {
@@ -76,6 +83,26 @@ func runLogin(cmd *cobra.Command, o loginOptions, args []string) error {
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Logged in to %s as %s%s.\n", login.Server, login.User, until)
 	return err
+}
+
+// logInSomewhere logs in at the issuer or at the server itself.
+func (o loginOptions) logInSomewhere(cmd *cobra.Command, login *loginContext) (until string, err error) {
+	issuer, err := o.issuer(cmd, *login)
+	if err == nil && issuer == nil {
+		err = o.readSecret(cmd, login.Server)
+	}
+	if err != nil {
+		return "", err
+	}
+	if issuer != nil {
+		until, err = o.logInAtIssuer(cmd, issuer, login)
+	} else {
+		until, err = o.logIn(cmd.Context(), login)
+	}
+	if err != nil {
+		return "", fmt.Errorf("logging in to %s: %w", login.Server, err)
+	}
+	return until, nil
 }
 
 // context is the login that is about to be made, still without user and token.
@@ -127,8 +154,13 @@ func (o loginOptions) logIn(ctx context.Context, login *loginContext) (until str
 	if err := c.call(ctx, http.MethodPost, "/api/v1/tokens", api.TokenRequest{Description: description()}, &token); err != nil {
 		return "", err
 	}
-	login.User, login.Token = token.User, token.Token
-	return " until " + token.ExpiresAt.Local().Format(time.RFC1123), nil
+	return login.take(token), nil
+}
+
+// take makes the login that of a token. The text it returns says how long it is good.
+func (c *loginContext) take(token api.Token) (until string) {
+	c.User, c.Token = token.User, token.Token
+	return " until " + token.ExpiresAt.Local().Format(time.RFC1123)
 }
 
 // description tells the tokens of several machines apart.

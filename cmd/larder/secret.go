@@ -21,9 +21,7 @@ func (o *loginOptions) readSecret(cmd *cobra.Command, server string) (err error)
 	if err := o.checkSecrets(); err != nil {
 		return err
 	}
-	if inTheClear(server) {
-		warn(cmd, "%s is not encrypted: whoever listens on the network can read your password; use https if you can", server)
-	}
+	warnInTheClear(cmd, server, "password")
 	switch {
 	case o.token != "":
 		warn(cmd, "a token on the command line can be seen by others on this machine: use --password-stdin")
@@ -66,7 +64,7 @@ func (o *loginOptions) checkSecrets() error {
 func (o *loginOptions) ask(cmd *cobra.Command, server string) error {
 	in, ok := terminal(cmd)
 	if !ok {
-		return usagef("no password is given, and there is no terminal to ask for it: add --password-stdin")
+		return usagef("no password is given, and there is no terminal to ask for it: add --password-stdin, or --web or --device to log in at the server's issuer if it has one")
 	}
 	prompts := cmd.ErrOrStderr()
 	if o.user == "" {
@@ -116,6 +114,13 @@ func readLine(in io.Reader) (string, error) {
 		return "", usagef("standard input holds more than one line: give it the password alone")
 	}
 	return secret, nil
+}
+
+// warnInTheClear says that what is sent to the server can be read on the way.
+func warnInTheClear(cmd *cobra.Command, server, what string) {
+	if inTheClear(server) {
+		warn(cmd, "%s is not encrypted: whoever listens on the network can read your %s; use https if you can", server, what)
+	}
 }
 
 func warn(cmd *cobra.Command, format string, args ...any) {

@@ -16,8 +16,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oauth2-proxy/mockoidc"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/larder-registry/larder/internal/testkit/oidctest"
 )
 
 type command = func(ts *testscript.TestScript, neg bool, args []string)
@@ -35,7 +36,8 @@ func commands() map[string]command {
 		"certificate": certificate,       // certificate NAME: makes NAME.crt and NAME.key for loopback
 		"expand":      expand,            // expand FILE...: replaces $VARIABLES in files
 		"freeport":    freePort,          // freeport NAME: sets $NAME to a port that nobody listens on
-		"issuer":      issuer,            // issuer start, issuer token CLAIM=VALUE...: whose tokens pipelines show
+		"issuer":      issuer,            // issuer start|token|user|confirm: where people and pipelines come from
+		"browser":     browse,            // browser start, browser page: opens what larder opens
 		"forge":       forge,             // forge HOW VARIABLE TOKEN: makes a token that was not issued
 		"keep":        keep,              // keep VARIABLE PATTERN: sets $VARIABLE to what was printed
 		"age":         age,               // age FILE DURATION: lets blobs have been stored earlier
@@ -86,7 +88,8 @@ type world struct {
 	server     *server
 	hub        *hub
 	transfer   *download
-	issuer     *mockoidc.MockOIDC
+	issuer     *oidctest.Issuer
+	browser    *browser
 }
 
 type worldKey struct{}
@@ -102,8 +105,11 @@ func (w *world) end() {
 	if w.server != nil {
 		w.server.kill()
 	}
+	if w.browser != nil {
+		w.browser.close()
+	}
 	if w.issuer != nil {
-		_ = w.issuer.Shutdown()
+		w.issuer.Close()
 	}
 	if w.hub != nil {
 		w.hub.Close()

@@ -83,7 +83,7 @@ func startServer(ts *testscript.TestScript, args []string) (*server, error) {
 	s.cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{
 		"PATH", "HOME", "LARDER_ADMIN_PASSWORD", "LARDER_CONFIG", "LARDER_LISTEN", "LARDER_MIRROR_LISTEN",
-		"LARDER_DATA", "LARDER_PUBLIC_URL", "LARDER_LOG_LEVEL", "LARDER_LOG_FORMAT",
+		"LARDER_DATA", "LARDER_PUBLIC_URL", "LARDER_LOG_LEVEL", "LARDER_LOG_FORMAT", "LARDER_OIDC_CLIENT_SECRET",
 	} {
 		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
 	}
