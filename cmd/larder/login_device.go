@@ -60,7 +60,7 @@ func awaitDevice(ctx context.Context, c *client, begun api.DeviceLogin) (api.Tok
 			return *answer.Token, nil
 		case answer.SlowDown, ok && refused.status == http.StatusTooManyRequests:
 			interval += slowDown
-		case err != nil && !(ok && refused.status == http.StatusServiceUnavailable):
+		case err != nil && (!ok || refused.status != http.StatusServiceUnavailable):
 			return api.Token{}, err
 		}
 	}

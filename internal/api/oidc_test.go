@@ -26,7 +26,7 @@ func withIssuer(t *testing.T) (*fixture, *oidctest.Issuer) {
 	}
 	t.Cleanup(issuer.Close)
 	f := newFixture(t)
-	issuer.FastForward(f.now.Sub(time.Now()))
+	issuer.FastForward(time.Until(f.now))
 	f.config.OIDC = authn.NewOIDC(f.authn, f.db.Users, authn.OIDCConfig{
 		Issuer: issuer.Issuer(), ClientID: issuer.ClientID, ClientSecret: issuer.ClientSecret,
 		UsernamePrefix: "oidc:", GroupsClaim: "groups", GroupsPrefix: "oidc:",

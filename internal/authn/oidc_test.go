@@ -28,7 +28,7 @@ func newEntrance(t *testing.T, changes ...func(*OIDCConfig)) *entrance {
 	must(t, err)
 	t.Cleanup(issuer.Close)
 	e := &entrance{house: newHouse(t), issuer: issuer}
-	issuer.FastForward(e.clock.Now().Sub(time.Now()))
+	issuer.FastForward(time.Until(e.clock.Now()))
 	c := OIDCConfig{
 		Issuer: issuer.Issuer(), ClientID: issuer.ClientID, ClientSecret: issuer.ClientSecret,
 		UsernamePrefix: "oidc:", GroupsClaim: "groups", GroupsPrefix: "oidc:",
