@@ -90,7 +90,7 @@ func (r *verifiedReader) Read(p []byte) (int, error) {
 	r.blob.count(int64(n))
 	r.read += int64(n)
 	_, _ = r.hash.Hash().Write(p[:n])
-	if r.read == r.blob.Descriptor.Size && err == nil {
+	if r.read == r.blob.Size && err == nil {
 		err = r.end()
 	}
 	want := r.blob.Descriptor
