@@ -62,7 +62,8 @@ func (c *cluster) in(t *testing.T) *cluster {
 func (c *cluster) as(kubeconfig string) *program {
 	c.t.Helper()
 	kubectl := newProgram(c.t, c.Kubectl)
-	kubectl.args = []string{"--kubeconfig=" + kubeconfig}
+	// By itself it gives a busy machine half a minute to say which kinds of objects there are.
+	kubectl.args = []string{"--kubeconfig=" + kubeconfig, "--request-timeout=" + clientTimeout.String()}
 	return kubectl
 }
 

@@ -37,13 +37,13 @@ func TestAServerIsARealOne(t *testing.T) {
 		t.Errorf("dev was answered %v\n%s", err, out)
 	}
 
-	question := filepath.Join(t.TempDir(), "question.yaml")
-	text := "{apiVersion: authorization.k8s.io/v1, kind: SubjectAccessReview, spec: {user: dev, resourceAttributes: {verb: get, resource: pods}}}"
+	question := filepath.Join(t.TempDir(), "question.json")
+	text := `{"apiVersion":"authorization.k8s.io/v1","kind":"SubjectAccessReview","spec":{"user":"dev","resourceAttributes":{"verb":"get","resource":"pods"}}}`
 	if err := os.WriteFile(question, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	before := reviews(t, s)
-	admin.run("create", "--filename", question)
+	admin.run("create", "--raw=/apis/authorization.k8s.io/v1/subjectaccessreviews", "--filename", question)
 	if made := reviews(t, s).Since(before); made != (kubeserver.Reviews{Accesses: 1}) {
 		t.Errorf("one question was counted as %+v", made)
 	}
@@ -82,7 +82,8 @@ func TestAServerThatCannotStartSaysWhy(t *testing.T) {
 	}
 }
 
-// client is kubectl as one user runs it.
+// client is kubectl as one user runs it. By itself it gives a busy machine half a minute to
+// say which kinds of objects there are.
 type client struct {
 	t          *testing.T
 	server     *kubeserver.Server
@@ -90,7 +91,7 @@ type client struct {
 }
 
 func (c client) try(args ...string) (string, error) {
-	cmd := exec.CommandContext(c.t.Context(), c.server.Kubectl, append([]string{"--kubeconfig=" + c.kubeconfig}, args...)...)
+	cmd := exec.CommandContext(c.t.Context(), c.server.Kubectl, append([]string{"--kubeconfig=" + c.kubeconfig, "--request-timeout=5m"}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+c.t.TempDir())
 	out, err := cmd.CombinedOutput()
 	return string(out), err
