@@ -99,7 +99,7 @@ func currentClient() (*client, loginContext, error) {
 		return nil, loginContext{}, err
 	}
 	if login.Token == "" {
-		return nil, loginContext{}, fmt.Errorf("you are logged out of %s: log in with larder login %s, and -u %s if you have a password there", login.Server, login.Server, login.User)
+		return nil, loginContext{}, fmt.Errorf("you are logged out of %s: log in with larder login %s -u %s, or without -u where you log in in a browser", login.Server, login.Server, login.User)
 	}
 	c, err := newClient(login)
 	return c, login, err
