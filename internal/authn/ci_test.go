@@ -149,6 +149,12 @@ func TestAnIssuerIsAskedForItsKeysOnceAMinuteAtMost(t *testing.T) {
 		t.Errorf("error = %v, want %v", err, errIssuerPause)
 	}
 	h.clock.Pass(issuerPause)
-	_, _, err = h.CIToken(t.Context(), token)
+	// go-oidc hands the last answer to whoever asks before its goroutine has ended.
+	for range 1000 {
+		if _, _, err = h.CIToken(t.Context(), token); err == nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
 	must(t, err)
 }

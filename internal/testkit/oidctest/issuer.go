@@ -41,6 +41,10 @@ func Start() (*Issuer, error) {
 		return nil, err
 	}
 	i := &Issuer{MockOIDC: mock, spoiled: map[string]func(Answer) Answer{}, asked: map[string]int{}}
+	// It is computed when it is first needed, and kept without a lock.
+	if _, err := mock.Keypair.KeyID(); err != nil {
+		return nil, err
+	}
 	i.devices = startDevices(i)
 	if err := mock.AddMiddleware(i.middleware); err != nil {
 		return nil, err
