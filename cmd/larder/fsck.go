@@ -22,6 +22,7 @@ import (
 func newFsckCommand() *cobra.Command {
 	var olderThan time.Duration
 	var bandwidth byteSize
+	var repair bool
 	cmd := &cobra.Command{
 		Use:   "fsck",
 		Short: "Verify every blob and every link",
@@ -29,20 +30,24 @@ func newFsckCommand() *cobra.Command {
 --data, --config, --database or --storage of one that is stopped. Pushes and pulls go
 on meanwhile.
 
-A damaged blob of a cache is fetched anew when it is next pulled. One that was pushed
-is set aside and named with its repositories and tags: push it again, or restore it
-from a backup. The exit status is 1 when something was found.`,
+A damaged blob of a cache is fetched anew when it is next pulled, or with --repair at
+once. One that was pushed is set aside and named with its repositories and tags: push it
+again, or restore it from a backup. With --repair it is looked at again, too: it is taken
+back when its bytes are good by now, and fetched when a cache has it as well. The exit
+status is 1 when something was found that was not repaired.`,
+		Example: "  larder fsck --older-than 168h --bandwidth 50MiB\n  larder fsck --repair",
 		Args: usageArgs(cobra.NoArgs),
 	}
 	flags := server.BindStoreFlags(cmd.Flags())
 	cmd.Flags().DurationVar(&olderThan, "older-than", 0, "leave out blobs that a check has verified less long ago, such as 168h")
 	cmd.Flags().Var(&bandwidth, "bandwidth", "read blobs no faster than this each second, such as 50MiB")
+	cmd.Flags().BoolVar(&repair, "repair", false, "fetch damaged blobs of caches anew at once, and look again at those that were set aside")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if olderThan < 0 {
 			return usagef("--older-than is %s: it cannot be negative", olderThan)
 		}
 		report := newFsckReport(cmd.OutOrStdout(), cmd.ErrOrStderr())
-		check := registry.Fsck{OlderThan: olderThan, Bandwidth: int64(bandwidth), Tell: report.tell}
+		check := registry.Fsck{OlderThan: olderThan, Bandwidth: int64(bandwidth), Repair: repair, Tell: report.tell}
 		var err error
 		if namesStores(cmd) {
 			err = fsckOffline(cmd.Context(), flags, check)
@@ -69,7 +74,7 @@ func fsckOnline(ctx context.Context, check registry.Fsck) error {
 	if err != nil {
 		return err
 	}
-	query := url.Values{"bandwidth": {strconv.FormatInt(check.Bandwidth, 10)}, "olderThan": {check.OlderThan.String()}}
+	query := url.Values{"bandwidth": {strconv.FormatInt(check.Bandwidth, 10)}, "olderThan": {check.OlderThan.String()}, "repair": {strconv.FormatBool(check.Repair)}}
 	done := false
 	err = c.lines(ctx, http.MethodPost, "/api/v1/fsck?"+query.Encode(), nil, func(text []byte) error {
 		var line api.FsckLine

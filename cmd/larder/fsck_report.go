@@ -19,7 +19,8 @@ type fsckReport struct {
 	bar      *bar
 	told     time.Time
 	last     registry.FsckProgress
-	findings int
+	findings int // that were not repaired
+	repaired int
 }
 
 func newFsckReport(out, progress io.Writer) *fsckReport {
@@ -29,7 +30,11 @@ func newFsckReport(out, progress io.Writer) *fsckReport {
 func (r *fsckReport) tell(e registry.FsckEvent) error {
 	r.last = e.Progress
 	if e.Finding != nil {
-		r.findings++
+		if e.Finding.Repaired != "" {
+			r.repaired++
+		} else {
+			r.findings++
+		}
 		if _, err := io.WriteString(r.out, findingText(*e.Finding)); err != nil {
 			return fmt.Errorf("printing a finding: %w", err)
 		}
@@ -62,6 +67,9 @@ func (r *fsckReport) end(err error) error {
 		return err
 	}
 	_, err = fmt.Fprintf(r.out, "Verified %d blobs, %d bytes, and %d manifests.\n", r.last.Blobs, r.last.Bytes, r.last.Manifests)
+	if err == nil && r.repaired > 0 {
+		_, err = fmt.Fprintf(r.out, "Repaired %d of the %d that were found.\n", r.repaired, r.repaired+r.findings)
+	}
 	if err == nil && r.findings > 0 {
 		err = fmt.Errorf("%d things are not as they should be, see above", r.findings)
 	}
@@ -79,6 +87,10 @@ func findingText(f registry.Finding) string {
 			_, _ = fmt.Fprintf(&text, "  %s: %s\n", list.title, printable(strings.Join(list.names, ", ")))
 		}
 	}
-	_, _ = fmt.Fprintf(&text, "  do: %s\n", printable(f.Advice))
+	if f.Repaired != "" {
+		_, _ = fmt.Fprintf(&text, "  done: %s\n", printable(f.Repaired))
+	} else {
+		_, _ = fmt.Fprintf(&text, "  do: %s\n", printable(f.Advice))
+	}
 	return text.String()
 }

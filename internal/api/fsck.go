@@ -24,6 +24,7 @@ type fsckInput struct {
 	Credentials
 	OlderThan string `query:"olderThan" doc:"Leave out blobs that were verified less long ago" example:"168h"`
 	Bandwidth int64  `query:"bandwidth" minimum:"0" doc:"Read blobs no faster than this, in bytes a second"`
+	Repair    bool   `query:"repair" doc:"Fetch damaged blobs of caches anew at once, and look again at those that were set aside"`
 }
 
 func (s *service) registerFsck(api huma.API) {
@@ -39,7 +40,7 @@ func (s *service) fsck(ctx context.Context, who caller, in *fsckInput) (*huma.St
 	if err := s.permit(ctx, who, authz.Verify, authz.Target{}); err != nil {
 		return nil, err
 	}
-	check := registry.Fsck{Bandwidth: in.Bandwidth}
+	check := registry.Fsck{Bandwidth: in.Bandwidth, Repair: in.Repair}
 	if in.OlderThan != "" {
 		var err error
 		if check.OlderThan, err = time.ParseDuration(in.OlderThan); err != nil || check.OlderThan < 0 {

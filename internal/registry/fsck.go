@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 const (
@@ -29,6 +30,11 @@ type Fsck struct {
 	OlderThan time.Duration
 	// Bandwidth bounds how fast blobs are read, in bytes a second; zero means no bound.
 	Bandwidth int64
+	// Repair looks again at the hosted blobs that were set aside, and fetches damaged blobs
+	// anew where Refetch can.
+	Repair bool
+	// Refetch fetches a blob anew through a repository of a cache; nil: nobody can.
+	Refetch func(ctx context.Context, repo oci.Repository, d digest.Digest) error
 	// Tell hears how far the check is, and what it finds. An error ends the check.
 	Tell func(FsckEvent) error
 }
@@ -57,6 +63,7 @@ type Finding struct {
 	Repositories []string      `json:"repositories,omitempty"` // at most 20
 	Tags         []string      `json:"tags,omitempty"`         // images that cannot be pulled whole, at most 20
 	Advice       string        `json:"advice"`
+	Repaired     string        `json:"repaired,omitempty"` // how it was mended; then there is nothing to do
 }
 
 // What to do about a finding.
@@ -141,7 +148,7 @@ func (f *fsck) blobPage(ctx context.Context, page []metadata.Blob) (err error) {
 
 // blob verifies one blob. A hosted one that is damaged is told with all that are.
 func (f *fsck) blob(ctx context.Context, row metadata.Blob) (*Finding, error) {
-	identity, err := readBackThrough(ctx, row, f.openKept, func(r io.Reader) io.Reader { return &fsckReader{ctx, r, f} })
+	identity, err := readBackThrough(ctx, row, f.openKept, func(r io.Reader) io.Reader { return &fsckReader{ctx, r, f, &f.progress.Bytes} })
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -165,10 +172,13 @@ func (f *fsck) blob(ctx context.Context, row metadata.Blob) (*Finding, error) {
 	}
 	found := &Finding{What: "blob", Digest: row.Digest, Reason: damage.reason, Advice: adviceCached}
 	uses, err := f.db.Blobs.LinkedBy(ctx, row.Digest, "", maxNamed)
+	if err != nil {
+		return nil, err
+	}
 	for _, use := range uses {
 		found.Repositories = append(found.Repositories, use.Repository)
 	}
-	return found, err
+	return found, f.refetch(ctx, found, uses)
 }
 
 // unreadable tells a blob that could not be read from one that is gone by now.

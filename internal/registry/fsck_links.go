@@ -27,6 +27,9 @@ func (f *fsck) damaged(ctx context.Context) error {
 			if err := f.name(ctx, found); err != nil {
 				return err
 			}
+			if err := f.mend(ctx, d, found); err != nil {
+				return err
+			}
 			if err := f.tell(found); err != nil {
 				return err
 			}

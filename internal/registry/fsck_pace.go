@@ -30,11 +30,12 @@ type fsckReader struct {
 	ctx context.Context
 	io.Reader
 	fsck *fsck
+	read *int64 // bytes so far
 }
 
 func (r *fsckReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
-	r.fsck.progress.Bytes += int64(n)
+	*r.read += int64(n)
 	if late := r.fsck.pace.wait(r.ctx, n); late != nil {
 		return n, late
 	}

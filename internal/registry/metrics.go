@@ -1,7 +1,10 @@
 package registry
 
 import (
+	"context"
 	"errors"
+	"math"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -12,10 +15,26 @@ type Metrics struct {
 	damaged  *prometheus.CounterVec
 }
 
-// NewMetrics registers the metrics.
-func NewMetrics(to prometheus.Registerer) *Metrics {
+// countLimit bounds how long a scrape waits for the database.
+const countLimit = time.Second
+
+// NewMetrics registers the metrics. Damaged counts the blobs that are damaged now, of all
+// replicas together.
+func NewMetrics(to prometheus.Registerer, damaged func(context.Context) (int64, error)) *Metrics {
 	m := newMetrics()
-	to.MustRegister(m.readings, m.damaged)
+	now := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "larder_damaged_blobs",
+		Help: "Pushed blobs that are damaged or gone now: larder fsck names them, a push mends them. NaN while the database does not tell.",
+	}, func() float64 {
+		ctx, cancel := context.WithTimeout(context.Background(), countLimit)
+		defer cancel()
+		count, err := damaged(ctx)
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(count)
+	})
+	to.MustRegister(m.readings, m.damaged, now)
 	return m
 }
 

@@ -85,7 +85,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	}
 	f.evict = f.newEvictor(config, to)
 	f.held = registry.New(registry.Config{
-		DB: f.DB, Blobs: f.blobs, Guard: f.guard, Room: f.evict, Log: f.log, Metrics: registry.NewMetrics(to),
+		DB: f.DB, Blobs: f.blobs, Guard: f.guard, Room: f.evict, Log: f.log, Metrics: registry.NewMetrics(to, f.DB.Damaged.Count),
 		Redirect: config.Storage != nil && config.Storage.Redirect,
 	})
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)

@@ -160,3 +160,31 @@ func TestABlobIsServedWholeAndInPartsBeforeAndAfterItWasVerified(t *testing.T) {
 		}
 	}
 }
+
+func TestARefetchedBlobIsStoredWhenTheRepairEndsAndCostsOneTransfer(t *testing.T) {
+	s := newStack(t, hubsim.Options{}, "")
+	image, layer, path := s.cached(big(1))
+	s.damage(layer)
+	got := s.send(request{method: http.MethodPost, path: "/api/v1/fsck?repair=true", admin: true})
+	if got.status != 200 || !strings.Contains(string(got.body), `"repaired":"it was fetched anew through docker-hub/library/nginx"`) {
+		t.Fatalf("the repair got %d: %s", got.status, got.body)
+	}
+	s.hubSaw(names(image), "GET "+hubNginx+"blobs/LAYER-A1 307", "GET cdn/LAYER-A1 200")
+	s.hub.Close()
+	s.get(path).wants(t, 200, "larder; hit").is(t, layer)
+}
+
+func TestARepairFetchesNothingThatMayNotBeFetchedAnyMore(t *testing.T) {
+	s := newStack(t, hubsim.Options{}, "")
+	_, layer, _ := s.cached(small(1))
+	s.stop()
+	s.file = "upstreams: [{name: docker-hub, url: " + s.hub.URL() + ", deny: [library/nginx]}]"
+	s.args = nil
+	s.start()
+	s.damage(layer)
+	got := s.send(request{method: http.MethodPost, path: "/api/v1/fsck?repair=true", admin: true})
+	if got.status != 200 || strings.Contains(string(got.body), `"repaired"`) || !strings.Contains(string(got.body), "allow and deny lists") {
+		t.Errorf("the repair got %d: %s", got.status, got.body)
+	}
+	s.hubSaw(nil)
+}

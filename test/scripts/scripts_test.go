@@ -41,6 +41,7 @@ func commands() map[string]command {
 		"forge":       forge,             // forge HOW VARIABLE TOKEN: makes a token that was not issued
 		"keep":        keep,              // keep VARIABLE PATTERN: sets $VARIABLE to what was printed
 		"age":         age,               // age FILE DURATION: lets blobs have been stored earlier
+		"spoil":       spoil,             // spoil FOLDER DIGEST: changes a byte of a stored blob
 	}
 }
 
