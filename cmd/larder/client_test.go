@@ -44,7 +44,7 @@ func newAPI(t *testing.T) (http.Handler, *metadata.DB) {
 		t.Fatal(err)
 	}
 	return api.New(api.Config{
-		Authenticator: a, Authorizer: roles, Roles: roles, Projects: db.Projects, ProjectMaker: roles, Version: version,
+		Authenticator: a, Cursors: a, Authorizer: roles, Roles: roles, Projects: db.Projects, ProjectMaker: roles, Version: version,
 		Address: telemetry.NewClientAddress(nil).Of,
 	}), db
 }

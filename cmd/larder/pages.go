@@ -21,7 +21,7 @@ func listAll[P, T any](ctx context.Context, c *client, path string, query url.Va
 		}
 		items, next := split(page)
 		all = append(all, items...)
-		if next <= after {
+		if next == "" || next == after {
 			return all, nil
 		}
 		after = next

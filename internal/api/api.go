@@ -74,6 +74,7 @@ type Checker interface {
 type Config struct {
 	Authenticator Authenticator
 	Authorizer    Authorizer
+	Cursors       Cursors
 	Projects      Projects
 	Repositories  Repositories
 	Images        Images

@@ -36,6 +36,7 @@ type fixture struct {
 	config  Config
 	handler http.Handler
 	db      *metadata.DB
+	file    string // the database's
 	authn   *authn.Authenticator
 	roles   *authz.Authorizer
 	log     *bytes.Buffer
@@ -46,8 +47,9 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{t: t, log: &bytes.Buffer{}, now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}
+	f.file = filepath.Join(t.TempDir(), "metadata.db")
 	var err error
-	if f.db, err = metadata.Open(t.Context(), filepath.Join(t.TempDir(), "metadata.db")); err != nil {
+	if f.db, err = metadata.Open(t.Context(), f.file); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.db.Close() })
@@ -64,7 +66,7 @@ func newFixture(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f.config = Config{
-		Authenticator: f.authn, Authorizer: f.roles, Roles: f.roles, Projects: f.db.Projects, ProjectMaker: f.roles,
+		Authenticator: f.authn, Cursors: f.authn, Authorizer: f.roles, Roles: f.roles, Projects: f.db.Projects, ProjectMaker: f.roles,
 		Users: f.db.Users, Groups: f.db.Groups, Tokens: f.db.Tokens, Accounts: authn.NewAccounts(f.authn, f.db.Users, f.db.Groups),
 		Address:    telemetry.NewClientAddress(nil).Of,
 		Origin:     func(r *http.Request) (string, string) { return "https", r.Host },
@@ -83,6 +85,11 @@ func newFixture(t *testing.T) *fixture {
 	f.config.Events = events.New(f.db.Audit, clock, f.config.Log)
 	f.handler = New(f.config)
 	return f
+}
+
+// admin is the identity of the user admin.
+func (*fixture) admin() authn.Identity {
+	return authn.Identity{User: authn.UserAdmin, Groups: []string{authn.GroupAuthenticated, authn.GroupMasters}}
 }
 
 // as sets the credentials of a request.

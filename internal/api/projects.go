@@ -57,12 +57,6 @@ type createProjectInput struct {
 	Body ProjectRequest
 }
 
-type listProjectsInput struct {
-	Credentials
-	After string `query:"after" doc:"Only projects whose names sort after this"`
-	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-}
-
 type listProjectsOutput struct{ Body ProjectList }
 
 func (s *service) registerProjects(api huma.API) {
@@ -131,32 +125,18 @@ func checkNewProject(r ProjectRequest) error {
 	return nil
 }
 
-func (s *service) listProjects(ctx context.Context, who caller, in *listProjectsInput) (*listProjectsOutput, error) {
-	// One more than asked for tells whether another page follows.
-	page, err := s.Projects.List(ctx, in.After, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
+func (s *service) listProjects(ctx context.Context, who caller, in *pageInput) (*listProjectsOutput, error) {
 	out := &listProjectsOutput{Body: ProjectList{Items: []Project{}}}
-	if len(page) > in.Limit {
-		page = page[:in.Limit]
-		out.Body.Next = page[in.Limit-1].Name
-	}
 	decide := s.Authorizer.ForMany()
-	for i, p := range page {
+	next, err := s.projectPage(ctx, in.Page, func(p metadata.Project) (bool, error) {
 		shown, visible, err := s.seenProject(ctx, decide, who, p)
-		if errors.Is(err, authz.ErrSpent) && i > 0 {
-			out.Body.Next = page[i-1].Name
-			return out, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if visible {
+		if visible && err == nil {
 			out.Body.Items = append(out.Body.Items, shown)
 		}
-	}
-	return out, nil
+		return visible, err
+	})
+	out.Body.Next = next
+	return out, err
 }
 
 // seenProject is a project as the caller sees it, if they do.

@@ -78,11 +78,6 @@ type whoCanInput struct {
 
 type whoCanOutput struct{ Body HolderList }
 
-type exposureInput struct {
-	Credentials
-	Page
-}
-
 type exposureOutput struct{ Body ExposureList }
 
 func (s *service) registerReviews(api huma.API) {
@@ -236,29 +231,23 @@ func (s *service) whoCan(ctx context.Context, who caller, in *whoCanInput) (*who
 	return out, nil
 }
 
-func (s *service) exposure(ctx context.Context, who caller, in *exposureInput) (*exposureOutput, error) {
+func (s *service) exposure(ctx context.Context, who caller, in *pageInput) (*exposureOutput, error) {
 	if err := s.keptByCluster("larder auth can-i get imagestreams/layers --as system:anonymous -n PROJECT asks for one project"); err != nil {
 		return nil, err
 	}
-	page, err := s.Projects.List(ctx, in.After, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
 	out := &exposureOutput{Body: ExposureList{Items: []Exposed{}}}
-	page, out.Body.Next = paged(page, in.Limit, func(p metadata.Project) string { return p.Name })
-	for _, p := range page {
+	next, err := s.projectPage(ctx, in.Page, func(p metadata.Project) (bool, error) {
 		may, err := s.Authorizer.Allowed(ctx, who.Identity, authz.ReviewResource, projectTarget(p))
-		if err != nil {
-			return nil, err
-		}
-		if !may {
-			continue
+		if err != nil || !may {
+			return false, err
 		}
 		for _, e := range s.Roles.Exposure(ctx, p.Name, p.Kind) {
 			out.Body.Items = append(out.Body.Items, exposedOf(e))
 		}
-	}
-	return out, nil
+		return true, nil
+	})
+	out.Body.Next = next
+	return out, err
 }
 
 func exposedOf(e authz.Exposed) Exposed {

@@ -24,6 +24,7 @@ type Config struct {
 	Authenticator Authenticator
 	AccessTokens  AccessTokens
 	Authorizer    Authorizer
+	Cursors       Cursors
 	// Projects makes the project of a first push.
 	Projects ProjectMaker
 	// Pulls hears of pulls; nil means that nobody does.

@@ -68,6 +68,14 @@ func (h *Handler) referrers(ctx context.Context, x *exchange) error {
 	return nil
 }
 
+// Cursors hides the places at which lists go on, where they are names that the caller may
+// not see.
+type Cursors interface {
+	SealCursor(ctx context.Context, name string) (string, error)
+	// OpenCursor is authn.ErrCursor for what SealCursor has not made.
+	OpenCursor(ctx context.Context, cursor string) (name string, err error)
+}
+
 type repositoryList struct {
 	Repositories []string `json:"repositories"`
 }
@@ -108,7 +116,14 @@ func (x *exchange) coversCatalog() error {
 // visible reads repositories until there are limit that the caller may pull from, or the
 // next one is too much to decide at once. Next is where the page after this one begins, ""
 // when there is none.
-func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit int) (names []string, next string, err error) {
+func (h *Handler) visible(ctx context.Context, x *exchange, last string, limit int) (names []string, next string, err error) {
+	after, err := h.Cursors.OpenCursor(ctx, last)
+	if errors.Is(err, authn.ErrCursor) {
+		return nil, "", &oci.Error{Code: oci.CodePaginationInvalid, Message: err.Error()}
+	}
+	if err != nil {
+		return nil, "", err
+	}
 	names = []string{}
 	decide := h.Authorizer.ForMany()
 	for scanned := 0; len(names) < limit && scanned < catalogScan; scanned += catalogPage {
@@ -118,11 +133,12 @@ func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit 
 		}
 		for _, name := range batch {
 			if len(names) == limit {
-				return names, after, nil
+				return names, names[limit-1], nil
 			}
 			_, may, err := h.listed(ctx, x, decide, name)
 			if errors.Is(err, authz.ErrSpent) {
-				return names, after, nil
+				next, err := h.cursor(ctx, after, names)
+				return names, next, err
 			}
 			if err != nil {
 				return nil, "", err
@@ -136,12 +152,26 @@ func (h *Handler) visible(ctx context.Context, x *exchange, after string, limit 
 			return names, "", nil
 		}
 	}
-	return names, after, nil
+	next, err = h.cursor(ctx, after, names)
+	return names, next, err
 }
 
-// listed finds a repository of a list and tells whether the caller may see its name.
+// cursor is a name at which a list goes on; hidden, unless the client has just been told
+// of it.
+func (h *Handler) cursor(ctx context.Context, name string, told []string) (string, error) {
+	if len(told) > 0 && told[len(told)-1] == name {
+		return name, nil
+	}
+	return h.Cursors.SealCursor(ctx, name)
+}
+
+// listed finds a repository of a list and tells whether the caller may see its name. What
+// a cache has left whose upstream is no longer configured is in no list.
 func (h *Handler) listed(ctx context.Context, x *exchange, decide authz.Decide, name string) (Target, bool, error) {
 	target, err := h.Resolver.Resolve(ctx, name, "")
+	if oci.CodeOf(err) == oci.CodeNameUnknown {
+		return Target{}, false, nil
+	}
 	if err != nil {
 		return Target{}, false, err
 	}

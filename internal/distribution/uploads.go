@@ -64,7 +64,7 @@ func (h *Handler) mount(ctx context.Context, x *exchange, mount, from string) (m
 	if err != nil || source.Kind == "" {
 		return false, nil
 	}
-	may, err := may(ctx, h.Authorizer.Allowed, x.who.identity, authn.ActionPull, source)
+	may, err := h.mayList(ctx, x, h.Authorizer.Allowed, source)
 	if err != nil || !may {
 		return false, err
 	}

@@ -67,7 +67,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	}
 	clients := telemetry.NewClientAddress(config.TrustedProxies)
 	v2 := distribution.Config{
-		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.asks, AccessTokens: s.floor.who, Authorizer: s.floor.may, Projects: s.floor.roles, Pulls: s.floor.pulls,
+		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.asks, AccessTokens: s.floor.who, Cursors: s.floor.who, Authorizer: s.floor.may, Projects: s.floor.roles, Pulls: s.floor.pulls,
 		Origin: origin(config, clients), Address: clients.Of, Strangers: admitted(config, clients), Log: s.log,
 		Events: s.floor.events,
 	}
@@ -78,7 +78,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		return nil, err
 	}
 	administration := api.New(api.Config{
-		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, ProjectMaker: s.floor.roles, Roles: roles, Cluster: cluster, Checker: checker{s.floor.held, s},
+		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, Cursors: s.floor.who, ProjectMaker: s.floor.roles, Roles: roles, Cluster: cluster, Checker: checker{s.floor.held, s},
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
 		Users: s.floor.DB.Users, Groups: s.floor.DB.Groups, Tokens: s.floor.DB.Tokens,
 		Origin: origin(config, clients), Address: clients.Of, OIDC: atIssuer,
