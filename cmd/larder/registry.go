@@ -17,8 +17,8 @@ import (
 const loginLife = 30 * 24 * time.Hour
 
 func newRegistryCommand() *cobra.Command {
-	return newVerbCommand("registry", "do", "Log Docker and Podman in, and tell the registry's host",
-		newRegistryLoginCommand(), newRegistryInfoCommand())
+	return newVerbCommand("registry", "do", "Log Docker and Podman in, tell the registry's host, and what is left to pull",
+		newRegistryLoginCommand(), newRegistryInfoCommand(), newRegistryLimitsCommand())
 }
 
 func newRegistryInfoCommand() *cobra.Command {

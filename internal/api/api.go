@@ -105,6 +105,8 @@ type Config struct {
 	Imports    Imports
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
 	SpoolDir string
+	// PullLimits may be nil: then nobody is limited.
+	PullLimits PullLimits
 	Checker  Checker
 	// Version and Commit are the program's.
 	Version, Commit string
@@ -134,6 +136,7 @@ func New(c Config) http.Handler {
 	s.registerRegistry(api)
 	s.registerTokens(api)
 	s.registerLogins(api)
+	s.registerLimits(api)
 	s.registerUsers(api)
 	s.registerGroups(api)
 	s.registerServiceAccounts(api)

@@ -388,6 +388,7 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/projects/{project}/repositories/{repository}/tags/{tag}/history": {"get"},
 		"/api/v1/projects/{project}/repositories/{repository}/star":               {"put", "delete"},
 		"/api/v1/stars":                                                           {"get"},
+		"/api/v1/limits":                                                          {"get"},
 	}
 	open := map[string]bool{
 		"/api/v1/version": true, "/api/v1/login": true, "/api/v1/login/ci": true,

@@ -56,10 +56,10 @@ func (h *Handler) caller(x *exchange) oci.Caller {
 
 func (h *Handler) resolve(ctx context.Context, x *exchange) (Target, error) {
 	ns := x.r.URL.Query().Get("ns")
-	if h.mirror != nil && ns == "" {
+	if h.mirror != nil && ns == "" && x.route.name != previewRepository.String() {
 		ns = h.mirror.Namespace
 	}
-	target, err := h.Resolver.Resolve(ctx, x.route.name, ns)
+	target, err := h.lookUp(ctx, x.route.name, ns)
 	if err != nil {
 		return Target{}, err
 	}
@@ -68,6 +68,14 @@ func (h *Handler) resolve(ctx context.Context, x *exchange) (Target, error) {
 		x.tell(oci.Served{Cache: &oci.CacheStatus{}}) // until more is known of the answer
 	}
 	return target, nil
+}
+
+// lookUp finds out what a name means.
+func (h *Handler) lookUp(ctx context.Context, name, ns string) (Target, error) {
+	if name == previewRepository.String() && ns == "" {
+		return h.preview.target(), nil
+	}
+	return h.Resolver.Resolve(ctx, name, ns)
 }
 
 // identify finds out who asks. The error is UNAUTHORIZED for a credential that is
@@ -132,8 +140,11 @@ func object(target Target) authz.Target {
 // project, pushing takes the right to make it. Deleting has two rights, of which one is
 // enough for a token's scope.
 func may(ctx context.Context, decide authz.Decide, id authn.Identity, need string, target Target) (bool, error) {
-	if need == authn.ActionPush && target.Kind == "" {
+	switch {
+	case need == authn.ActionPush && target.Kind == "":
 		return mayMake(ctx, decide, id, target)
+	case need == authn.ActionPull && target.Open:
+		return true, nil
 	}
 	may, err := decide(ctx, id, right(need), object(target))
 	if err == nil && !may && need == authn.ActionDelete {

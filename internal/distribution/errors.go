@@ -23,6 +23,7 @@ import (
 type errorList struct {
 	Errors  []errorEntry `json:"errors"`
 	Details string       `json:"details,omitempty"`
+	Message string       `json:"message,omitempty"` // of a limit, as Docker Hub has it too
 }
 
 type errorEntry struct {
@@ -40,6 +41,7 @@ func (h *Handler) fail(x *exchange, err error) {
 	if h.mirror != nil {
 		refusal = x.hidden(refusal)
 	}
+	refusal = h.pointToPage(x, refusal)
 	header := x.w.Header()
 	for _, name := range []string{"Content-Length", "ETag", "Docker-Content-Digest"} {
 		header.Del(name)
@@ -51,7 +53,7 @@ func (h *Handler) fail(x *exchange, err error) {
 	if status == http.StatusUnauthorized {
 		h.challenge(x, refusal.Message)
 	}
-	list := errorList{Errors: []errorEntry{{refusal.Code, refusal.Message, refusal.Detail}}}
+	list := errorList{Errors: []errorEntry{{refusal.Code, refusal.Message, refusal.Detail}}, Message: asDockerHub(refusal)}
 	if x.r.URL.Path == tokenPath {
 		list.Details = refusal.Message
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/pulllimit"
 )
 
 // Recorder keeps what was changed and what was refused.
@@ -19,6 +20,10 @@ type Recorder interface {
 // login was refused. Blobs are part of a push; what nobody may see is in no log.
 func (h *Handler) record(ctx context.Context, x *exchange, err error) {
 	if h.Events == nil {
+		return
+	}
+	if reached, ok := errors.AsType[*pulllimit.ReachedError](err); ok {
+		h.recordReached(ctx, x, reached)
 		return
 	}
 	event := events.Event{Actor: x.who.identity.User, Result: events.Done}

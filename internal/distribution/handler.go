@@ -29,7 +29,10 @@ type Config struct {
 	Projects ProjectMaker
 	// Pulls hears of pulls; nil means that nobody does.
 	Pulls Pulls
-	// Origin is the registry's own scheme and host as the client sees them.
+	// PullLimits limits pulls; nil means that nobody does.
+	PullLimits PullLimits
+	// Origin is the registry's own scheme and host as the client sees them; nil: those of
+	// the request.
 	Origin func(*http.Request) (scheme, host string)
 	// Address is where a request comes from.
 	Address func(*http.Request) netip.Addr
@@ -50,6 +53,7 @@ type Config struct {
 type Handler struct {
 	Config
 	actions map[endpoint]map[string]action
+	preview *preview
 	// mirror is set on the listener where names are an upstream's own.
 	mirror *Mirror
 }
@@ -75,7 +79,7 @@ type exchange struct {
 // http.ServeMux in front of it would clean and redirect them. It leaves a write deadline
 // on the connection; the http.Server's WriteTimeout gives the next request its own.
 func New(c Config) *Handler {
-	h := &Handler{Config: c.withDefaults()}
+	h := &Handler{Config: c.withDefaults(), preview: newPreview()}
 	h.actions = map[endpoint]map[string]action{
 		endpointBase:    reading("", h.base),
 		endpointCatalog: reading("", h.catalog),
@@ -111,10 +115,21 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Origin == nil {
+		c.Origin = asAsked
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
 	return c
+}
+
+// asAsked is what a request itself says of the registry's origin.
+func asAsked(r *http.Request) (scheme, host string) {
+	if r.TLS != nil {
+		return "https", r.Host
+	}
+	return "http", r.Host
 }
 
 // reading is an endpoint that GET and HEAD read.

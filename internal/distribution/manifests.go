@@ -21,6 +21,11 @@ type Pulls interface {
 
 // getManifest sends a manifest (OCI Distribution 1.1, §Pulling manifests).
 func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
+	pull, err := h.takePull(x)
+	if err != nil {
+		return err
+	}
+	defer pull.GiveBack()
 	m, served, err := x.target.Images.Manifest(ctx, h.caller(x), x.target.Repository, x.route.reference)
 	x.tell(served)
 	if err != nil {
@@ -36,6 +41,7 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 	if h.Pulls != nil {
 		h.Pulls.Pulled(x.target.Repository, m)
 	}
+	h.countPull(x, pull, m)
 	serveContent(x.w, x.r, bytes.NewReader(m.Content))
 	return nil
 }
@@ -49,6 +55,7 @@ func (h *Handler) headManifest(ctx context.Context, x *exchange) error {
 		return err
 	}
 	describeContent(x.w.Header(), d.MediaType, d.Digest)
+	h.tellStanding(x)
 	sendHead(x, d.Size)
 	return nil
 }

@@ -18,9 +18,9 @@ type Mirror struct {
 
 // NewMirror makes the handler of the mirror listener: names are an upstream's own,
 // callers are strangers whatever they show, nothing is ever challenged, and nothing
-// can be written. Config's Authenticator and Origin are not used.
+// can be written. Config's Authenticator is not used.
 func NewMirror(c Config, m Mirror) *Handler {
-	h := &Handler{Config: c.withDefaults(), mirror: &m}
+	h := &Handler{Config: c.withDefaults(), mirror: &m, preview: newPreview()}
 	h.actions = map[endpoint]map[string]action{
 		endpointBase: reading("", h.base),
 		endpointManifest: {

@@ -52,6 +52,8 @@ type Target struct {
 	Images Images
 	// Namespace is the ns parameter that was used to find the project, "" when none was.
 	Namespace string
+	// Open says that everybody may pull it, whatever roles say.
+	Open bool
 }
 
 // Resolver finds out what names mean.

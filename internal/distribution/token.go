@@ -182,7 +182,7 @@ func (h *Handler) grant(ctx context.Context, identity authn.Identity, asked []au
 			granted = append(granted, access)
 			continue
 		}
-		target, err := h.Resolver.Resolve(ctx, access.Name, "")
+		target, err := h.lookUp(ctx, access.Name, "")
 		if err != nil {
 			continue // a name that means nothing grants nothing
 		}

@@ -95,8 +95,8 @@ func (l *Limiter) write(ctx context.Context) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			for _, s := range some {
-				if _, known := l.subjects[s]; known {
-					l.changed[s] = struct{}{}
+				if c, known := l.subjects[s]; known {
+					l.change(s, c)
 				}
 			}
 			return err
@@ -120,6 +120,7 @@ func (l *Limiter) some() ([]subject, []metadata.LimitCounter) {
 		}
 		delete(l.changed, s)
 		c := l.subjects[s]
+		c.changed = false
 		all = append(all, s)
 		counters = append(counters, metadata.LimitCounter{
 			Subject: s.key(), Holder: l.holder, Content: c.report(now).encode(), ExpiresAt: c.until,

@@ -62,6 +62,8 @@ type counts struct {
 	used   []usedHalf
 	lones  []lone
 	limit  ratelimit.Limit // the one that holds, as far as is known
+	// changed says that it is among the limiter's changed subjects.
+	changed bool
 	// until is when nothing of it counts any more.
 	until time.Time
 	// refused is when a refusal was last worth an entry in the audit log.
@@ -128,6 +130,14 @@ func (l *Limiter) drop(s subject) {
 		l.marks -= c.marks()
 		delete(l.subjects, s)
 		delete(l.changed, s)
+	}
+}
+
+// change notes that a subject has to be written; mu is held.
+func (l *Limiter) change(s subject, c *counts) {
+	if !c.changed {
+		c.changed = true
+		l.changed[s] = struct{}{}
 	}
 }
 

@@ -84,7 +84,7 @@ func (p *Pull) open(m oci.Manifest) {
 	if c, known := l.subjects[p.subject]; known {
 		l.halves++
 		c.reopen(half{id: l.halves, repo: p.repo, family: f, at: p.at})
-		l.changed[p.subject] = struct{}{}
+		l.change(p.subject, c)
 	}
 }
 

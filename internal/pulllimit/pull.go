@@ -114,7 +114,7 @@ func (l *Limiter) pair(c *counts, p *Pull, ref oci.Reference) {
 		p.shared = c.completeShared(sum(p.repo, ref.Digest), p.at)
 	}
 	if !p.counted() {
-		l.changed[p.subject] = struct{}{}
+		l.change(p.subject, c)
 	}
 }
 
@@ -124,7 +124,7 @@ func (l *Limiter) count(c *counts, p *Pull, ref oci.Reference) {
 	c.own.Add(p.standing.Limit, p.at)
 	l.marks += c.own.Marks() - before
 	c.keepUntil(p.at.Add(c.full(p.at)))
-	l.changed[p.subject] = struct{}{}
+	l.change(p.subject, c)
 	if l.Shared && !ref.ByTag() {
 		c.noteLone(sum(p.repo, ref.Digest), p.at)
 	}
@@ -132,7 +132,7 @@ func (l *Limiter) count(c *counts, p *Pull, ref oci.Reference) {
 
 // refuse makes the error of a pull that is one too many; mu is held.
 func (l *Limiter) refuse(c *counts, p *Pull) error {
-	l.Metrics.refused.WithLabelValues(p.subject.kind()).Inc()
+	l.Metrics.of(p.subject).refused.Inc()
 	first := p.at.Before(c.refused) || p.at.Sub(c.refused) >= refusalEvery
 	if first {
 		c.refused = p.at
@@ -158,7 +158,7 @@ func (p *Pull) Served(m oci.Manifest) {
 	if !p.counted() {
 		return
 	}
-	p.limiter.Metrics.counted.WithLabelValues(p.subject.kind()).Inc()
+	p.limiter.Metrics.of(p.subject).counted.Inc()
 	if isIndex(m.MediaType) {
 		p.open(m)
 	}
@@ -177,7 +177,7 @@ func (p *Pull) GiveBack() {
 	if !known {
 		return
 	}
-	l.changed[p.subject] = struct{}{}
+	l.change(p.subject, c)
 	switch {
 	case p.half != nil:
 		c.reopen(*p.half)

@@ -24,8 +24,8 @@ func TestPullsAreCountedInARollingWindow(t *testing.T) {
 		{"one", 0, true, 1},
 		{"and another", 40 * time.Minute, true, 0},
 		{"the third is refused", 0, false, 0},
-		{"as long as the first is in the window", 20*time.Minute - time.Microsecond, false, 0},
-		{"and pulled when it has left", time.Microsecond, true, 0},
+		{"as long as the first is in the window", 20*time.Minute - time.Nanosecond, false, 0},
+		{"and pulled when it has left", time.Nanosecond, true, 0},
 		{"but not more than one", 0, false, 0},
 	} {
 		h.clock.Pass(step.pass)
@@ -51,11 +51,11 @@ func TestWhoWaitsAsLongAsTheRefusalSaysCanPull(t *testing.T) {
 		if !ok {
 			t.Fatalf("the error is %v", err)
 		}
-		h.clock.Pass(reached.Wait - time.Microsecond)
+		h.clock.Pass(reached.Wait - time.Nanosecond)
 		if pulls(t, ls, user("alice"), app, 1) != 0 {
 			t.Fatal("it could be pulled before the time")
 		}
-		h.clock.Pass(time.Microsecond)
+		h.clock.Pass(time.Nanosecond)
 		if pulls(t, ls, user("alice"), app, 1) != 1 {
 			t.Fatal("it could not be pulled after the time that was said")
 		}

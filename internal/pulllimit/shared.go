@@ -99,7 +99,7 @@ func (l *Limiter) merge(s subject, holder string, told report, expires time.Time
 		}
 	}
 	if l.refund(c) {
-		l.changed[s] = struct{}{}
+		l.change(s, c)
 	}
 }
 

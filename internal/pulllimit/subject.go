@@ -26,7 +26,7 @@ const (
 
 func subjectOf(c Caller, project string) subject {
 	if c.Anonymous() {
-		return subject{project: project, network: networkOf(c.Address)}
+		return subject{project: project, network: Network(c.Address)}
 	}
 	return subject{project: project, user: kept(c.User)}
 }
@@ -41,9 +41,9 @@ func kept(user string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// networkOf is what one party usually has: an IPv4 address, or the first 64 bits of an IPv6
+// Network is what one party usually has: an IPv4 address, or the first 64 bits of an IPv6
 // one. All whose address is not known have the zero value.
-func networkOf(a netip.Addr) netip.Addr {
+func Network(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.Is6() {
 		return a
@@ -64,14 +64,6 @@ func (s subject) source() string {
 		return s.network.String()
 	}
 	return unknown
-}
-
-// kind is the subject as a label of metrics.
-func (s subject) kind() string {
-	if s.user != "" {
-		return "authenticated"
-	}
-	return "anonymous"
 }
 
 // key is the subject as the database knows it: the project, what is counted, and whose.

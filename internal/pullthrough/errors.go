@@ -71,9 +71,9 @@ func (c *Cache) describe(asked question, failure *upstream.Error) error {
 	case upstream.Blocked:
 		return answer(oci.CodeUpstreamInvalid, "%s wants the credentials of upstream %s sent to a host that is not its own, which was not done, and it does not show %s to strangers: the operator can list that host under realms. %s", c.Title, c.Project, what, failure.Message)
 	case upstream.PullLimit:
-		return answer(oci.CodeTooManyRequests, "%s's pull rate limit is reached (upstream %s), and %s is not in the cache: try again later, or add credentials for the upstream. https://www.docker.com/increase-rate-limit", c.Title, c.Project, what)
+		return answer(oci.CodeTooManyRequests, "You have reached your pull rate limit, %s's, upstream of project %s: %s is not in the cache. Try again later, or have the operator of this registry add credentials for the upstream", c.Title, c.Project, what)
 	case upstream.AbuseLimit:
-		return answer(oci.CodeTooManyRequests, "%s is refusing all requests from this address for a while (its overall request limit, upstream %s), and %s is not in the cache: try again later", c.Title, c.Project, what)
+		return answer(oci.CodeTooManyRequests, "%s is refusing all requests of this registry for a while (its overall request limit, upstream of project %s), and %s is not in the cache: try again later", c.Title, c.Project, what)
 	case upstream.Timeout:
 		return answer(oci.CodeUpstreamTimeout, "%s did not answer in time for %s, and it is not in the cache: try again, or see the registry's log", c.Title, what)
 	case upstream.Invalid:

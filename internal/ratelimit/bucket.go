@@ -17,6 +17,9 @@ func (b Bucket) Take(full, now time.Time) (then time.Time, wait time.Duration) {
 	if full.Before(now) {
 		full = now
 	}
+	if empty := now.Add(time.Duration(b.Burst) * b.Every); full.After(empty) {
+		full = empty // the clock was set back
+	}
 	then = full.Add(b.Every)
 	if wait = then.Sub(now) - time.Duration(b.Burst)*b.Every; wait > 0 {
 		return full, wait

@@ -42,6 +42,14 @@ func TestABucketThatWasLeftAloneIsFull(t *testing.T) {
 	}
 }
 
+func TestAClockThatIsSetBackEmptiesABucketAndNoMore(t *testing.T) {
+	b := Bucket{Burst: 3, Every: time.Minute}
+	full, _ := b.Take(time.Time{}, noon.Add(240*time.Hour))
+	if _, wait := b.Take(full, noon); wait != time.Minute {
+		t.Errorf("it waits %s, want a minute", wait)
+	}
+}
+
 func TestWhatIsReturnedCanBeTakenAgain(t *testing.T) {
 	b := Bucket{Burst: 1, Every: time.Minute}
 	full, _ := b.Take(time.Time{}, noon)

@@ -16,7 +16,7 @@ type History struct {
 	total int
 }
 
-// mark is a time, in microseconds since 1970, and how often something happened at it.
+// mark is a time, in nanoseconds since 1970, and how often something happened at it.
 type mark struct {
 	at    int64
 	count int
@@ -59,7 +59,7 @@ func (h *History) Remove(l Limit, at time.Time) {
 // Forget drops what has left the limit's window. What lies in the future, because the
 // clock was set back, is taken to happen now, or nobody knows how long it would count.
 func (h *History) Forget(l Limit, now time.Time) {
-	first, gone := 0, now.Add(-l.Window).UnixMicro()
+	first, gone := 0, now.Add(-l.Window).UnixNano()
 	for first < len(h.marks) && h.marks[first].at <= gone {
 		h.total -= h.marks[first].count
 		first++
@@ -76,7 +76,7 @@ func (h *History) Last() time.Time {
 	if len(h.marks) == 0 {
 		return time.Time{}
 	}
-	return time.UnixMicro(h.marks[len(h.marks)-1].at)
+	return time.Unix(0, h.marks[len(h.marks)-1].at)
 }
 
 // Marks is how many times are kept, which is what a history takes of memory.
@@ -84,7 +84,7 @@ func (h *History) Marks() int { return len(h.marks) }
 
 // stamp rounds a time up to what a history keeps for the limit.
 func (l Limit) stamp(t time.Time) int64 {
-	at, granule := (t.UnixNano()+999)/1000, l.granule()
+	at, granule := t.UnixNano(), l.granule()
 	if rest := at % granule; rest > 0 {
 		at += granule - rest
 	}
@@ -92,7 +92,7 @@ func (l Limit) stamp(t time.Time) int64 {
 }
 
 // Append writes the history behind b: how many marks there are, and for each the
-// microseconds since the one before and its count, as varints.
+// nanoseconds since the one before and its count, as varints.
 func (h *History) Append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(h.marks)))
 	var before int64

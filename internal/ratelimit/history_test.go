@@ -54,9 +54,9 @@ func TestAfterTheWaitAnotherMayHappenAndNotBefore(t *testing.T) {
 	if wait != 30*time.Second {
 		t.Fatalf("it waits %s, want 30 seconds", wait)
 	}
-	h.Forget(l, now.Add(wait-time.Microsecond))
-	if left := l.Wait(now.Add(wait-time.Microsecond), &h); left != time.Microsecond {
-		t.Errorf("a microsecond early, it waits %s", left)
+	h.Forget(l, now.Add(wait-time.Nanosecond))
+	if left := l.Wait(now.Add(wait-time.Nanosecond), &h); left != time.Nanosecond {
+		t.Errorf("a nanosecond early, it waits %s", left)
 	}
 	h.Forget(l, now.Add(wait))
 	if left := l.Wait(now.Add(wait), &h); left != 0 {
@@ -147,8 +147,8 @@ func TestTimesThatComeOutOfOrderAreKeptInOrder(t *testing.T) {
 	for _, second := range []int{3, 1, 2, 1, 3} {
 		h.Add(l, noon.Add(time.Duration(second)*time.Second))
 	}
-	at := noon.UnixMicro()
-	want := []mark{{at + 1_000_000, 2}, {at + 2_000_000, 1}, {at + 3_000_000, 2}}
+	at, second := noon.UnixNano(), time.Second.Nanoseconds()
+	want := []mark{{at + second, 2}, {at + 2*second, 1}, {at + 3*second, 2}}
 	if !slices.Equal(h.marks, want) || !h.Last().Equal(noon.Add(3*time.Second)) {
 		t.Errorf("kept as %v until %s, want %v", h.marks, h.Last(), want)
 	}

@@ -28,6 +28,12 @@ type Limit struct {
 // Unlimited tells whether there is no limit.
 func (l Limit) Unlimited() bool { return l.Most == 0 }
 
+// Bucket is a bucket with as much at once, and as much in the long run. In a window it may
+// give nearly twice as much: what it held, and what flowed into it.
+func (l Limit) Bucket() Bucket {
+	return Bucket{Burst: l.Most, Every: l.Window / time.Duration(l.Most)}
+}
+
 // ParseLimit reads N/WINDOW as in 100/6h, with the window as time.ParseDuration has it, in
 // whole seconds. The error says what is wrong in words that can follow the text.
 func ParseLimit(text string) (Limit, error) {
@@ -80,12 +86,12 @@ func (l Limit) Above(other Limit) bool {
 
 func (l Limit) rate() float64 { return float64(l.Most) / l.Window.Seconds() }
 
-// granule is what times are rounded up to, in microseconds.
+// granule is what times are rounded up to, in nanoseconds.
 func (l Limit) granule() int64 {
 	if l.Most <= exactMarks {
 		return 1
 	}
-	return max(1, l.Window.Microseconds()/exactMarks)
+	return l.Window.Nanoseconds() / exactMarks
 }
 
 // Wait tells how long it takes until one more may happen after what the histories hold;
@@ -112,5 +118,5 @@ func (l Limit) Wait(now time.Time, all ...*History) time.Duration {
 		over -= mark.count
 		last = mark.at
 	}
-	return max(0, time.UnixMicro(last).Add(l.Window).Sub(now))
+	return max(0, time.Unix(0, last).Add(l.Window).Sub(now))
 }

@@ -44,7 +44,8 @@ type Config struct {
 	Mirror          Mirror
 	CITokens        []CIToken
 	Ledger          Ledger
-	OIDC            *OIDC      // where people log in; nil: with passwords only
+	OIDC            *OIDC // where people log in; nil: with passwords only
+	PullLimits      PullLimits
 	Upstreams       []Upstream // names and registries are unique
 }
 

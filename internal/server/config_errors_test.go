@@ -23,6 +23,9 @@ func inEnvironment(name, value string) sources {
 	return sources{env: map[string]string{name: value}}
 }
 
+// limitAdvice is how a limit is written.
+const limitAdvice = ": write how many in which time, for example 100/6h, or unlimited"
+
 func TestAWrongConfigurationSaysWhatWasGivenWhereAndWhatIsAllowed(t *testing.T) {
 	const (
 		wantAddress = "write HOST:PORT, for example 127.0.0.1:5000"
@@ -111,6 +114,19 @@ upstreams[0].registries[1] "https://docker.io" (larder.yaml line 3) is not a hos
 		{"a broken pattern", hubWith("deny: ['acme/[a']"), `upstreams[0].deny[0] "acme/[a" (larder.yaml line 3) is not a pattern: a [ needs its ], and a \ a character after it`},
 		{"a pattern with a tag", hubWith("allow: ['library/nginx:1']"), `upstreams[0].allow[0] "library/nginx:1" (larder.yaml line 3) matches no repository: write lower-case segments parted by single slashes, without registry or tag, for example library/nginx or acme/*`},
 
+		// Limits.
+		{"a limit without a window", withFile("pullLimits:\n  anonymous: 100"), `pullLimits.anonymous "100" (larder.yaml line 2) is not a number and a window with a slash between` + limitAdvice},
+		{"a limit of nothing", withFile("pullLimits:\n  authenticated: 0/6h"), `pullLimits.authenticated "0/6h" (larder.yaml line 2) has no number between 1 and 1000000000 before the slash` + limitAdvice},
+		{"a limit with a window that is none", withFile("pullLimits: {overall: 3000/minute}"), `pullLimits.overall "3000/minute" (larder.yaml line 1) has no window after the slash, which is a duration in whole seconds, from 1s to 744h` + limitAdvice},
+		{"a limit that is off", withFile("pullLimits: {serviceAccounts: off}"), `pullLimits.serviceAccounts "off" (larder.yaml line 1) is not a number and a window with a slash between` + limitAdvice},
+		{"an unknown limit", withFile("pullLimits: {anonymus: 1/1h}"), `unknown key "pullLimits.anonymus" (larder.yaml line 1): did you mean pullLimits.anonymous?`},
+		{"an exception for nobody", withFile("pullLimits:\n  exceptions:\n  - {limit: 1/1h}"), `pullLimits.exceptions[0] (larder.yaml line 3) needs a project or a group, and not both: write for example {group: devs, limit: 1000/6h}`},
+		{"an exception for both", withFile("pullLimits:\n  exceptions:\n  - {group: devs, project: demo, limit: 1/1h}"), `pullLimits.exceptions[0] (larder.yaml line 3) needs a project or a group, and not both: write for example {group: devs, limit: 1000/6h}`},
+		{"an exception without a limit", withFile("pullLimits: {exceptions: [{group: devs}]}"), `pullLimits.exceptions[0] (larder.yaml line 1) needs a limit: write for example limit: 1000/6h, or limit: unlimited`},
+		{"an exception with a limit that is none", withFile("pullLimits: {exceptions: [{group: devs, limit: many}]}"), `pullLimits.exceptions[0].limit "many" (larder.yaml line 1) is not a number and a window with a slash between` + limitAdvice},
+		{"an exception for a repository", withFile("pullLimits: {exceptions: [{project: demo/app, limit: 1/1h}]}"), `pullLimits.exceptions[0].project "demo/app" (larder.yaml line 1) is not a project: write its name alone, for example demo`},
+		{"two exceptions for one group", withFile("pullLimits:\n  exceptions:\n  - {group: devs, limit: 1/1h}\n  - {group: devs, limit: 2/1h}"), `pullLimits.exceptions[1].group "devs" (larder.yaml line 4) has an exception already: keep one of them`},
+
 		// Credentials.
 		{"a password in the file", hubWith("credentials:", "- username: acme", "  password: s3cret"), `upstreams[0].credentials[0].password (larder.yaml line 5) must not stand in the configuration: write the password to a file of its own, and that file's path as passwordFile
 upstreams[0].credentials[0] (larder.yaml line 4) needs both a username and a passwordFile`},
@@ -159,7 +175,6 @@ func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
 		{"a cache larger than the disk", withFile("cacheSize: 101%"), `cacheSize "101%" (larder.yaml line 1) is not a share of the disk between 1% and 100%: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
 		{"a listener for a cluster", withFile("kubernetes: {listen: ':8443'}"), "kubernetes.listen (larder.yaml line 1) is not in this version of Larder; remove it"},
 		{"replicas", withFile("replica:\n  advertise: http://10.0.0.1"), "replica.advertise \"http://10.0.0.1\" (larder.yaml line 2) is for several servers on one database and one storage: set database to a PostgreSQL and storage to an S3 that all of them use, or remove it"},
-		{"pull limits", withFile("pullLimits:\n  anonymous: 100/6h"), "pullLimits (larder.yaml line 1) is not in this version of Larder; remove it: pulls are not limited"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -61,7 +61,7 @@ func (r *fileReader) root(e entry) {
 		"ledger":     r.ledger,
 		"oidc":       r.oidc,
 		"upstreams":  r.upstreams,
-		"pullLimits": r.absent("remove it: pulls are not limited"),
+		"pullLimits": r.pullLimits,
 	})
 }
 

@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/pulllimit"
+	"github.com/larder-registry/larder/internal/ratelimit"
 	"github.com/spf13/pflag"
 )
 
@@ -178,8 +180,16 @@ log: {level: warn, format: json}
 mirror:
   listen: :5001
   from: ["fd00::/8"]
-pullLimits: {}
 ledger: {keep: 2160h}
+pullLimits:
+  anonymous: 100/6h
+  authenticated: 200/6h
+  serviceAccounts: unlimited
+  overall: 3000/1m
+  exceptions:
+    - {group: devs, limit: 1000/1h30m}
+    - {group: ops, limit: unlimited}
+    - {project: demo, limit: unlimited}
 upstreams:
   - name: docker-hub
     credentials:
@@ -206,6 +216,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hours := func(most int) ratelimit.Limit { return ratelimit.Limit{Most: most, Window: 6 * time.Hour} }
 	want := Config{
 		Listen:          "0.0.0.0:443",
 		Data:            "/var/lib/larder",
@@ -220,6 +231,14 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 		Kubernetes:      Kubernetes{Kubeconfig: "/etc/larder/kubeconfig", Audiences: []string{"larder"}},
 		Ledger:          Ledger{Keep: 90 * 24 * time.Hour},
 		Mirror:          Mirror{Listen: ":5001", From: []netip.Prefix{netip.MustParsePrefix("fd00::/8")}},
+		PullLimits: PullLimits{
+			Rules: pulllimit.Rules{
+				Anonymous: hours(100), Authenticated: hours(200), ServiceAccounts: &ratelimit.Limit{},
+				Groups:   map[string]ratelimit.Limit{"devs": {Most: 1000, Window: 90 * time.Minute}, "ops": {}},
+				Projects: map[string]ratelimit.Limit{"demo": {}},
+			},
+			Overall: ratelimit.Limit{Most: 3000, Window: time.Minute},
+		},
 		Upstreams: []Upstream{
 			{
 				Name:        "docker-hub",
@@ -302,11 +321,12 @@ func TestPlainHTTPOutsideLoopbackIsServedWhenItIsMeant(t *testing.T) {
 
 func TestNoVerbAndNoEncoderShowsAPassword(t *testing.T) {
 	config := Defaults()
-	config.Upstreams[0].Credentials = []Credential{{Username: "acme", Password: "s3cret"}}
+	credentials := []Credential{{Username: "acme", Password: "s3cret"}}
+	config.Upstreams[0].Credentials = credentials
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("loaded", "config", config)
 	slog.New(slog.NewTextHandler(&log, nil)).Info("loaded", "config", config)
-	text := log.String() + fmt.Sprintf("%v %+v %#v %s %q %x", config, config, config, config.Upstreams, config.Upstreams, config.Upstreams)
+	text := log.String() + fmt.Sprintf("%v %+v %#v %s %q %x", config, config, config, credentials, credentials, credentials)
 	if strings.Contains(text, "s3cret") || strings.Contains(text, "733363726574") {
 		t.Errorf("a password is shown: %s", text)
 	}

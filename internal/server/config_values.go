@@ -92,6 +92,16 @@ func parseDuration(g given) (time.Duration, error) {
 	return d, nil
 }
 
+// parseLevel accepts a share of a pull limit, as in 20%.
+func parseLevel(g given) (int, error) {
+	share, isShare := strings.CutSuffix(g.text, "%")
+	percent, err := strconv.ParseUint(share, 10, 8)
+	if err != nil || !isShare || percent < 1 || percent > 99 {
+		return 0, g.errorf("is not a share of a pull limit between 1%% and 99%%: write it like 20%%")
+	}
+	return int(percent), nil
+}
+
 // checkUpstreamName holds the name of an upstream to the grammar of a project:
 // one segment of an OCI repository name.
 func checkUpstreamName(g given) error {

@@ -20,6 +20,7 @@ import (
 	"github.com/larder-registry/larder/internal/ledger"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/pulllimit"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -56,8 +57,10 @@ type floor struct {
 	// cluster decides; nil where access is local.
 	cluster *kube.Client
 	fills   *pullthrough.Fills
-	gc      *gc.Collector
-	evict   *gc.Evictor
+	// limits counts pulls, whatever rules are in force.
+	limits *pulllimit.Limiter
+	gc     *gc.Collector
+	evict  *gc.Evictor
 	// forget is told of manifests that were evicted. It is set before anything is served.
 	forget func(oci.Repository, []digest.Digest)
 	// replicas is nil where there is no other process, or none that could reach this one.
@@ -91,6 +94,12 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
 	f.events = events.New(f.DB.Audit, options.Tuning.Now, f.log)
 	f.ledger = ledger.New(ledger.Config{Store: f.DB.Ledger, Keep: config.Ledger.Keep, Metrics: ledger.NewMetrics(to), Now: options.Tuning.Now, Log: f.log})
+	f.limits, err = pulllimit.Open(ctx, pulllimit.Config{
+		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: pulllimit.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
+	})
+	if err != nil {
+		return nil, err
+	}
 	if err := f.removeStrays(ctx); err != nil {
 		return nil, err
 	}
@@ -185,7 +194,7 @@ func (f *floor) sweep(ctx context.Context) {
 	if strays > 0 {
 		f.log.Info("removed what transfers had left that were cut off", "count", strays, "older_than", uploadLife)
 	}
-	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx), f.events.Shorten(ctx), f.ledger.Shorten(ctx))
+	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx), f.events.Shorten(ctx), f.ledger.Shorten(ctx), f.limits.Sweep(ctx))
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("removing leftovers", "error", err)
 	}

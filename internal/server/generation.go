@@ -40,6 +40,7 @@ type Tuning struct {
 // last request has been answered.
 type generation struct {
 	main, mirror http.Handler
+	metrics      http.Handler // on a listener of its own
 	caches       []*pullthrough.Cache
 	upstreams    []*upstream.Registry
 	sources      map[string]imports.Source // by the names of their registries
@@ -66,10 +67,11 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		return nil, err
 	}
 	clients := telemetry.NewClientAddress(config.TrustedProxies)
+	limits := s.floor.limits.With(config.PullLimits.Rules)
 	v2 := distribution.Config{
 		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.asks, AccessTokens: s.floor.who, Cursors: s.floor.who, Authorizer: s.floor.may, Projects: s.floor.roles, Pulls: s.floor.pulls,
 		Origin: origin(config, clients), Address: clients.Of, Strangers: admitted(config, clients), Log: s.log,
-		Events: s.floor.events,
+		Events: s.floor.events, PullLimits: limits,
 	}
 	registry := distribution.New(v2)
 	roles, cluster := s.floor.ownRoles()
@@ -85,7 +87,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
-		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events,
+		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, PullLimits: limits,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{
@@ -93,11 +95,19 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Repositories: s.floor.DB.Repositories, Tags: s.floor.DB.Tags, Images: s.floor.held, Hub: names.registries[hubRegistry],
 		Now: s.options.Tuning.Now, Log: s.log,
 	})
-	g.main = s.observed(clients, s.routes(config, clients, handlers{images: registry, administration: administration, hub: hub}))
-	if config.Mirror.Listen != "" {
-		g.mirror = s.observed(clients, distribution.NewMirror(v2, distribution.Mirror{Namespace: hubRegistry, Allow: admitted(config, clients)}))
-	}
+	page := &limitsPage{config: config.PullLimits, limits: limits, origin: origin(config, clients), clients: clients}
+	main := s.routes(config, clients, handlers{images: registry, administration: administration, hub: hub, limits: page})
+	mirror := distribution.NewMirror(v2, distribution.Mirror{Namespace: hubRegistry, Allow: admitted(config, clients)})
+	s.face(g, config, clients, main, withLimitsPage(mirror, page))
 	return g, nil
+}
+
+// face puts what all requests of a listener pass first before its handler.
+func (s *Server) face(g *generation, config Config, clients *telemetry.ClientAddress, main, mirror http.Handler) {
+	limit := config.PullLimits.Overall
+	g.main = s.overall.before(s.observed(clients, main), limit, clients, s.exempt)
+	g.mirror = s.overall.before(s.observed(clients, mirror), limit, clients, nothing)
+	g.metrics = s.overall.before(s.metricsRoutes(), limit, clients, nothing)
 }
 
 // openCache makes the cache project of one upstream.

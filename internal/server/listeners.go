@@ -22,8 +22,7 @@ func (s *Server) listen(ctx context.Context) error {
 		}
 	}
 	if address := s.config.Metrics.Listen; address != "" {
-		metrics := http.NewServeMux()
-		metrics.Handle("GET /metrics", s.metricsHandler())
+		metrics := s.serve(func(g *generation) http.Handler { return g.metrics })
 		return s.open(ctx, "metrics", "metrics.listen", address, metrics)
 	}
 	return nil

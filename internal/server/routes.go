@@ -42,7 +42,7 @@ func (s *Server) observed(clients *telemetry.ClientAddress, next http.Handler) h
 
 // handlers are those of the main listener that one configuration makes.
 type handlers struct {
-	images, administration, hub http.Handler
+	images, administration, hub, limits http.Handler
 }
 
 // routes lays out the main listener.
@@ -59,6 +59,7 @@ func (s *Server) routes(config Config, clients *telemetry.ClientAddress, made ha
 			Follow: s.floor.fills.Follow, Verify: s.floor.who.VerifyReplica, Log: s.log,
 		}))
 	}
+	mux.Handle("GET "+distribution.LimitsPath, made.limits)
 	mux.HandleFunc("GET /{$}", front)
 	return beside(made.images, made.hub, mux)
 }
@@ -78,6 +79,24 @@ func beside(images, hub, others http.Handler) http.Handler {
 		}
 		others.ServeHTTP(w, r)
 	})
+}
+
+// withLimitsPage lays out the mirror listener.
+func withLimitsPage(mirror, page http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == distribution.LimitsPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			page.ServeHTTP(w, r)
+			return
+		}
+		mirror.ServeHTTP(w, r)
+	})
+}
+
+// metricsRoutes lays out the listener for metrics.
+func (s *Server) metricsRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", s.metricsHandler())
+	return mux
 }
 
 func (s *Server) metricsHandler() http.Handler {
@@ -161,7 +180,7 @@ func (s *Server) measured(clients *telemetry.ClientAddress, next http.Handler) h
 func front(w http.ResponseWriter, _ *http.Request) {
 	say(w, http.StatusOK, "This is Larder, an image registry and Docker Hub cache.\n\n"+
 		"Pull Docker Hub's nginx through it: docker pull HOST/docker-hub/library/nginx\n"+
-		"The administration API is described at /api/openapi.json\n")
+		"The administration API is described at /api/openapi.json, limits of pulls at /limits\n")
 }
 
 func say(w http.ResponseWriter, status int, text string) {

@@ -57,6 +57,7 @@ type Server struct {
 	probing   chan struct{}     // held by the one readiness check that reads from storage
 	metrics   *prometheus.Registry
 	requests  *telemetry.Metrics
+	overall   *overallLimit
 }
 
 // listener is one address and what answers on it.
@@ -71,6 +72,7 @@ type listener struct {
 func New(ctx context.Context, config Config, options Options) (_ *Server, err error) {
 	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics(), probing: make(chan struct{}, 1)}
 	s.requests = telemetry.NewMetrics(s.metrics)
+	s.overall = newOverallLimit(options.Tuning.Now, s.metrics, s.log)
 	defer func() {
 		if err != nil {
 			s.close()
@@ -115,6 +117,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.evict.Watch(background) })
 	work.Go(func() { s.floor.pulls.Run(background) })
 	work.Go(func() { s.floor.ledger.Run(background) })
+	work.Go(func() { s.floor.limits.Run(background) })
 	work.Go(func() { s.floor.who.Run(background, s.log) })
 	work.Go(func() { s.retain(background) })
 	work.Go(func() { s.importer().Run(background) })

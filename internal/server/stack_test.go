@@ -43,6 +43,8 @@ type stack struct {
 	change func(*server.Config) // what no setting can; nil for nothing
 	// retention is how long after a start the rules of projects are kept to.
 	retention time.Duration
+	// patient is for tests that must not meet a deadline, however slow the machine is.
+	patient bool
 }
 
 // newStack starts both. Without a configuration file Larder is started as its
@@ -80,16 +82,18 @@ func (s *stack) start() {
 	if s.change != nil {
 		s.change(&config)
 	}
+	caches := pullthrough.Limits{Patience: 300 * time.Millisecond, MovePatience: 5 * time.Second, Check: 2 * time.Second}
+	upstreams := upstream.Timeouts{Dial: time.Second, Headers: 3 * time.Second, Stall: 5 * time.Second, Request: 5 * time.Second}
+	if s.patient {
+		caches.Check, upstreams = time.Minute, upstream.Timeouts{}
+	}
 	larder, err := server.New(s.t.Context(), config, server.Options{
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tuning: server.Tuning{
 			Now: s.clock.Now, Retention: s.retention,
 			Backoff: func(int) time.Duration { return time.Millisecond },
-			Cache:   pullthrough.Limits{Patience: 300 * time.Millisecond, MovePatience: 5 * time.Second, Check: 2 * time.Second},
-			Upstream: upstream.Timeouts{
-				Dial: time.Second, Headers: 3 * time.Second, Stall: 5 * time.Second, Request: 5 * time.Second,
-			},
+			Cache:   caches, Upstream: upstreams,
 		},
 	})
 	if err != nil {

@@ -136,8 +136,8 @@ func TestDockerPullsWhatIsCachedWhenTheHubHasNoPullsLeft(t *testing.T) {
 		t.Errorf("image %s came, want the one that is held, %s", got, want)
 	}
 	wants(t, docker.fails("pull", s.main+"/docker-hub/other"),
-		"toomanyrequests: Docker Hub's pull rate limit is reached (upstream docker-hub), and library/other ("+other.Digest.String()+
-			") is not in the cache: try again later, or add credentials for the upstream. https://www.docker.com/increase-rate-limit")
+		"toomanyrequests: You have reached your pull rate limit, Docker Hub's, upstream of project docker-hub: library/other ("+other.Digest.String()+
+			") is not in the cache. Try again later, or have the operator of this registry add credentials for the upstream. See http://"+s.main+"/limits")
 }
 
 func TestDockerPullsWhatIsCachedThroughItsRegistryMirrorWithoutTheHub(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -20,13 +21,13 @@ type hub struct {
 
 // simulate starts, changes, breaks and stops the simulated Hub:
 //
-//	hub start [-account NAME:PASSWORD:REPOSITORY]   sets $HUB, and $REALM, the host of its token service
+//	hub start [-account NAME:PASSWORD:REPOSITORY] [-limit PULLS]   sets $HUB, and $REALM, the host of its token service
 //	hub push REPOSITORY:TAG LAYER-SIZE              sets $MANIFEST and $LAYER, the digests
-//	hub break down|slow|stalled, hub restore
+//	hub break down|limit|stalled, hub restore
 //	hub counters                                    prints what was asked since the last time
 //	hub stop
 func simulate(ts *testscript.TestScript, neg bool, args []string) {
-	const known = "hub start [-account NAME:PASSWORD:REPOSITORY], hub push REPOSITORY:TAG SIZE, hub break FAULT, hub restore, hub counters, hub stop"
+	const known = "hub start [-account NAME:PASSWORD:REPOSITORY] [-limit PULLS], hub push REPOSITORY:TAG SIZE, hub break FAULT, hub restore, hub counters, hub stop"
 	w := worldOf(ts)
 	if neg || len(args) == 0 || (w.hub == nil) != (args[0] == "start") {
 		usage(ts, "hub", args, known)
@@ -57,6 +58,7 @@ func startHub(ts *testscript.TestScript, args []string) *hub {
 	var options hubsim.Options
 	flags := flag.NewFlagSet("hub start", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
+	flags.IntVar(&options.AnonymousLimit, "limit", 0, "")
 	flags.Func("account", "", func(text string) error {
 		parts := strings.SplitN(text, ":", 3)
 		if len(parts) != 3 {
@@ -90,11 +92,12 @@ func (h *hub) push(ts *testscript.TestScript, image, size string) {
 func (h *hub) fail(ts *testscript.TestScript, how string) {
 	faults := map[string]hubsim.Fault{
 		"down":    {Kind: hubsim.Down},
+		"limit":   {Kind: hubsim.PullLimit429, Method: http.MethodGet, Path: hubsim.ManifestPath},
 		"stalled": {Kind: hubsim.Stalled, Path: hubsim.BlobPath, Bytes: 100_000},
 	}
 	fault, known := faults[how]
 	if !known || h.restore != nil {
-		ts.Fatalf("hub break %s: it is down or stalled, one at a time", how)
+		ts.Fatalf("hub break %s: it is down, limit or stalled, one at a time", how)
 	}
 	h.restore = h.Break(fault)
 }
