@@ -81,7 +81,9 @@ type Config struct {
 	Histories     Histories
 	Stars         Stars
 	// Events may be nil: then nothing is recorded.
-	Events       Events
+	Events Events
+	// Ledger tells what upstreams were asked for and have left.
+	Ledger       Ledger
 	ProjectMaker ProjectMaker
 	// Roles keeps who may do what; nil where Cluster decides it.
 	Roles    *authz.Authorizer
@@ -103,10 +105,10 @@ type Config struct {
 	Retention  RetentionPreviewer
 	Importer   Importer
 	Imports    Imports
-	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
-	SpoolDir string
 	// PullLimits may be nil: then nobody is limited.
 	PullLimits PullLimits
+	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
+	SpoolDir string
 	Checker  Checker
 	// Version and Commit are the program's.
 	Version, Commit string
@@ -134,9 +136,9 @@ func New(c Config) http.Handler {
 	s.registerVersion(api)
 	s.registerWhoami(api)
 	s.registerRegistry(api)
+	s.registerLimits(api)
 	s.registerTokens(api)
 	s.registerLogins(api)
-	s.registerLimits(api)
 	s.registerUsers(api)
 	s.registerGroups(api)
 	s.registerServiceAccounts(api)
@@ -147,6 +149,8 @@ func New(c Config) http.Handler {
 	s.registerTags(api)
 	s.registerStars(api)
 	s.registerEvents(api)
+	s.registerUpstreams(api)
+	s.registerLedger(api)
 	s.registerBackup(api)
 	s.registerPrune(api)
 	s.registerRetention(api)

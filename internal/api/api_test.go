@@ -389,6 +389,8 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/projects/{project}/repositories/{repository}/star":               {"put", "delete"},
 		"/api/v1/stars":                                                           {"get"},
 		"/api/v1/limits":                                                          {"get"},
+		"/api/v1/upstreams":                                                       {"get"},
+		"/api/v1/upstreams/{name}/ledger":                                         {"get"},
 	}
 	open := map[string]bool{
 		"/api/v1/version": true, "/api/v1/login": true, "/api/v1/login/ci": true,

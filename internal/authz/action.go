@@ -47,6 +47,10 @@ const (
 const (
 	// Metrics reads the metrics.
 	Metrics Action = "get registry/metrics"
+	// ListUpstreams tells how upstreams stand: what is left of their limits, and to whom.
+	ListUpstreams Action = "list upstreams"
+	// GetLedger reads what upstreams were asked for, by whom, and why it failed.
+	GetLedger Action = "get upstreams/ledger"
 	// Prune removes what nothing refers to any more.
 	Prune Action = "delete images"
 	// Backup reads everything that is kept, secrets included.
@@ -113,7 +117,7 @@ func decided() []Action {
 	return []Action{
 		Pull, Push, CreateRepository, Delete, List, Describe, UpdateRepository, Tag, DeleteTag, Import,
 		CreateProject, RequestProject, GetProject, UpdateProject, DeleteProject, ListEvents,
-		Metrics, Prune, Backup, Verify,
+		Metrics, ListUpstreams, GetLedger, Prune, Backup, Verify,
 		ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
 		ListRoleBindings, GetRoleBinding, CreateRoleBinding, UpdateRoleBinding, DeleteRoleBinding,
 		ListClusterRoles, GetClusterRole, CreateClusterRole, UpdateClusterRole, DeleteClusterRole,

@@ -25,7 +25,7 @@ func groupsOf(resource string) []string {
 		return []string{groupAuthz, groupCore}
 	case "localsubjectaccessreviews", "subjectaccessreviews", "subjectrulesreviews":
 		return []string{groupReview, groupAuthz, groupCore}
-	case "registry":
+	case "registry", "upstreams":
 		return []string{groupImage}
 	}
 	return []string{groupCore}
@@ -56,7 +56,7 @@ func shortNames() map[string]string {
 		"istag": "imagestreamtags", "imagestreamtag": "imagestreamtags", "tag": "imagestreamtags", "tags": "imagestreamtags",
 		"sa": "serviceaccounts", "serviceaccount": "serviceaccounts", "project": "projects",
 		"role": "roles", "rolebinding": "rolebindings", "clusterrole": "clusterroles", "clusterrolebinding": "clusterrolebindings",
-		"user": "users", "group": "groups", "secret": "secrets", "event": "events", "image": "images",
+		"user": "users", "group": "groups", "secret": "secrets", "event": "events", "upstream": "upstreams", "image": "images",
 	}
 }
 

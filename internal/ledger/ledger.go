@@ -5,6 +5,7 @@ package ledger
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/larder-registry/larder/internal/batch"
@@ -31,7 +32,13 @@ const (
 type Config struct {
 	Store *metadata.Ledger
 	// Keep is how long single calls are kept; zero means Keep.
-	Keep    time.Duration
+	Keep time.Duration
+	// Upstreams are those that are configured at this moment; nil: there are none.
+	Upstreams func() []Upstream
+	// Warn is told once when what is left of an account falls to a level; nil: nobody is.
+	Warn func(ctx context.Context, w Warning)
+	// Every is how often Watch looks; zero means 15 s.
+	Every   time.Duration
 	Metrics *Metrics
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger
@@ -41,6 +48,9 @@ type Config struct {
 type Ledger struct {
 	config  Config
 	waiting *batch.Writer[upstream.Call]
+
+	looking sync.Mutex // held by who looks
+	stands  map[metadata.LedgerAccount]stand
 }
 
 // New makes a Ledger. Run writes what is booked, Close the last of it.
@@ -48,10 +58,19 @@ func New(c Config) *Ledger {
 	if c.Keep == 0 {
 		c.Keep = Keep
 	}
+	if c.Upstreams == nil {
+		c.Upstreams = func() []Upstream { return nil }
+	}
+	if c.Every == 0 {
+		c.Every = watchEvery
+	}
+	if c.Warn == nil {
+		c.Warn = func(context.Context, Warning) {}
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	l := &Ledger{config: c}
+	l := &Ledger{config: c, stands: map[metadata.LedgerAccount]stand{}}
 	l.waiting = batch.New(batch.Config[upstream.Call]{
 		What: "the ledger's calls", Write: l.write, Every: bookEvery, Most: maxWaiting, AtOnce: booksAtOnce,
 		Dropped: func(count int) { c.Metrics.dropped.Add(float64(count)) }, Log: c.Log,

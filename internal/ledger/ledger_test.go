@@ -207,3 +207,7 @@ func value(t *testing.T, from prometheus.Gatherer, name string) float64 {
 	t.Fatalf("there is no single %s", name)
 	return 0
 }
+
+func newRegistry() *prometheus.Registry { return prometheus.NewRegistry() }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

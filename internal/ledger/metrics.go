@@ -1,20 +1,82 @@
 package ledger
 
 import (
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics are those of one ledger.
+// Metrics are those of one ledger. What accounts have left is measured every few seconds,
+// and accounts that are gone are not measured any more.
 type Metrics struct {
-	dropped prometheus.Counter
+	dropped  prometheus.Counter
+	warnings *prometheus.CounterVec
+
+	left, share, burn, empty, elsewhere *prometheus.Desc
+
+	mu       sync.Mutex
+	accounts []Account
+	at       time.Time // when they stood so
 }
 
 // NewMetrics makes the metrics and registers them.
 func NewMetrics(to prometheus.Registerer) *Metrics {
-	return &Metrics{
-		dropped: promauto.With(to).NewCounter(prometheus.CounterOpts{
+	describe := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("larder_upstream_"+name, help, []string{"upstream", "credential", "source"}, nil)
+	}
+	m := &Metrics{
+		dropped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "larder_ledger_dropped_total", Help: "Calls that were not booked because too many waited to be written.",
 		}),
+		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "larder_upstream_budget_warnings_total", Help: "How often what is left of an upstream's pull limit fell to a level, in percent.",
+		}, []string{"upstream", "credential", "level"}),
+		left:      describe("pulls_left", "Pulls left now, by the ledger and by what the upstream said last; may be negative."),
+		share:     describe("pulls_left_ratio", "Share of the limit that is left now, between 0 and 1."),
+		burn:      describe("pulls_burn_per_hour", "Pulls that are spent in an hour, at the present rate."),
+		empty:     describe("pulls_empty_seconds", "Seconds until no pulls are left, at the present rate; +Inf when it does not come to that."),
+		elsewhere: describe("pulls_elsewhere", "Pulls in the limit's window that others have spent with the same account."),
+	}
+	to.MustRegister(m.dropped, m.warnings, m)
+	return m
+}
+
+func (m *Metrics) set(accounts []Account, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.accounts, m.at = accounts, at
+}
+
+func (m *Metrics) warned(w Warning) {
+	m.warnings.WithLabelValues(w.Upstream, w.Credential, strconv.Itoa(w.Level)).Inc()
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.left, m.share, m.burn, m.empty, m.elsewhere} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(to chan<- prometheus.Metric) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.accounts {
+		if !a.Metered {
+			continue
+		}
+		empty := math.Inf(1)
+		if !a.EmptyAt.IsZero() {
+			empty = a.EmptyAt.Sub(m.at).Seconds()
+		}
+		for d, value := range map[*prometheus.Desc]float64{
+			m.left: float64(a.Left), m.share: a.Share(), m.burn: a.Burn, m.empty: empty, m.elsewhere: float64(a.Elsewhere),
+		} {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, a.Upstream, a.Credential, a.Source)
+		}
 	}
 }

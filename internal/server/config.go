@@ -132,6 +132,7 @@ type Upstream struct {
 	Allow, Deny []string      // patterns of repositories; see Allows
 	Realms      []string      // further hosts that may ask for the credentials
 	CA          string        // PEM file with further roots; may be empty
+	WarnAt      []int         // percent of a pull limit; what is left is warned of there
 }
 
 // Hub tells whether the upstream is Docker Hub: its registries hold docker.io.
@@ -173,7 +174,7 @@ func Defaults() Config {
 
 // newUpstream is an upstream of which only the name has been given.
 func newUpstream(name string) Upstream {
-	return Upstream{Name: name, TagTTL: time.Minute, Allow: []string{"*"}}
+	return Upstream{Name: name, TagTTL: time.Minute, Allow: []string{"*"}, WarnAt: []int{50, 20, 5}}
 }
 
 // withDefaults fills in what was not given and depends on the name. Registries

@@ -198,6 +198,7 @@ upstreams:
     allow: ["*"]
     deny: [nginx, acme/*]
     realms: [auth.example.com:8443]
+    warnAt: [25%, 1%]
     ca: /etc/ssl/corp.pem
   - name: quay
     url: http://QUAY.example:8080
@@ -250,6 +251,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 				Deny:        []string{"library/nginx", "acme/*"},
 				Realms:      []string{"auth.example.com:8443"},
 				CA:          "/etc/ssl/corp.pem",
+				WarnAt:      []int{25, 1},
 			},
 			{
 				Name:       "quay",
@@ -257,6 +259,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 				Registries: []string{"quay.io"},
 				TagTTL:     time.Minute,
 				Allow:      []string{"*"},
+				WarnAt:     []int{50, 20, 5},
 			},
 		},
 	}
@@ -273,7 +276,7 @@ upstreams:
 `
 	hub := Defaults().Upstreams[0]
 	hub.URL = &url.URL{Scheme: "http", Host: "127.0.0.1:7000"}
-	other := Upstream{Name: "other", URL: &url.URL{Scheme: "https", Host: "r.example"}, Registries: []string{"r.example"}, TagTTL: time.Minute, Allow: []string{"*"}}
+	other := Upstream{Name: "other", URL: &url.URL{Scheme: "https", Host: "r.example"}, Registries: []string{"r.example"}, TagTTL: time.Minute, Allow: []string{"*"}, WarnAt: []int{50, 20, 5}}
 	slow := hub
 	slow.TagTTL = 5 * time.Minute
 	tests := []struct {

@@ -29,6 +29,7 @@ func (r *fileReader) upstream(e entry) Upstream {
 		"deny":        func(e entry) { u.Deny = list(&r.yamlFile, e, parsePattern) },
 		"realms":      func(e entry) { u.Realms = list(&r.yamlFile, e, parseHost) },
 		"ca":          func(e entry) { r.authorities(e, &u.CA) },
+		"warnAt":      func(e entry) { u.WarnAt = list(&r.yamlFile, e, parseLevel) },
 	})
 	return u
 }

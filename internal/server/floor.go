@@ -48,7 +48,9 @@ type floor struct {
 	// events is the audit log.
 	events *events.Log
 	ledger *ledger.Ledger
-	who    *authn.Authenticator
+	// budgets tells how upstreams stand. It is set before anything is served.
+	budgets func() []ledger.Upstream
+	who     *authn.Authenticator
 	// roles are those that are kept here.
 	roles *authz.Authorizer
 	// asks and may are what the listeners ask: who somebody is, and what they may do.
@@ -93,7 +95,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	})
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
 	f.events = events.New(f.DB.Audit, options.Tuning.Now, f.log)
-	f.ledger = ledger.New(ledger.Config{Store: f.DB.Ledger, Keep: config.Ledger.Keep, Metrics: ledger.NewMetrics(to), Now: options.Tuning.Now, Log: f.log})
+	f.ledger = f.newLedger(config, options, to)
 	f.limits, err = pulllimit.Open(ctx, pulllimit.Config{
 		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: pulllimit.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
 	})

@@ -33,6 +33,8 @@ type Tuning struct {
 	Now       func() time.Time
 	// Retention is how long after the start the rules of projects are first kept to.
 	Retention time.Duration
+	// Watch is how often it is looked what upstreams have left.
+	Watch time.Duration
 }
 
 // generation is everything that one configuration makes: upstreams, caches, names
@@ -42,9 +44,15 @@ type generation struct {
 	main, mirror http.Handler
 	metrics      http.Handler // on a listener of its own
 	caches       []*pullthrough.Cache
-	upstreams    []*upstream.Registry
+	upstreams    []openUpstream
 	sources      map[string]imports.Source // by the names of their registries
 	requests     sync.WaitGroup
+}
+
+// openUpstream is an upstream as it is configured, and its client.
+type openUpstream struct {
+	Upstream
+	remote *upstream.Registry
 }
 
 // newGeneration wires one configuration from top to bottom.
@@ -87,7 +95,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
-		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, PullLimits: limits,
+		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{
@@ -124,7 +132,7 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	if err != nil {
 		return cacheProject{}, fmt.Errorf("upstream %s: %w", u.Name, err)
 	}
-	g.upstreams = append(g.upstreams, remote)
+	g.upstreams = append(g.upstreams, openUpstream{Upstream: u, remote: remote})
 	for _, host := range u.Registries {
 		g.sources[strings.ToLower(host)] = imports.Source{Remote: remote, Project: u.Name, Allows: u.Allows}
 	}
@@ -200,6 +208,6 @@ func (g *generation) close() {
 		c.Close()
 	}
 	for _, u := range g.upstreams {
-		u.Close()
+		u.remote.Close()
 	}
 }

@@ -81,7 +81,7 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 	if s.floor, err = openFloor(ctx, config, options, s.metrics); err != nil {
 		return nil, err
 	}
-	s.floor.forget = s.evicted
+	s.floor.forget, s.floor.budgets = s.evicted, s.budgets
 	if s.certs, err = s.floor.certificates(config, options.Tuning); err != nil {
 		return nil, err
 	}
@@ -117,6 +117,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.evict.Watch(background) })
 	work.Go(func() { s.floor.pulls.Run(background) })
 	work.Go(func() { s.floor.ledger.Run(background) })
+	work.Go(func() { s.floor.ledger.Watch(background) })
 	work.Go(func() { s.floor.limits.Run(background) })
 	work.Go(func() { s.floor.who.Run(background, s.log) })
 	work.Go(func() { s.retain(background) })

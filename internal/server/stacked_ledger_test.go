@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/hubsim"
 	"github.com/larder-registry/larder/internal/metadata"
 )
@@ -93,5 +95,51 @@ func TestWarmPullsBookNothing(t *testing.T) {
 	}
 	if want := int(s.hub.Counters().PullsCounted); counted != want || want != 1 {
 		t.Errorf("%d pulls are booked, and the Hub counted %d", counted, want)
+	}
+}
+
+// events is the audit log, the newest first.
+func (s *stack) events() []api.Event {
+	s.t.Helper()
+	var list api.EventList
+	s.read("/api/v1/events?limit=1000", &list)
+	return list.Items
+}
+
+// read asks the API as the admin.
+func (s *stack) read(path string, to any) {
+	s.t.Helper()
+	got := s.send(request{path: path, admin: true})
+	if err := json.Unmarshal(got.body, to); err != nil || got.status != 200 {
+		s.t.Fatalf("%s was answered %d: %.300s (%v)", path, got.status, got.body, err)
+	}
+}
+
+func TestALimitThatRunsLowIsAnEvent(t *testing.T) {
+	s := newStackWith(t, hubsim.Options{AnonymousLimit: 10}, func(*hubsim.Hub) string {
+		return "upstreams:\n- name: docker-hub\n  warnAt: [80%, 30%]\n"
+	})
+	warnings := func() (details []string) {
+		for _, e := range s.events() {
+			if e.Action == "warn-budget" {
+				details = append(details, e.Actor+": "+e.Object+": "+e.Detail)
+			}
+		}
+		return details
+	}
+	for i := range 9 {
+		s.hub.AddImage("library/nginx", fmt.Sprint(i), small(uint64(i)))
+		s.get(fmt.Sprintf("%smanifests/%d", nginx, i)).wants(t, 200, "larder; fwd=miss; stored")
+		if i == 1 {
+			s.eventually("80% is warned of", func() bool { return len(warnings()) == 1 })
+		}
+	}
+	s.eventually("30% is warned of", func() bool { return len(warnings()) == 2 })
+	want := "system:larder: upstreams/docker-hub: 8 of 10 pulls are left to anonymous at upstream docker-hub, 80% or less"
+	if got := warnings()[1]; got != want {
+		t.Errorf("the first warning was %q, want %q", got, want)
+	}
+	if got := strings.Count(s.log.String(), "an upstream's pull limit is running low"); got != 2 {
+		t.Errorf("the log heard %d warnings", got)
 	}
 }

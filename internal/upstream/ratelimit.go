@@ -31,6 +31,9 @@ type Budget struct {
 	At time.Time
 	// RestsUntil is when pulls are tried again after one was refused; zero: now.
 	RestsUntil time.Time
+	// AllRestsUntil is when anything is asked again after too many requests of this
+	// address were refused, whatever the credential; zero: now.
+	AllRestsUntil time.Time
 	// Refused is true when the upstream refused the credential.
 	Refused bool
 }
@@ -38,12 +41,18 @@ type Budget struct {
 // Budget tells of each credential in the configured order, then of strangers.
 func (r *Registry) Budget() []Budget {
 	now := r.config.Now()
+	r.mu.Lock()
+	allRest := r.restsUntil
+	r.mu.Unlock()
+	if !allRest.After(now) {
+		allRest = time.Time{}
+	}
 	var all []Budget
 	for _, a := range r.accounts(Any) {
 		until, resting := a.resting(now, true)
 		a.mu.Lock()
 		b := a.budget
-		b.Credential, b.Refused = a.name, a.refused
+		b.Credential, b.Refused, b.AllRestsUntil = a.name, a.refused, allRest
 		a.mu.Unlock()
 		if resting {
 			b.RestsUntil = until

@@ -2,6 +2,7 @@ package metadatatest
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -181,11 +182,20 @@ func ledgerRates(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			book(t, db, call("", left(9)), call("", after(time.Minute)), call("", left(8), after(2*time.Minute)), call("", left(-1), elsewhere, after(3*time.Minute)))
 			book(t, db, call("", left(7), after(4*time.Minute)), call("", after(5*time.Minute)))
 			last := must[[]metadata.LedgerObservation](t)(db.Ledger.Observations(t.Context(), "hub", noon))
-			same(t, []metadata.LedgerObservation{observed(4*time.Minute, 7, "192.0.2.1"), observed(3*time.Minute, -1, "192.0.2.2")}, last)
+			same(t, true, last[0].ID > last[1].ID)
+			same(t, []metadata.LedgerObservation{observed(4*time.Minute, 7, "192.0.2.1"), observed(3*time.Minute, -1, "192.0.2.2")}, unnumbered(last...))
 			first := must[metadata.LedgerObservation](t)(db.Ledger.FirstObservation(t.Context(), acme, noon.Add(time.Second)))
-			same(t, observed(2*time.Minute, 8, "192.0.2.1"), first)
+			same(t, []metadata.LedgerObservation{observed(2*time.Minute, 8, "192.0.2.1")}, unnumbered(first))
 			notFound(t, second(db.Ledger.FirstObservation(t.Context(), acme, noon.Add(5*time.Minute))))
 			same(t, nil, must[[]metadata.LedgerObservation](t)(db.Ledger.Observations(t.Context(), "hub", noon.Add(5*time.Minute))))
+		},
+		"whether a credential was given anything": func(t *testing.T, db *metadata.DB) {
+			missing := func(c *metadata.LedgerCall) { c.Credential, c.Status = "other", 404 }
+			book(t, db, call(""), call("", missing))
+			asked := func(credential string, since time.Time) bool {
+				return must[bool](t)(db.Ledger.Asked(t.Context(), "hub", credential, since))
+			}
+			same(t, []bool{true, false, false, false}, []bool{asked("acme", noon), asked("acme", noon.Add(time.Second)), asked("other", noon), asked("anonymous", noon)})
 		},
 		"the pulls that an account was charged for": func(t *testing.T, db *metadata.DB) {
 			index := func(c *metadata.LedgerCall) { c.Image = false }
@@ -193,11 +203,21 @@ func ledgerRates(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			book(t, db, call("", pull), call("", pull, index, after(time.Minute)), call("", left(5), after(2*time.Minute)),
 				call("", pull, unmetered, after(3*time.Minute)), call("", pull, elsewhere, after(4*time.Minute)))
 			charged := must[[]metadata.LedgerPull](t)(db.Ledger.Charged(t.Context(), acme, noon, many))
-			same(t, []metadata.LedgerPull{{At: noon.Add(time.Minute)}, {At: noon, Image: true}}, charged)
+			same(t, true, charged[0].ID > charged[1].ID)
+			same(t, []metadata.LedgerPull{{ID: charged[0].ID, At: noon.Add(time.Minute)}, {ID: charged[1].ID, At: noon, Image: true}}, charged)
 			same(t, charged[:1], must[[]metadata.LedgerPull](t)(db.Ledger.Charged(t.Context(), acme, noon, 1)))
 			same(t, charged[:1], must[[]metadata.LedgerPull](t)(db.Ledger.Charged(t.Context(), acme, noon.Add(time.Second), many)))
 		},
 	})
+}
+
+// unnumbered are observations without the numbers that the database gave them.
+func unnumbered(all ...metadata.LedgerObservation) []metadata.LedgerObservation {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].ID = 0
+	}
+	return all
 }
 
 func ledgerWarnings(t *testing.T, open func(t *testing.T) *metadata.DB) {

@@ -1,0 +1,8 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newUpstreamCommand() *cobra.Command {
+	return newVerbCommand("upstream", "do", "See what upstream registries have left, and who spent it",
+		newUpstreamStatusCommand(), newUpstreamLedgerCommand())
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/api"
+)
+
+func newUpstreamStatusCommand() *cobra.Command {
+	output := formatTable
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Show what upstreams have left, and when it runs out",
+		Long: `Show how the accounts stand that upstream registries are asked with.
+
+LEFT of LIMIT pulls are left in any WINDOW, by what the upstream said last and what was
+pulled since. SOURCE is whom the upstream charges, RESETS when all of it has come free
+again if nothing is pulled. BURN/H is how many pulls are spent in an hour at the present
+rate, and FORECAST what comes of that. ELSEWHERE is how many pulls others have spent
+with the same account. Strangers are the last line of an upstream, once for each address
+that they are charged by.`,
+		Example: "  larder upstream status\n  larder upstream status -o wide",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			all, err := listUpstreams(cmd)
+			if err != nil {
+				return err
+			}
+			if len(all.Items) == 0 && output == formatTable {
+				return none(cmd, "No upstreams are configured.")
+			}
+			return listing{out: cmd.OutOrStdout(), format: output, resource: "upstream"}.print(all, upstreamRows(all.Items, time.Now()))
+		},
+	}
+	addOutputFlag(cmd, &output)
+	return cmd
+}
+
+func listUpstreams(cmd *cobra.Command) (api.UpstreamList, error) {
+	var all api.UpstreamList
+	c, _, err := currentClient()
+	if err == nil {
+		err = c.call(cmd.Context(), http.MethodGet, "/api/v1/upstreams", nil, &all)
+	}
+	return all, err
+}
+
+func upstreamRows(all []api.Upstream, now time.Time) table {
+	t := table{
+		header: []string{"UPSTREAM", "CREDENTIAL", "LEFT", "LIMIT", "WINDOW", "SOURCE", "RESETS", "BURN/H", "FORECAST", "ELSEWHERE", "STATE"},
+		wide:   []string{"NEXT FREE", "AS OF", "URL"},
+	}
+	for _, u := range all {
+		for _, a := range u.Accounts {
+			t.rows = append(t.rows, append([]string{u.Name}, append(accountCells(a, now), u.URL)...))
+		}
+	}
+	return t
+}
+
+func accountCells(a api.UpstreamAccount, now time.Time) []string {
+	if a.Left == nil {
+		return []string{a.Credential, "-", "-", "-", "-", "-", "-", "-", "-", accountState(a, now), "-", "-"}
+	}
+	return []string{
+		a.Credential, strconv.FormatInt(*a.Left, 10), strconv.FormatInt(a.Limit, 10),
+		span(time.Duration(a.WindowSeconds) * time.Second), cmp.Or(a.Source, "-"), clock(a.AllFree, now),
+		strconv.FormatFloat(a.BurnPerHour, 'f', -1, 64), forecastText(a, now), strconv.FormatInt(a.Elsewhere, 10), accountState(a, now),
+		clock(a.NextFree, now), clock(a.At, now),
+	}
+}
+
+func forecastText(a api.UpstreamAccount, now time.Time) string {
+	switch {
+	case a.EmptyAt != nil && *a.Left <= 0:
+		return "empty"
+	case a.EmptyAt != nil:
+		return "empty at " + clock(a.EmptyAt, now)
+	case a.BurnPerHour > 0:
+		return "lasts"
+	}
+	return "-"
+}
+
+func accountState(a api.UpstreamAccount, now time.Time) string {
+	switch a.State {
+	case "resting":
+		return "resting until " + clock(a.RestsUntil, now)
+	case "unasked":
+		return "not asked yet"
+	}
+	return a.State
+}
+
+// clock is a time of day as it is here, with the date when that is not today.
+func clock(at *time.Time, now time.Time) string {
+	if at == nil {
+		return "-"
+	}
+	here := at.Local()
+	if here.YearDay() == now.YearDay() && here.Year() == now.Year() {
+		return here.Format("15:04")
+	}
+	return here.Format("2 Jan 15:04")
+}
+
+// span is a duration in hours and minutes where that says it all, as in 6h.
+func span(d time.Duration) string {
+	switch {
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	}
+	return d.String()
+}
