@@ -36,7 +36,7 @@ again, or restore it from a backup. With --repair it is looked at again, too: it
 back when its bytes are good by now, and fetched when a cache has it as well. The exit
 status is 1 when something was found that was not repaired.`,
 		Example: "  larder fsck --older-than 168h --bandwidth 50MiB\n  larder fsck --repair",
-		Args: usageArgs(cobra.NoArgs),
+		Args:    usageArgs(cobra.NoArgs),
 	}
 	flags := server.BindStoreFlags(cmd.Flags())
 	cmd.Flags().DurationVar(&olderThan, "older-than", 0, "leave out blobs that a check has verified less long ago, such as 168h")

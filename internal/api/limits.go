@@ -39,7 +39,7 @@ func (s *service) registerLimits(api huma.API) {
 	register(s, api, huma.Operation{
 		OperationID: "get-limits", Method: http.MethodGet, Path: "/api/v1/limits", Tags: []string{"server"},
 		Summary: "Tell how many pulls the caller has left",
-		Errors: []int{http.StatusNotFound},
+		Errors:  []int{http.StatusNotFound},
 	}, func(ctx context.Context, who caller, in *getLimitsInput) (*getLimitsOutput, error) {
 		if in.Project != "" {
 			if _, err := s.visibleProject(ctx, who, in.Project); err != nil {

@@ -121,8 +121,7 @@ func (f *fsck) refetchFrom(ctx context.Context, repo oci.Repository, found *Find
 		case <-again.C:
 			if err := f.tell(nil); err != nil {
 				cancel()
-				<-ended
-				return nil, err
+				return <-ended, err
 			}
 		}
 	}

@@ -23,13 +23,14 @@ func ManyProjects(t *testing.T, file string, count int) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback() }()
+	const numbers = `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1) `
 	for _, statement := range []string{
-		`INSERT INTO projects (name, kind, description, creator, created_at)
+		numbers + `INSERT INTO projects (name, kind, description, creator, created_at)
 			SELECT printf('p%05d', n), 'hosted', '', 'somebody', 1777896000000000 FROM numbers`,
-		`INSERT INTO repositories (name, project, created_at)
+		numbers + `INSERT INTO repositories (name, project, created_at)
 			SELECT printf('p%05d/app', n), printf('p%05d', n), 1777896000000000 FROM numbers`,
 	} {
-		_, err := tx.ExecContext(ctx, `WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < $1) `+statement, count)
+		_, err := tx.ExecContext(ctx, statement, count)
 		if err != nil {
 			t.Fatal(err)
 		}
