@@ -105,10 +105,14 @@ func basic() string {
 // say nothing.
 func (b *besieged) pushHugeIndex() {
 	const entries = 1_000_000
-	full := fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":1}`, v1.MediaTypeImageManifest, newContent(0, 1).digest)
+	full := entry()
 	b.together(func() error { return b.refused(http.StatusRequestEntityTooLarge, index(full, entries/10)) })
 	b.together(func() error { return b.refused(http.StatusBadRequest, index("{}", entries)) })
 	b.together(func() error { return b.refused(http.StatusBadRequest, index(full, 19_000)) })
+}
+
+func entry() string {
+	return fmt.Sprintf(`{"mediaType":%q,"digest":%q,"size":1}`, v1.MediaTypeImageManifest, newContent(0, 1).digest)
 }
 
 func index(entry string, count int) []byte {
@@ -116,13 +120,32 @@ func index(entry string, count int) []byte {
 	return []byte(`{"schemaVersion":2,"mediaType":"` + v1.MediaTypeImageIndex + `","manifests":[` + entries + `]}`)
 }
 
+// pullHugeIndexes asks for what no upstream should have. What is JSON and not too large is
+// passed on as it is.
+func (b *besieged) pullHugeIndexes() {
+	for tag, raw := range map[string][]byte{"long": index("{}", 1_000_000), "nested": nested(1_000_000), "large": index(entry(), 100_000)} {
+		d := b.hub.AddManifest("acme/endless", tag, v1.MediaTypeImageIndex, raw)
+		b.together(func() error {
+			a, err := b.client.do(context.WithoutCancel(b.t.Context()), request{
+				method: http.MethodGet, path: "/v2/docker-hub/acme/endless/manifests/" + tag,
+			})
+			given := a.status == http.StatusOK && a.digest == d
+			refused := a.status == http.StatusBadGateway && strings.Contains(string(a.body), "UPSTREAM_INVALID")
+			if err != nil || given != (tag == "long") || refused == (tag == "long") {
+				return fmt.Errorf("the %s index was answered %d %.300s, %w", tag, a.status, a.body, err)
+			}
+			return nil
+		})
+	}
+}
+
 // pushNestedManifest sends a manifest that only a parser with a bound can refuse.
 func (b *besieged) pushNestedManifest() {
-	const depth = 1_000_000
-	nested := strings.Repeat("[", depth) + strings.Repeat("]", depth)
-	b.together(func() error {
-		return b.refused(http.StatusBadRequest, []byte(`{"schemaVersion":2,"annotations":`+nested+`}`))
-	})
+	b.together(func() error { return b.refused(http.StatusBadRequest, nested(1_000_000)) })
+}
+
+func nested(depth int) []byte {
+	return []byte(`{"schemaVersion":2,"annotations":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}`)
 }
 
 // refused pushes an index that must not be taken.

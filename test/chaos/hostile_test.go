@@ -25,6 +25,7 @@ const (
 // besieged is a server that misbehaving clients meet.
 type besieged struct {
 	t      *testing.T
+	hub    *hubsim.Hub
 	server *server
 	client *client
 	rng    *rand.Rand
@@ -44,6 +45,7 @@ func TestAWellBehavedClientIsServedWhileOthersMisbehave(t *testing.T) {
 		{"uploads that never end", (*besieged).uploadWithoutEnd},
 		{"a manifest that never ends", (*besieged).pushManifestWithoutEnd},
 		{"an index of a million entries", (*besieged).pushHugeIndex},
+		{"indexes of an upstream that are too large", (*besieged).pullHugeIndexes},
 		{"JSON nested a million deep", (*besieged).pushNestedManifest},
 		{"readers of a big blob who take their time", (*besieged).readSlowly},
 	}
@@ -53,7 +55,7 @@ func TestAWellBehavedClientIsServedWhileOthersMisbehave(t *testing.T) {
 			s.forgetPeak()
 			quiet.t = t
 			quiet.begin()
-			b := &besieged{t, s, c, choices(t, 200)}
+			b := &besieged{t, hub, s, c, choices(t, 200)}
 			for tries := 0; tries == 0 || quiet.count.Load() < enough && tries < maxTries; tries++ {
 				tt.run(b)
 			}
