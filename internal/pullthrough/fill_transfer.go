@@ -98,5 +98,6 @@ func (f *fill) openSpool(ctx context.Context) error {
 		return err
 	}
 	f.update(func() { f.spool = spool })
+	f.holdParts(f.fills.peers != nil && !f.leads())
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,7 @@ type peer struct {
 	mu       sync.Mutex
 	dead     chan struct{} // closed when it was killed
 	followed int           // how often others have followed it
+	held     []bool        // what its spool was told
 }
 
 func (m *meeting) join() *peer { return &peer{meeting: m, dead: make(chan struct{})} }
@@ -93,6 +95,38 @@ func (p *peer) followers() int {
 	return p.followed
 }
 
+// telling is a store whose spools can be held; the peer remembers.
+type telling struct {
+	blob.Store
+	peer *peer
+}
+
+func (s telling) Spool(ctx context.Context, alg digest.Algorithm) (blob.Spool, error) {
+	spool, err := s.Store.Spool(ctx, alg)
+	return heldSpool{spool, s.peer}, err
+}
+
+type heldSpool struct {
+	blob.Spool
+	peer *peer
+}
+
+func (s heldSpool) Hold(held bool) {
+	s.peer.mu.Lock()
+	defer s.peer.mu.Unlock()
+	s.peer.held = append(s.peer.held, held)
+}
+
+// wantHeld expects what the peer's spool was told since it was opened.
+func (p *peer) wantHeld(t *testing.T, want ...bool) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Equal(p.held, want) {
+		t.Errorf("its spool was held %v, want %v", p.held, want)
+	}
+}
+
 // mortal is a body that breaks when its sender dies.
 type mortal struct {
 	oci.Blob
@@ -120,7 +154,7 @@ func (b *bench) replica(p *peer) *bench {
 	other.asked = upstream.NewMetrics(other.to)
 	other.cache.Metrics = pullthrough.NewMetrics(other.to)
 	other.fills = pullthrough.NewFills(pullthrough.FillsConfig{
-		Blobs: files, DB: b.db, Metrics: other.cache.Metrics, Log: b.cache.Log,
+		Blobs: telling{files, p}, DB: b.db, Metrics: other.cache.Metrics, Log: b.cache.Log,
 		Backoff: func(int) time.Duration { return time.Millisecond }, Peers: p,
 	})
 	b.t.Cleanup(other.fills.Close)
@@ -177,7 +211,7 @@ func TestAStampedeOverReplicasCausesOneTransfer(t *testing.T) {
 }
 
 func TestAReplicaGoesOnWhereTheOtherDied(t *testing.T) {
-	hub, a, b, first, _ := two(t, hubsim.Options{BlobBandwidth: 512 << 10})
+	hub, a, b, first, second := two(t, hubsim.Options{BlobBandwidth: 512 << 10})
 	pushed := hub.AddImage("library/nginx", "latest", hubsim.Image{LayerSizes: []int64{1_500_000}})
 	layer := pushed.Manifests[0].Layers[0].Digest
 	leading, _, err := a.Blob(t.Context(), stranger, nginx, layer)
@@ -208,6 +242,8 @@ func TestAReplicaGoesOnWhereTheOtherDied(t *testing.T) {
 	if d := digest.FromBytes(append(begin, rest...)); d != layer {
 		t.Errorf("the blob is %s, not %s", d, layer)
 	}
+	first.wantHeld(t, false)
+	second.wantHeld(t, true, false)
 	if lines := received(hub, "bytes="); len(lines) == 0 {
 		t.Errorf("the rest was not asked for by its range: %q", received(hub, ""))
 	}

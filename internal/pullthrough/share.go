@@ -36,6 +36,7 @@ func (f *fill) share(ctx context.Context) error {
 		}
 		if time.Since(since) > peerPatience {
 			f.fills.log.Warn("another replica transfers a blob and cannot be followed; it is transferred here too", "digest", f.digest, "error", err)
+			f.holdParts(false)
 			return f.fetch(ctx)
 		}
 		if err := sleep(ctx, pause); err != nil {
@@ -135,11 +136,22 @@ func (f *fill) linkAll() {
 	}
 }
 
+// holder is a spool that can be told not to send what it has to its storage yet.
+type holder interface{ Hold(held bool) }
+
+// holdParts spares the storage the bytes that another replica is storing.
+func (f *fill) holdParts(held bool) {
+	if spool, ok := f.spool.(holder); ok {
+		spool.Hold(held)
+	}
+}
+
 // setLead is called when the transfer has become this replica's.
 func (f *fill) setLead(release func()) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.lead = release
+	f.mu.Unlock()
+	f.holdParts(false)
 }
 
 func (f *fill) leads() bool {

@@ -11,18 +11,32 @@ type queue struct {
 	multipart *multipart // the goroutine's while one runs
 	mu        sync.Mutex
 	pending   []piece
+	held      bool               // what is added waits
 	err       error              // why the goroutine ended with pieces pending
 	running   chan struct{}      // closed when the goroutine has ended; nil when there is none
 	cancel    context.CancelFunc // ends it
 }
 
-// add appends a piece and sees to it that a goroutine sends. It ends with the
-// pieces, with the first error, and with the context.
+// add appends a piece and sees to it that a goroutine sends, unless pieces are held. It
+// ends with the pieces, with the first error, and with the context.
 func (q *queue) add(ctx context.Context, p piece) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.pending = append(q.pending, p)
-	if q.running != nil {
+	q.begin(ctx)
+}
+
+// hold lets what is added from now on wait until hold is called with false, or flush.
+func (q *queue) hold(ctx context.Context, held bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = held
+	q.begin(ctx)
+}
+
+// begin starts the goroutine when there is something for it to do. The lock is held.
+func (q *queue) begin(ctx context.Context) {
+	if q.held || q.running != nil || len(q.pending) == 0 {
 		return
 	}
 	ctx, q.cancel = context.WithCancel(ctx)
@@ -92,11 +106,9 @@ func (q *queue) wait(ctx context.Context) error {
 	return q.err
 }
 
-// flush sends what is left, also what could not be sent before.
+// flush sends what is left, also what could not be sent before or was held.
 func (q *queue) flush(ctx context.Context) error {
-	if q.wait(ctx) == nil {
-		return nil
-	}
+	_ = q.wait(ctx) // what it could not send is tried again
 	for len(q.pending) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -105,6 +105,48 @@ func TestASpoolsWriterDoesNotWaitForS3(t *testing.T) {
 	wantBlob(t, store, key, data)
 }
 
+func TestASpoolThatIsHeldSendsNothingUntilItIsWanted(t *testing.T) {
+	t.Parallel()
+	wanted := map[string]func(t *testing.T, spool blob.Spool, sent chan struct{}){
+		"by a commit": func(*testing.T, blob.Spool, chan struct{}) {},
+		"by its writer": func(_ *testing.T, spool blob.Spool, sent chan struct{}) {
+			spool.(interface{ Hold(held bool) }).Hold(false)
+			<-sent
+		},
+	}
+	for name, want := range wanted {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := config(t.TempDir())
+			p := throughProxy(t, &c)
+			store := open(t, c)
+			sent := make(chan struct{}, 100)
+			p.Fail(func(*http.Request) s3test.Fault { sent <- struct{}{}; return nil })
+			spool, err := store.Spool(t.Context(), digest.SHA256)
+			if err != nil {
+				t.Fatal(err)
+			}
+			spool.(interface{ Hold(held bool) }).Hold(true)
+			data := content(3*partSize + 1)
+			if _, err := spool.Write(data); err != nil {
+				t.Fatal(err)
+			}
+			if len(sent) > 0 {
+				t.Errorf("%d requests were sent while it was held", len(sent))
+			}
+			want(t, spool, sent)
+			key, err := spool.Commit(t.Context(), digest.FromBytes(data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := spool.Close(); err != nil {
+				t.Error(err)
+			}
+			wantBlob(t, store, key, data)
+		})
+	}
+}
+
 func TestACommitThatFailedIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	again := map[string]func(*testing.T, blob.Store, blob.Upload) blob.Upload{

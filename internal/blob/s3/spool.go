@@ -51,6 +51,10 @@ func (s *spool) Write(p []byte) (written int, err error) {
 	return written, nil
 }
 
+// Hold keeps parts from going up while held is true: the writer expects that somebody else
+// will store the same blob. Commit sends them all the same.
+func (s *spool) Hold(held bool) { s.queue.hold(s.ctx, held) }
+
 func (s *spool) rest() piece {
 	return piece{content: s.file, offset: s.cutAt, size: s.size - s.cutAt, sum: hexOf(s.sum)}
 }
