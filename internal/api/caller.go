@@ -90,7 +90,7 @@ func (s *service) authenticate(ctx context.Context, shown *Credentials) (who cal
 		return who, err
 	}
 	r := http.Request{Header: http.Header{"Authorization": {authorization}}}
-	user, password, ok := r.BasicAuth()
+	user, password, ok := authn.BasicAuth(&r)
 	if !ok {
 		return caller{}, authn.ErrInvalidCredentials
 	}

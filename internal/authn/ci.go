@@ -1,11 +1,15 @@
 package authn
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
+
+	"github.com/coreos/go-oidc/v3/oidc"
 
 	"github.com/larder-registry/larder/internal/metadata"
 )
@@ -85,8 +89,8 @@ func (a *Authenticator) ciToken(ctx context.Context, rule ciRule, token string) 
 	if err != nil {
 		return Identity{}, Credential{}, err
 	}
-	var claims map[string]any
-	if err := verified.Claims(&claims); err != nil {
+	claims, err := claimsOf(verified)
+	if err != nil {
 		return Identity{}, Credential{}, fmt.Errorf("%w: %w", ErrTokenInvalid, err)
 	}
 	if claim, ok := rule.fits(claims); !ok {
@@ -100,6 +104,20 @@ func (a *Authenticator) ciToken(ctx context.Context, rule ciRule, token string) 
 		return Identity{}, Credential{}, err
 	}
 	return a.loggedIn(u, nil), Credential{User: u.Name, Generation: u.Generation, ExpiresAt: verified.Expiry}, nil
+}
+
+// claimsOf reads a token's claims. Numbers stay as they are written: an ID has more digits
+// than a float64 can tell apart.
+func claimsOf(token *oidc.IDToken) (map[string]any, error) {
+	var text json.RawMessage
+	if err := token.Claims(&text); err != nil {
+		return nil, err
+	}
+	var claims map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	err := decoder.Decode(&claims)
+	return claims, err
 }
 
 // fits tells whether all claims are as the rule has them, and otherwise which is not.
@@ -119,7 +137,7 @@ func claimMatches(claim any, pattern string) bool {
 	case string:
 		matched, err := path.Match(pattern, value)
 		return err == nil && matched
-	case bool, float64:
+	case bool, json.Number:
 		return fmt.Sprint(value) == pattern
 	case []any:
 		for _, one := range value {

@@ -3,6 +3,8 @@ package authn
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"encoding/json"
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/oauth2-proxy/mockoidc"
+
+	"github.com/larder-registry/larder/internal/testkit/oidctest"
 )
 
 // pipelines is a house that trusts the jobs of one repository.
@@ -102,6 +106,44 @@ func TestAPipelinesTokenThatNoRuleTrustsIsRefused(t *testing.T) {
 			wantError(t, err, ErrInvalidCredentials)
 		})
 	}
+}
+
+func TestANumberInAClaimIsComparedDigitByDigit(t *testing.T) {
+	h, provider := pipelines(t)
+	h.trustCI([]CIRule{{
+		Issuer: provider.Issuer(), Audience: "larder", User: "system:serviceaccount:demo:ci",
+		Claims: map[string]string{"project_id": "9007199254740993", "protected": "true"},
+	}})
+	tests := []struct {
+		id   any
+		want error
+	}{
+		{json.Number("9007199254740993"), nil},
+		{"9007199254740993", nil},
+		{json.Number("9007199254740992"), ErrTokenInvalid}, // the same float64
+		{json.Number("12345678"), ErrTokenInvalid},
+	}
+	for _, tt := range tests {
+		token, err := provider.Keypair.SignJWT(job(h, provider.Issuer(), jwt.MapClaims{"ref": nil, "project_id": tt.id, "protected": true}))
+		must(t, err)
+		if _, _, err := h.CIToken(t.Context(), token); !errors.Is(err, tt.want) {
+			t.Errorf("with the project %v: %v, want %v", tt.id, err, tt.want)
+		}
+	}
+}
+
+func TestTheKeysOfAPipelinesIssuerAreNotReadInTheClear(t *testing.T) {
+	issuer, err := oidctest.Start()
+	must(t, err)
+	t.Cleanup(issuer.Close)
+	issuer.SpoilFields(mockoidc.DiscoveryEndpoint, map[string]any{"jwks_uri": "http://evil.example.com/keys"})
+	h := newHouse(t)
+	h.trustCI([]CIRule{{Issuer: issuer.Issuer(), Audience: "larder", Claims: map[string]string{"ref": "*"}, User: UserAdmin}})
+	token, err := issuer.Keypair.SignJWT(job(h, issuer.Issuer(), nil))
+	must(t, err)
+	_, _, err = h.CIToken(t.Context(), token)
+	wantError(t, err, ErrTokenInvalid)
+	wantText(t, err.Error(), `the keys of the issuer `+issuer.Issuer()+` are at "http://evil.example.com/keys"`)
 }
 
 func TestAPipelinesTokenWithoutASignatureOrByASharedSecretIsRefused(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"sync"
 	"time"
 
@@ -57,7 +59,8 @@ func newIssuer(url string, authorities *x509.CertPool, now func() time.Time) *is
 	}}
 }
 
-// discover reads what the issuer says of itself, once it has answered.
+// discover reads what the issuer says of itself, once it has answered. Its keys come as
+// safely as that did: whoever could change them on the way could sign tokens.
 func (i *issuer) discover() (*oidc.Provider, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -67,9 +70,33 @@ func (i *issuer) discover() (*oidc.Provider, error) {
 		if err != nil {
 			return nil, fmt.Errorf("asking the issuer %s what it is: %w", i.url, &brief{err})
 		}
+		var keys struct {
+			URL string `json:"jwks_uri"`
+		}
+		if err := provider.Claims(&keys); err != nil || !i.safe(keys.URL) {
+			return nil, fmt.Errorf("the keys of the issuer %s are at %.200q, which is no URL of https", i.url, keys.URL)
+		}
 		i.provider = provider
 	}
 	return i.provider, nil
+}
+
+// safe tells whether secrets may go to an address of the issuer's, and keys come from it: by
+// https or, where the issuer is written with http because it is on this machine, on this
+// machine.
+func (i *issuer) safe(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
+		return false
+	}
+	own, err := url.Parse(i.url)
+	return u.Scheme == "https" || err == nil && u.Scheme == "http" && own.Scheme == "http" && loopback(u)
+}
+
+// loopback tells whether only this machine can reach a URL's host.
+func loopback(u *url.URL) bool {
+	address, err := netip.ParseAddr(u.Hostname())
+	return err == nil && address.IsLoopback() || u.Hostname() == "localhost"
 }
 
 // verify checks the signature, the issuer, the audience and the times of a token. The

@@ -155,6 +155,8 @@ func TestAnIssuerThatLiesOrFloodsIsOneThatDoesNotAnswer(t *testing.T) {
 		{"its token endpoint has no TLS", fields(mockoidc.DiscoveryEndpoint, map[string]any{"token_endpoint": "http://evil.example.com/token"})},
 		{"its authorization endpoint is a program", fields(mockoidc.DiscoveryEndpoint, map[string]any{"authorization_endpoint": "file:///bin/sh"})},
 		{"its device endpoint has no TLS", fields(mockoidc.DiscoveryEndpoint, map[string]any{"device_authorization_endpoint": "http://evil.example.com/device"})},
+		{"its keys have no TLS", fields(mockoidc.DiscoveryEndpoint, map[string]any{"jwks_uri": "http://evil.example.com/keys"})},
+		{"it has no keys", fields(mockoidc.DiscoveryEndpoint, map[string]any{"jwks_uri": nil})},
 		{"it has no token endpoint", fields(mockoidc.DiscoveryEndpoint, map[string]any{"token_endpoint": nil})},
 		{"its discovery document is huge", func(i *oidctest.Issuer) { i.Spoil(mockoidc.DiscoveryEndpoint, huge) }},
 		{"its answer is huge", func(i *oidctest.Issuer) { i.Spoil(mockoidc.TokenEndpoint, huge) }},
@@ -275,6 +277,7 @@ func TestClaimsOfTheWrongKindAreToldToWhoLogsIn(t *testing.T) {
 	tests := []struct{ name, claims, want string }{
 		{"groups in a mapping", `{"groups": {"a": true}}`, "is no list of names"},
 		{"groups that are numbers", `{"groups": [1]}`, "has something else than names"},
+		{"groups that another server tells", `{"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {"endpoint": "https://graph.example.com"}}}`, "told by another server"},
 		{"groups without end", `{"groups": ` + string(text) + `}`, "has 1001 groups, and 1000 is the most"},
 	}
 	for _, tt := range tests {

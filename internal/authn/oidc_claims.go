@@ -58,6 +58,10 @@ func (c claimSet) groups(claim string) ([]string, error) {
 	}
 	switch value := c[claim].(type) {
 	case nil:
+		// OpenID Connect Core 1.0, §5.6.2: what is asked for elsewhere is in no token.
+		if elsewhere, _ := c["_claim_names"].(map[string]any); elsewhere[claim] != nil {
+			return nil, refusedLogin("the issuer has your groups told by another server, which is not asked here, as Entra ID does for people in more than 200: ask whoever runs it to put only the groups into the token that this registry needs")
+		}
 		return nil, nil
 	case string:
 		return []string{value}, nil

@@ -64,7 +64,7 @@ func (o *OIDC) StartDevice(ctx context.Context, from netip.Addr) (DeviceLogin, e
 	if err != nil {
 		return DeviceLogin{}, err
 	}
-	d, err := a.login(o.safe)
+	d, err := a.login(o.issuer.safe)
 	if err != nil {
 		return DeviceLogin{}, o.silent(err)
 	}

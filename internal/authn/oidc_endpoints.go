@@ -2,8 +2,6 @@ package authn
 
 import (
 	"fmt"
-	"net/netip"
-	"net/url"
 	"slices"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -53,7 +51,7 @@ func (o *OIDC) provider() (provider, error) {
 		if endpoint == "" && p.Authorization != "" && p.Token != "" {
 			continue // no device flow
 		}
-		if !o.safe(endpoint) {
+		if !o.issuer.safe(endpoint) {
 			return provider{}, &UnknownError{
 				Reason: fmt.Sprintf("the issuer %s has endpoints that cannot be used", o.Issuer),
 				Err:    fmt.Errorf("the issuer's endpoint %.200q is no URL of https", endpoint),
@@ -61,23 +59,6 @@ func (o *OIDC) provider() (provider, error) {
 		}
 	}
 	return p, nil
-}
-
-// safe tells whether secrets may go to an endpoint: by https or, where the issuer is written
-// with http because it is on this machine, to this machine.
-func (o *OIDC) safe(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return false
-	}
-	own, err := url.Parse(o.Issuer)
-	return u.Scheme == "https" || err == nil && u.Scheme == "http" && own.Scheme == "http" && loopback(u)
-}
-
-// loopback tells whether only this machine can reach a URL's host.
-func loopback(u *url.URL) bool {
-	address, err := netip.ParseAddr(u.Hostname())
-	return err == nil && address.IsLoopback() || u.Hostname() == "localhost"
 }
 
 func (o *OIDC) scopes(p provider) []string {

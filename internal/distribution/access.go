@@ -90,7 +90,7 @@ func (h *Handler) identify(ctx context.Context, x *exchange) (who credentials, e
 	if strings.EqualFold(scheme, "Bearer") {
 		who.bearer = true
 		who.identity, who.access, err = h.Authenticator.Verify(ctx, strings.TrimSpace(value))
-	} else if user, password, ok := x.r.BasicAuth(); ok {
+	} else if user, password, ok := authn.BasicAuth(x.r); ok {
 		who.identity, _, err = h.Authenticator.Basic(ctx, user, password, h.Address(x.r))
 	} else {
 		err = loginNeeded("the Authorization header cannot be read: send Basic or Bearer credentials")

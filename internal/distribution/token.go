@@ -119,7 +119,7 @@ func readTokenRequest(x *exchange) (tokenRequest, error) {
 		if r.Header.Get("Authorization") == "" {
 			return request, nil
 		}
-		request.user, request.password, request.login = r.BasicAuth()
+		request.user, request.password, request.login = authn.BasicAuth(r)
 		if !request.login {
 			return tokenRequest{}, loginNeeded("the Authorization header cannot be read: send Basic credentials")
 		}

@@ -151,7 +151,7 @@ func (s *Server) probe(ctx context.Context) error {
 // measured lets in who may read the metrics.
 func (s *Server) measured(clients *telemetry.ClientAddress, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		user, password, _ := r.BasicAuth()
+		user, password, _ := authn.BasicAuth(r)
 		identity, _, err := s.floor.asks.Basic(r.Context(), user, password, clients.Of(r))
 		tries, tooMany := errors.AsType[*authn.AttemptsError](err)
 		may := false
