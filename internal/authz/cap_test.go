@@ -35,6 +35,8 @@ func TestAnAccessTokenDoesNoMoreThanItsScopesAndTargets(t *testing.T) {
 		{"reading does not push", reads, authz.Push, repository("demo/app"), false},
 		{"reading reads no bindings", reads, authz.ListRoleBindings, project("demo"), false},
 		{"reading makes no projects", reads, authz.RequestProject, authz.Target{}, false},
+		{"reading imports nothing", reads, authz.Import, repository("demo/app"), false},
+		{"reading makes no repositories", reads, authz.CreateRepository, repository("demo/new"), false},
 		{"writing pulls", writes, authz.Pull, repository("demo/app"), true},
 		{"writing pushes", writes, authz.Push, repository("demo/app"), true},
 		{"writing makes repositories", writes, authz.CreateRepository, repository("demo/new"), true},
@@ -47,6 +49,7 @@ func TestAnAccessTokenDoesNoMoreThanItsScopesAndTargets(t *testing.T) {
 		{"deleting deletes tags", deletes, authz.DeleteTag, repository("demo/app"), true},
 		{"deleting does not pull", deletes, authz.Pull, repository("demo/app"), false},
 		{"deleting deletes no project", deletes, authz.DeleteProject, project("demo"), false},
+		{"deleting what is pulled is for no scope but admin", deletes, "delete imagestreams/layers", repository("demo/app"), false},
 		{"one repository is pushed to", app, authz.Push, repository("demo/app"), true},
 		{"another is not", app, authz.Push, repository("demo/application"), false},
 		{"nor is one below it", app, authz.Push, repository("demo/app/x"), false},
@@ -57,6 +60,22 @@ func TestAnAccessTokenDoesNoMoreThanItsScopesAndTargets(t *testing.T) {
 	} {
 		if got := w.allowed(test.id, test.action, test.target); got != test.want {
 			t.Errorf("%s: allowed is %v", test.what, got)
+		}
+	}
+	// What an administrator may, their tokens may with the scope that it takes.
+	for _, test := range []struct {
+		scope  string
+		action authz.Action
+		want   bool
+	}{
+		{"read", authz.Prune, false}, {"write", authz.Prune, false}, {"delete", authz.Prune, true}, {"delete", "get images", false},
+		{"read", authz.Backup, false}, {"write", authz.Verify, false}, {"delete", authz.DeleteUser, false}, {"read", authz.Metrics, false},
+		{"admin", authz.Backup, true},
+	} {
+		id := admin()
+		id.Cap = &authn.Cap{Scopes: []authn.Scope{authn.Scope(test.scope)}}
+		if got := w.allowed(id, test.action, authz.Target{}); got != test.want {
+			t.Errorf("an administrator's token with the scope %s: %s is allowed: %v", test.scope, test.action, got)
 		}
 	}
 }

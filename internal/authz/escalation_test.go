@@ -24,7 +24,9 @@ func TestNobodyGivesWhatTheyDoNotHold(t *testing.T) {
 	w.give("demo", "binder", authz.User("carl"))
 	w.role("demo", "escalator", rbacv1.PolicyRule{Verbs: []string{"escalate"}, Resources: []string{"roles"}, APIGroups: []string{"rbac.authorization.k8s.io"}})
 	w.give("demo", "escalator", authz.User("dora"))
-	alice, bob, carl, dora := person("alice"), person("bob"), person("carl"), person("dora")
+	w.role("demo", "one", rule("get", "imagestreams/layers", "centos"))
+	w.give("demo", "one", authz.User("fred"))
+	alice, bob, carl, dora, fred := person("alice"), person("bob"), person("carl"), person("dora"), person("fred")
 	eve := authz.User("eve")
 
 	for _, test := range []struct {
@@ -49,6 +51,12 @@ func TestNobodyGivesWhatTheyDoNotHold(t *testing.T) {
 		{"a registry-admin makes a role that may all", alice, w.making("demo", everything()), false},
 		{"a registry-admin makes a role that may bind", alice, w.making("demo", rule("bind", "clusterroles")), false},
 		{"a registry-admin makes a role for all projects", alice, w.making("", rule("get", "imagestreams/layers")), false},
+		{"a registry-admin makes a role for the resource of another group", alice, w.making("demo", inGroup("apps", rule("get", "imagestreams/layers"))), false},
+		{"a registry-admin makes a role for another name of the group", alice, w.making("demo", inGroup("", rule("get", "imagestreams/layers"))), true},
+		{"who pulls one repository makes a role for it in another name of the group", fred, w.making("demo", inGroup("", rule("get", "imagestreams/layers", "centos"))), true},
+		{"who pulls one repository makes a role for another", fred, w.making("demo", inGroup("", rule("get", "imagestreams/layers", "debian"))), false},
+		{"who pulls one repository makes a role for it and another", fred, w.making("demo", rule("get", "imagestreams/layers", "centos", "debian")), false},
+		{"who pulls one repository makes a role for all", fred, w.making("demo", rule("get", "imagestreams/layers")), false},
 		{"a puller makes a role that pushes one repository", bob, w.making("demo", rule("update", "imagestreams/layers", "centos")), false},
 		{"who may escalate makes a role that may all", dora, w.making("demo", everything()), true},
 		{"who may escalate gives it", dora, w.giving("demo", "cluster-admin", eve), false},
@@ -64,6 +72,11 @@ func TestNobodyGivesWhatTheyDoNotHold(t *testing.T) {
 			t.Errorf("%s: %v", test.what, err)
 		}
 	}
+}
+
+func inGroup(group string, rule rbacv1.PolicyRule) rbacv1.PolicyRule {
+	rule.APIGroups = []string{group}
+	return rule
 }
 
 // readOnly shows an access token that may read alone. It holds all that its user holds;
@@ -162,10 +175,11 @@ func TestWhatIsNoRoleOrNoBindingIsRefused(t *testing.T) {
 	for what, err := range map[string]error{
 		"no name": role("", good), "a slash": role("a/b", good), "dots": role("..", good), "a long name": role(long, good), "a space": role("a b", good),
 		"no rules": role("r"), "many rules": role("r", many...), "no verbs": role("r", rbacv1.PolicyRule{Resources: []string{"x"}, APIGroups: []string{""}}),
-		"no resources": role("r", rbacv1.PolicyRule{Verbs: []string{"get"}, APIGroups: []string{""}}),
-		"no groups":    role("r", rbacv1.PolicyRule{Verbs: []string{"get"}, Resources: []string{"x"}}),
-		"a URL":        role("r", rbacv1.PolicyRule{Verbs: []string{"get"}, NonResourceURLs: []string{"/healthz"}}),
-		"a long word":  role("r", rule("get", long)), "words": role("r", rule("get the", "x")), "a pattern": role("r", rule("get", "imagestreams", "team-*")),
+		"no resources":            role("r", rbacv1.PolicyRule{Verbs: []string{"get"}, APIGroups: []string{""}}),
+		"no groups":               role("r", rbacv1.PolicyRule{Verbs: []string{"get"}, Resources: []string{"x"}}),
+		"a URL":                   role("r", rbacv1.PolicyRule{Verbs: []string{"get"}, NonResourceURLs: []string{"/healthz"}}),
+		"a URL beside a resource": role("r", rbacv1.PolicyRule{Verbs: []string{"get"}, Resources: []string{"x"}, APIGroups: []string{""}, NonResourceURLs: []string{"/healthz"}}),
+		"a long word":             role("r", rule("get", long)), "words": role("r", rule("get the", "x")), "a pattern": role("r", rule("get", "imagestreams", "team-*")),
 		"nobody": binding("b"), "no user": binding("b", authz.User("")), "a long user": binding("b", authz.User(long)), "a line": binding("b", authz.User("a\nb")),
 		"a bad binding name": binding("a/b", authz.User("bob")),
 	} {

@@ -48,7 +48,14 @@ func TestWhileNothingCanBeReadWhatWasKnownLastHolds(t *testing.T) {
 	if !strings.Contains(w.log.String(), errDown.Error()) {
 		t.Errorf("the log tells nothing: %s", &w.log)
 	}
+}
 
+// A change of this process that could not be read again is read later, though nobody
+// announces it.
+func TestAChangeThatIsNotInForceComesIntoForceByItself(t *testing.T) {
+	w := newWorld(t)
+	w.give("demo", authz.RoleImagePuller, authz.User("bob"))
+	w.down.Store(true)
 	_, err := w.Revoke(t.Context(), authz.Grant{Project: "demo", Role: authz.RoleImagePuller, Subjects: []authz.Subject{authz.User("bob")}})
 	if !errors.Is(err, authz.ErrNotInForce) {
 		t.Fatalf("a change that is not in force was answered: %v", err)

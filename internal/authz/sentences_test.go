@@ -47,6 +47,8 @@ func identity(who string) authn.Identity {
 		return person("dora", "devs")
 	case "robot ci of demo":
 		return robot("demo", "ci")
+	case "robot ci of demo-2":
+		return robot("demo-2", "ci")
 	case "robot ci of other":
 		return robot("other", "ci")
 	case "robot deploy of other":
@@ -80,7 +82,8 @@ func TestWhoMayDoWhatWhere(t *testing.T) {
 		{"the service accounts of a project", func(*world) {}, []string{
 			"robot ci of demo may get imagestreams/layers of demo/app", "robot ci of demo may not list imagestreams of demo",
 			"robot ci of demo may not update imagestreams/layers of demo/app", "robot ci of other may not get imagestreams/layers of demo/app",
-			"robot ci of demo may not get imagestreams/layers of other/app",
+			"robot ci of demo may not get imagestreams/layers of other/app", "robot ci of demo may not get imagestreams/layers of demo-2/app",
+			"robot ci of demo-2 may get imagestreams/layers of demo-2/app", "robot ci of demo-2 may not get imagestreams/layers of demo/app",
 		}},
 		{"system:image-puller", func(w *world) { w.give("demo", authz.RoleImagePuller, authz.User("bob")) }, []string{
 			"bob may get imagestreams/layers of demo/app", "bob may get imagestreams/layers of demo/team/app",

@@ -45,7 +45,7 @@ func checkRules(rules []rbacv1.PolicyRule) error {
 			}
 		}
 		for _, name := range r.ResourceNames {
-			if strings.Contains(name, "*") {
+			if name == "" || strings.Contains(name, "*") {
 				return invalid("%.100q is no resourceName: it is one repository's, without the project, and has no patterns", name)
 			}
 		}
