@@ -274,7 +274,7 @@ func TestRequestsThatAreNotAsDescribedSayWhatToChange(t *testing.T) {
 			}
 		})
 	}
-	f.wantProblem(f.do(admin, "POST", "/api/v1/projects", `{"name":"`+strings.Repeat("x", maxBody)+`"}`), 413)
+	f.wantProblem(f.do(admin, "POST", "/api/v1/projects", `{"name":"`+strings.Repeat("x", maxBody)+`"}`), 413, "the body of the request has more than 65536 bytes, the limit")
 }
 
 func TestAFaultOfTheRegistryIsLoggedAndNotTold(t *testing.T) {

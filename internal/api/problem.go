@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -89,6 +90,9 @@ func unauthorized(detail string) error {
 // explainInvalid gives a text of ours to requests that are not as described.
 func explainInvalid(_ huma.Context, _ string, v any) (any, error) {
 	p, ok := v.(*huma.ErrorModel)
+	if ok && p.Status == http.StatusRequestEntityTooLarge {
+		p.Detail = fmt.Sprintf("the body of the request has more than %d bytes, the limit: send less at once", maxBody)
+	}
 	if !ok || len(p.Errors) == 0 {
 		return v, nil
 	}

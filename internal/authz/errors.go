@@ -3,6 +3,7 @@ package authz
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -39,12 +40,14 @@ type EscalationError struct {
 
 func (e *EscalationError) Error() string {
 	const most = 5
-	rights := make([]string, 0, most)
-	for _, r := range e.Missing[:min(len(e.Missing), most)] {
-		rights = append(rights, describeRule(r))
+	var rights []string // without the groups of resources, which say nothing to people
+	for _, r := range e.Missing {
+		if right := describeRule(r); !slices.Contains(rights, right) {
+			rights = append(rights, right)
+		}
 	}
-	text := strings.Join(rights, ", ")
-	if more := len(e.Missing) - most; more > 0 {
+	text := strings.Join(rights[:min(len(rights), most)], ", ")
+	if more := len(rights) - most; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}
 	return fmt.Sprintf("%s cannot give what %s does not hold in %s: %s", e.User, e.User, Target{Project: e.Project}, text)
