@@ -39,6 +39,8 @@ func places() map[string]place {
 		"internal/gc":       {floor: 2},
 		"internal/backup":   {floor: 2},
 
+		"internal/credentials": {floor: 2},
+
 		"internal/blob":                  {floor: 1},
 		"internal/blob/s3":               {floor: 1, also: []string{"internal/blob"}},
 		"internal/blob/tier":             {floor: 1, also: []string{"internal/blob"}},

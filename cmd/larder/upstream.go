@@ -3,6 +3,6 @@ package main
 import "github.com/spf13/cobra"
 
 func newUpstreamCommand() *cobra.Command {
-	return newVerbCommand("upstream", "do", "See what upstream registries have left, and who spent it",
-		newUpstreamStatusCommand(), newUpstreamLedgerCommand())
+	return newVerbCommand("upstream", "do", "See what upstream registries have left and who spent it, and keep their credentials",
+		newUpstreamStatusCommand(), newUpstreamLedgerCommand(), newUpstreamCredentialCommand())
 }

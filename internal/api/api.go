@@ -83,7 +83,10 @@ type Config struct {
 	// Events may be nil: then nothing is recorded.
 	Events Events
 	// Ledger tells what upstreams were asked for and have left.
-	Ledger       Ledger
+	Ledger Ledger
+	// UpstreamCredentials are those that upstreams are asked with.
+	UpstreamCredentials UpstreamCredentials
+
 	ProjectMaker ProjectMaker
 	// Roles keeps who may do what; nil where Cluster decides it.
 	Roles    *authz.Authorizer
@@ -151,6 +154,7 @@ func New(c Config) http.Handler {
 	s.registerEvents(api)
 	s.registerUpstreams(api)
 	s.registerLedger(api)
+	s.registerUpstreamCredentials(api)
 	s.registerBackup(api)
 	s.registerPrune(api)
 	s.registerRetention(api)

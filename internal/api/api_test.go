@@ -390,6 +390,8 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/stars":                                                           {"get"},
 		"/api/v1/limits":                                                          {"get"},
 		"/api/v1/upstreams":                                                       {"get"},
+		"/api/v1/credentials":                                                     {"get"},
+		"/api/v1/credentials/{upstream}/{username}":                               {"get", "put", "delete"},
 		"/api/v1/upstreams/{name}/ledger":                                         {"get"},
 	}
 	open := map[string]bool{

@@ -51,6 +51,12 @@ const (
 	ListUpstreams Action = "list upstreams"
 	// GetLedger reads what upstreams were asked for, by whom, and why it failed.
 	GetLedger Action = "get upstreams/ledger"
+	// ListCredentials and the others are for the credentials that upstreams are asked
+	// with: in all projects for those that serve everybody, in a project for its own.
+	ListCredentials  Action = "list upstreams/credentials"
+	GetCredential    Action = "get upstreams/credentials"
+	CreateCredential Action = "create upstreams/credentials"
+	DeleteCredential Action = "delete upstreams/credentials"
 	// Prune removes what nothing refers to any more.
 	Prune Action = "delete images"
 	// Backup reads everything that is kept, secrets included.
@@ -117,7 +123,7 @@ func decided() []Action {
 	return []Action{
 		Pull, Push, CreateRepository, Delete, List, Describe, UpdateRepository, Tag, DeleteTag, Import,
 		CreateProject, RequestProject, GetProject, UpdateProject, DeleteProject, ListEvents,
-		Metrics, ListUpstreams, GetLedger, Prune, Backup, Verify,
+		Metrics, ListUpstreams, GetLedger, ListCredentials, GetCredential, CreateCredential, DeleteCredential, Prune, Backup, Verify,
 		ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
 		ListRoleBindings, GetRoleBinding, CreateRoleBinding, UpdateRoleBinding, DeleteRoleBinding,
 		ListClusterRoles, GetClusterRole, CreateClusterRole, UpdateClusterRole, DeleteClusterRole,

@@ -135,6 +135,7 @@ func registryAdminRules() []rbacv1.PolicyRule {
 			"localresourceaccessreviews", "localsubjectaccessreviews", "subjectrulesreviews", "resourceaccessreviews", "subjectaccessreviews"),
 		rule([]string{groupReview}, "create")("localsubjectaccessreviews"),
 		projects("get", "delete"),
+		rule([]string{groupImage}, "get", "list", "create", "delete")("upstreams/credentials"),
 	)
 }
 

@@ -8,14 +8,18 @@ import (
 )
 
 // announcement is what a process tells the others that it has changed: something of a
-// repository, of accounts when it has no name, or of who may do what.
+// repository, of accounts when it has no name, of who may do what, or of credentials for
+// upstreams.
 type announcement struct {
 	repository string
 }
 
-// accessAnnounced is no repository's name, so that a program that does not know it takes
-// it for a repository that it does not have.
-const accessAnnounced = "/access"
+// These are no repository's names, so that a program that does not know them takes them
+// for a repository that it does not have.
+const (
+	accessAnnounced      = "/access"
+	credentialsAnnounced = "/credentials"
+)
 
 func ofRepository(name string) announcement { return announcement{repository: name} }
 
@@ -24,6 +28,9 @@ func ofAccounts() announcement { return announcement{} }
 
 // ofAccess is for roles, role bindings and projects.
 func ofAccess() announcement { return announcement{repository: accessAnnounced} }
+
+// ofCredentials is for the credentials for upstreams.
+func ofCredentials() announcement { return announcement{repository: credentialsAnnounced} }
 
 // text says who announces it, so that nobody forgets what he has just written.
 func (a announcement) text(process string) string { return process + " " + a.repository }

@@ -21,6 +21,7 @@ type Changes struct {
 	repositories [changeStripes]atomic.Uint64
 	accounts     atomic.Uint64
 	access       atomic.Uint64
+	credentials  atomic.Uint64
 	deaf         atomic.Bool
 	never        atomic.Uint64 // makes marks that differ from all others
 }
@@ -33,6 +34,10 @@ func (c *Changes) Accounts() Mark { return c.mark(&c.accounts) }
 
 // Access is the mark of all roles and role bindings, and of the projects that there are.
 func (c *Changes) Access() Mark { return c.mark(&c.access) }
+
+// Credentials is the mark of the credentials for upstreams. What this process changes of
+// them is counted too: they change seldom, and whoever uses them is elsewhere.
+func (c *Changes) Credentials() Mark { return c.mark(&c.credentials) }
 
 func (c *Changes) mark(of *atomic.Uint64) Mark {
 	if c.deaf.Load() {
@@ -61,16 +66,19 @@ func (c *Changes) hear() {
 	}
 	c.accounts.Add(1)
 	c.access.Add(1)
+	c.credentials.Add(1)
 	c.deaf.Store(false)
 }
 
-// apply counts a change that another process has made.
+// apply counts a change, as a rule one that another process has made.
 func (c *Changes) apply(a announcement) {
 	switch a.repository {
 	case "":
 		c.accounts.Add(1)
 	case accessAnnounced:
 		c.access.Add(1)
+	case credentialsAnnounced:
+		c.credentials.Add(1)
 	default:
 		c.stripe(a.repository).Add(1)
 	}

@@ -24,6 +24,7 @@ type DB struct {
 	Groups        *Groups
 	Tokens        *Tokens
 	Keys          *Keys
+	Credentials   *Credentials
 	Roles         *Roles
 	RoleBindings  *RoleBindings
 	Audit         *Audit
@@ -66,6 +67,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Groups:        &Groups{s},
 		Tokens:        &Tokens{s},
 		Keys:          &Keys{s},
+		Credentials:   &Credentials{s},
 		Roles:         &Roles{s},
 		RoleBindings:  &RoleBindings{s},
 		Audit:         &Audit{s},

@@ -47,6 +47,9 @@ func dumpTables() []dumpTable {
 		{name: "stars", key: "repository_id, user_name", since: 7, columns: []dumpColumn{
 			{"repository_id", integerCell, 7}, {"user_name", textCell, 7}, {"created_at", integerCell, 7},
 		}},
+		{name: "repository_audiences", key: "repository_id, audience", since: 9, columns: []dumpColumn{
+			{"repository_id", integerCell, 9}, {"audience", textCell, 9}, {"shown", booleanCell, 9}, {"checked_at", integerCell, 9},
+		}},
 		{name: "manifests", key: "digest", since: 1, columns: []dumpColumn{{"digest", textCell, 1}, {"content", bytesCell, 1}}},
 		{name: "manifest_links", key: "repository_id, digest", since: 1, columns: []dumpColumn{
 			{"repository_id", integerCell, 1}, {"digest", textCell, 1}, {"media_type", textCell, 1}, {"subject", textCell, 1},
@@ -108,6 +111,10 @@ func dumpTables() []dumpTable {
 			{"hour", integerCell, 8}, {"upstream", textCell, 8}, {"credential", textCell, 8}, {"kind", textCell, 8}, {"repository", textCell, 8},
 			{"user_name", textCell, 8}, {"project", textCell, 8}, {"namespace", textCell, 8}, {"certain", booleanCell, 8}, {"calls", integerCell, 8},
 			{"pulls", integerCell, 8}, {"metered", integerCell, 8}, {"images", integerCell, 8}, {"refused", integerCell, 8}, {"bytes", integerCell, 8},
+		}},
+		{name: "upstream_credentials", key: "upstream, project, username", since: 9, columns: []dumpColumn{
+			{"upstream", textCell, 9}, {"project", textCell, 9}, {"username", textCell, 9}, {"sealed", bytesCell, 9},
+			{"creator", textCell, 9}, {"created_at", integerCell, 9}, {"updated_at", integerCell, 9},
 		}},
 		{name: "signing_keys", key: "id", since: 1, columns: []dumpColumn{
 			{"id", textCell, 1}, {"secret", bytesCell, 1}, {"created_at", integerCell, 1},

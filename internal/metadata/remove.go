@@ -43,7 +43,7 @@ func (rs *Repositories) Delete(ctx context.Context, name string, keeps Keeps) (R
 }
 
 // Delete removes a project with its repositories and all that they hold, its service
-// accounts, roles, role bindings and rules of retention, all or nothing. ErrNotFound says
+// accounts, roles, role bindings, credentials and rules of retention, all or nothing. ErrNotFound says
 // that there is no such project.
 func (ps *Projects) Delete(ctx context.Context, name string) (Removed, error) {
 	var gone Removed
@@ -54,7 +54,7 @@ func (ps *Projects) Delete(ctx context.Context, name string) (Removed, error) {
 		if err != nil {
 			return err
 		}
-		for _, of := range []string{"role_bindings", "roles"} {
+		for _, of := range []string{"role_bindings", "roles", "upstream_credentials"} {
 			if _, err := change(ctx, tx, "DELETE FROM "+of+" WHERE project = $1", name); err != nil {
 				return fmt.Errorf("deleting its %s: %w", of, err)
 			}
@@ -66,11 +66,15 @@ func (ps *Projects) Delete(ctx context.Context, name string) (Removed, error) {
 		if err := ps.store.announce(ctx, tx, ofAccounts()); err != nil {
 			return err
 		}
+		if err := ps.store.announce(ctx, tx, ofCredentials()); err != nil {
+			return err
+		}
 		return ps.store.announce(ctx, tx, ofAccess())
 	})
 	if err != nil {
 		return Removed{}, failed(err, "deleting project %s", name)
 	}
+	ps.store.changes.apply(ofCredentials())
 	return gone, nil
 }
 

@@ -46,6 +46,7 @@ type Config struct {
 	Ledger          Ledger
 	OIDC            *OIDC // where people log in; nil: with passwords only
 	PullLimits      PullLimits
+	CredentialKey   Password   // that passwords of upstreams are encrypted by; empty: see credentialKey
 	Upstreams       []Upstream // names and registries are unique
 }
 

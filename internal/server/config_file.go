@@ -56,9 +56,14 @@ func (r *fileReader) root(e entry) {
 		"replica": func(e entry) {
 			r.mapping(e, fields{"advertise": r.advertise})
 		},
-		"mirror":     r.mirror,
-		"ciTokens":   r.ciTokens,
-		"ledger":     r.ledger,
+		"mirror":   r.mirror,
+		"ciTokens": r.ciTokens,
+		"ledger":   r.ledger,
+		"credentialKeyFile": func(e entry) {
+			if g, ok := r.text(e); ok {
+				r.loader.credentialKeyFile = g
+			}
+		},
 		"oidc":       r.oidc,
 		"upstreams":  r.upstreams,
 		"pullLimits": r.pullLimits,

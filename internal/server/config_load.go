@@ -33,6 +33,7 @@ func Load(flags *Flags, lookupEnv func(string) (string, bool), readFile func(str
 	l.fromFlags(flags)
 	l.storageKeys(lookupEnv)
 	l.oidcSecret(lookupEnv)
+	l.credentialKey(lookupEnv)
 	if len(l.errs) == 0 {
 		l.validate()
 	}
@@ -71,7 +72,8 @@ type loader struct {
 	given     map[string]given // by key: the text that won, and where it stood
 	errs      []error
 
-	oidcSecretFile given // read once it is known that the environment has no secret
+	// These are read once it is known that the environment has no such secret.
+	oidcSecretFile, credentialKeyFile given
 }
 
 // upstreamEntry is an upstream and the place where it was written down.

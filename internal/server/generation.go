@@ -71,6 +71,9 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		}
 		names.add(u, project)
 	}
+	if err := s.lender.give(ctx, g.upstreams); err != nil {
+		return nil, err
+	}
 	if err := s.floor.roles.SetSelfProvision(ctx, config.Projects.SelfProvision); err != nil {
 		return nil, err
 	}
@@ -95,7 +98,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
-		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits,
+		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits, UpstreamCredentials: s.lender,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{
@@ -128,6 +131,7 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	remote, err := upstream.New(upstream.Config{
 		Name: u.Name, URL: u.URL, Hub: u.Hub(), Credentials: credentials, Realms: u.Realms, CAFile: u.CA,
 		UserAgent: "larder/" + s.options.Version, Timeouts: tuning.Upstream, Now: tuning.Now, Report: s.floor.ledger.Book,
+		Refused: func(c upstream.Credential, by string) { s.floor.recordRefusal(u.Name, c, by) },
 	}, s.floor.upstreamMetrics, s.log)
 	if err != nil {
 		return cacheProject{}, fmt.Errorf("upstream %s: %w", u.Name, err)

@@ -25,6 +25,9 @@ func (s *Server) Reload(config Config) error {
 	s.current = next
 	s.mu.Unlock()
 	s.retired.Go(last.close)
+	if err := s.lender.giveCurrent(context.Background()); err != nil { // those that came since it was made
+		s.log.Warn("the credentials for upstreams could not be read", "error", err)
+	}
 	if s.options.LogLevel != nil {
 		s.options.LogLevel.Set(config.Log.Level)
 	}
@@ -53,6 +56,7 @@ func needRestart(old, now Config) []string {
 		{"cacheSize", old.CacheSize, now.CacheSize},
 		{"tls", old.TLS, now.TLS},
 		{"replica.advertise", old.Replica.Advertise, now.Replica.Advertise},
+		{"credentialKeyFile", old.CredentialKey, now.CredentialKey},
 		{"ciTokens", old.CITokens, now.CITokens},
 		{"ledger.keep", old.Ledger.Keep, now.Ledger.Keep},
 		{"shutdownTimeout", old.ShutdownTimeout, now.ShutdownTimeout},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/larder-registry/larder/internal/credentials"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
@@ -47,6 +48,7 @@ type Server struct {
 	log     *slog.Logger
 
 	floor   *floor
+	lender  *lender
 	retired sync.WaitGroup // generations that still answer their last requests
 	mu      sync.RWMutex
 	current *generation
@@ -82,6 +84,9 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 		return nil, err
 	}
 	s.floor.forget, s.floor.budgets = s.evicted, s.budgets
+	s.lender = &lender{
+		server: s, keeper: credentials.New(s.floor.DB.Credentials, s.floor.credentialKey(config.CredentialKey), options.Tuning.Now),
+	}
 	if s.certs, err = s.floor.certificates(config, options.Tuning); err != nil {
 		return nil, err
 	}
@@ -119,6 +124,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.ledger.Run(background) })
 	work.Go(func() { s.floor.ledger.Watch(background) })
 	work.Go(func() { s.floor.limits.Run(background) })
+	work.Go(func() { s.lender.watch(background) })
 	work.Go(func() { s.floor.who.Run(background, s.log) })
 	work.Go(func() { s.retain(background) })
 	work.Go(func() { s.importer().Run(background) })

@@ -171,6 +171,9 @@ type request struct {
 	admin  bool
 	mirror bool
 	header map[string]string
+	// token is an access token to log in with.
+	token string
+	body  string // JSON
 }
 
 func (s *stack) send(r request) answer {
@@ -201,12 +204,18 @@ func (s *stack) open(ctx context.Context, r request) (*http.Response, error) {
 	if r.mirror {
 		address = s.larder.MirrorAddr()
 	}
-	req, err := http.NewRequestWithContext(ctx, r.method, "http://"+address.String()+r.path, nil)
+	req, err := http.NewRequestWithContext(ctx, r.method, "http://"+address.String()+r.path, strings.NewReader(r.body))
 	if err != nil {
 		return nil, err
 	}
 	if r.admin {
 		req.SetBasicAuth("admin", adminPassword)
+	}
+	if r.token != "" {
+		req.SetBasicAuth("unused", r.token)
+	}
+	if r.body != "" {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	for key, value := range r.header {
 		req.Header.Set(key, value)

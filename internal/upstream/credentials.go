@@ -10,25 +10,35 @@ import (
 	"github.com/larder-registry/larder/internal/oci"
 )
 
-// Credential is a user name and a password or access token. It prints as the user
-// name alone.
-type Credential struct{ Username, Password string }
+// Credential is a user name and a password or access token. It prints without the
+// password.
+type Credential struct {
+	Username, Password string
+	// Project is whose own it is; "" for one that serves everybody.
+	Project string
+}
 
-func (c Credential) String() string { return c.Username }
+// String names the credential: by its user name, after the project whose own it is.
+func (c Credential) String() string {
+	if c.Project == "" {
+		return c.Username
+	}
+	return c.Project + "/" + c.Username
+}
 
 // GoString keeps the password out of %#v.
-func (c Credential) GoString() string { return "upstream.Credential{Username: " + c.Username + "}" }
+func (c Credential) GoString() string { return "upstream.Credential{" + c.String() + "}" }
 
 // LogValue keeps the password out of logs.
-func (c Credential) LogValue() slog.Value { return slog.StringValue(c.Username) }
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Auth says as whom a request is made.
 type Auth int
 
 const (
-	// Anonymous uses no credential, whatever is configured.
+	// Anonymous uses no credential, whatever there are.
 	Anonymous Auth = iota
-	// Any uses the first configured credential that is neither resting nor set
+	// Any uses the first credential that serves everybody and is neither resting nor set
 	// aside, then the next, and no credential at last.
 	Any
 )
@@ -73,7 +83,7 @@ type rest struct {
 func newAccount(credential *Credential) *account {
 	a := &account{name: anonymousName, credential: credential, first: make(chan struct{}, 1)}
 	if credential != nil {
-		a.name = credential.Username
+		a.name = credential.String()
 	}
 	return a
 }
@@ -158,20 +168,24 @@ func (a *account) putToRest(r rest, counted bool) {
 // accounts lists whom to try, in order.
 func (r *Registry) accounts(auth Auth) []*account {
 	if auth == Any {
-		return append(append([]*account(nil), r.configured...), r.stranger)
+		return append(r.pool.ofEverybody(r.config.Now()), r.stranger)
 	}
 	return []*account{r.stranger}
 }
 
-// HasCredentials tells whether any credential is configured.
-func (r *Registry) HasCredentials() bool { return len(r.configured) > 0 }
+// HasCredentials tells whether there is any credential, or has been since the registry
+// was made: what is being fetched may have been asked for with one that is gone.
+func (r *Registry) HasCredentials() bool { return r.pool.used() }
 
-// refuse sets a credential aside for the life of the registry, and says so once.
+// refuse sets a credential aside for as long as it is there, and says so once.
 func (r *Registry) refuse(a *account, by string) {
 	if !a.setAside() {
 		return
 	}
 	r.metrics.refused.WithLabelValues(r.config.Name, a.name).Set(1)
-	r.log.Error("the upstream refused a credential: it is not used any more until the configuration is corrected and reloaded",
+	r.log.Error("the upstream refused a credential: it is not used any more until it is corrected: in the configuration, which is then reloaded, or with larder upstream credential add",
 		"upstream", r.config.Name, "credential", a.name, "refused by", by)
+	if r.config.Refused != nil {
+		r.config.Refused(*a.credential, by)
+	}
 }

@@ -45,3 +45,10 @@ func (m *Metrics) budget(upstream string, b Budget) {
 	m.remaining.WithLabelValues(upstream, b.Credential).Set(float64(b.Remaining))
 	m.window.WithLabelValues(upstream, b.Credential).Set(b.Window.Seconds())
 }
+
+// forget ends the time series of a credential that is not there any more.
+func (m *Metrics) forget(upstream, credential string) {
+	for _, gauge := range []*prometheus.GaugeVec{m.limit, m.remaining, m.window, m.refused} {
+		gauge.DeleteLabelValues(upstream, credential)
+	}
+}

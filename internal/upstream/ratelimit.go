@@ -22,7 +22,12 @@ const (
 // Budget is what an upstream has said of a credential's pull limit, and how the
 // credential stands.
 type Budget struct {
-	Credential string // the user name, or "anonymous"
+	Credential string // its name: see Credential.String; or "anonymous"
+	// Project is whose own it is, and Username what it logs in as; both are empty for
+	// strangers, and Project for what serves everybody.
+	Project, Username string
+	// Configured is true unless it was added later, or is no credential.
+	Configured bool
 	// Metered is true once an answer carried rate-limit headers. The fields up to At
 	// are those of the last such answer. Images of sponsored publishers and paid
 	// accounts are not metered: their answers have no headers and change nothing.
@@ -38,7 +43,8 @@ type Budget struct {
 	Refused bool
 }
 
-// Budget tells of each credential in the configured order, then of strangers.
+// Budget tells of each credential in the configured order, of those that were added, then
+// of strangers.
 func (r *Registry) Budget() []Budget {
 	now := r.config.Now()
 	r.mu.Lock()
@@ -48,12 +54,15 @@ func (r *Registry) Budget() []Budget {
 		allRest = time.Time{}
 	}
 	var all []Budget
-	for _, a := range r.accounts(Any) {
+	for i, a := range append(r.pool.all(), r.stranger) {
 		until, resting := a.resting(now, true)
 		a.mu.Lock()
 		b := a.budget
 		b.Credential, b.Refused, b.AllRestsUntil = a.name, a.refused, allRest
 		a.mu.Unlock()
+		if a.credential != nil {
+			b.Project, b.Username, b.Configured = a.credential.Project, a.credential.Username, i < len(r.pool.configured)
+		}
 		if resting {
 			b.RestsUntil = until
 		}

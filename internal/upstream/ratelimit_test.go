@@ -109,7 +109,7 @@ func TestWhatIsLeftIsReadFromEveryManifestAnswer(t *testing.T) {
 	good(t, err)
 	at := c.clock.Now()
 	want := []Budget{
-		{Credential: "alice", Metered: true, Rate: Rate{Limit: 100, Remaining: 76, Window: 6 * time.Hour, Source: "192.0.2.1"}, At: at},
+		{Credential: "alice", Username: "alice", Configured: true, Metered: true, Rate: Rate{Limit: 100, Remaining: 76, Window: 6 * time.Hour, Source: "192.0.2.1"}, At: at},
 		{Credential: "anonymous", Metered: true, Rate: Rate{Limit: 100, Remaining: -3, Window: 6 * time.Hour, Source: "192.0.2.1"}, At: at},
 	}
 	if diff := cmp.Diff(want, c.Budget()); diff != "" {

@@ -28,8 +28,11 @@ type Config struct {
 	URL  *url.URL // http or https; /v2/ follows its path
 	// Hub is true for Docker Hub, where one-part names live under library/.
 	Hub bool
-	// Credentials are tried in this order.
+	// Credentials are tried in this order, and before those that are added later.
 	Credentials []Credential
+	// Refused is told once of each credential that the upstream refuses, and by what part
+	// of it. Nil: nobody is told.
+	Refused func(c Credential, by string)
 	// Realms lists further hosts, or host:port, that may be shown the credentials.
 	Realms []string
 	// CAFile holds certificates in PEM form that are trusted beside the system's.
@@ -48,14 +51,14 @@ type Config struct {
 
 // Registry is the client of one upstream. It is safe for concurrent use.
 type Registry struct {
-	config     Config
-	metrics    *Metrics
-	log        *slog.Logger
-	transport  *http.Transport
-	realms     *realms
-	configured []*account
-	stranger   *account
-	tokens     *tokens
+	config    Config
+	metrics   *Metrics
+	log       *slog.Logger
+	transport *http.Transport
+	realms    *realms
+	pool      *pool
+	stranger  *account
+	tokens    *tokens
 
 	greeting chan struct{} // held by the caller that asks how to prove who it is
 
@@ -85,15 +88,34 @@ func New(c Config, metrics *Metrics, log *slog.Logger) (*Registry, error) {
 	r := &Registry{
 		config: c, metrics: metrics, log: log, transport: transport,
 		realms:   newRealms(c.URL, c.Realms),
+		pool:     newPool(c.Credentials),
 		stranger: newAccount(nil),
 		greeting: make(chan struct{}, 1),
 	}
 	r.tokens = newTokens(c.Now, r.fetchToken)
-	for i := range c.Credentials {
-		r.configured = append(r.configured, newAccount(&c.Credentials[i]))
-		metrics.refused.WithLabelValues(c.Name, c.Credentials[i].Username).Set(0)
-	}
+	r.measure()
 	return r, nil
+}
+
+// SetAdded says which credentials there are beside those that are configured, in place of
+// what was said before. They count from the next request on. One that was refused is tried
+// again once its password is another.
+func (r *Registry) SetAdded(all []Credential) {
+	for _, gone := range r.pool.add(all) {
+		r.metrics.forget(r.config.Name, gone.name)
+	}
+	r.measure()
+}
+
+// measure shows which credentials there are and which of them are refused.
+func (r *Registry) measure() {
+	for _, a := range r.pool.all() {
+		refused := 0.0
+		if a.standing().refused {
+			refused = 1
+		}
+		r.metrics.refused.WithLabelValues(r.config.Name, a.name).Set(refused)
+	}
 }
 
 // Close cancels requests for tokens that are under way, waits for them, and drops

@@ -68,6 +68,8 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"the registry's id", registryID},
 		{"tokens", tokens},
 		{"signing keys", keys},
+		{"credentials for upstreams", credentials},
+		{"audiences of repositories", audiences},
 		{"leases", leases},
 		{"counters of limits", limitCounters},
 		{"dumps", dumps},
