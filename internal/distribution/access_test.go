@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,8 +247,31 @@ func TestATokenCapsWhatMayBeDone(t *testing.T) {
 	f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", token: pull}).expect(t, 401, oci.CodeUnauthorized).
 		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/app:pull,push",error="insufficient_scope",error_description="the token does not cover repository:demo/app:pull,push: ask for one with that scope"`))
 	f.do(request{method: "DELETE", path: "/v2/demo/app/manifests/v1", token: pull}).expect(t, 401, oci.CodeUnauthorized)
+	// With ns a name is the upstream's own, and a token for what is called so here is none for it.
+	upstreams := f.issue("admin", scope("docker-hub/library/nginx", "pull"))
+	f.do(request{method: "GET", path: "/v2/library/nginx/manifests/v1?ns=docker.io", token: upstreams}).expect(t, 200, "")
+	f.do(request{method: "GET", path: "/v2/demo/app/manifests/v1?ns=docker.io", token: pull}).expect(t, 401, oci.CodeUnauthorized).
+		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:docker-hub/demo/app:pull",error="insufficient_scope",error_description="the token does not cover repository:docker-hub/demo/app:pull: ask for one with that scope"`))
 	f.do(request{method: "GET", path: "/v2/_catalog", token: pull}).expect(t, 401, oci.CodeUnauthorized).
 		header(t, "WWW-Authenticate", f.challenge(`,scope="registry:catalog:*",error="insufficient_scope",error_description="the token does not cover registry:catalog:*: ask for one with that scope"`))
+}
+
+// The image that tells how many pulls are left is open to everybody, and stays what it is.
+func TestNobodyChangesTheImageThatTellsTheLimit(t *testing.T) {
+	f := newFixture(t)
+	const manifest = "/v2/ratelimitpreview/test/manifests/latest"
+	f.do(request{method: "GET", path: manifest, user: "-"}).expect(t, 200, "")
+	for _, q := range []request{
+		{method: "POST", path: "/v2/ratelimitpreview/test/blobs/uploads/"}, {method: "PUT", path: manifest, body: []byte("{}")}, {method: "DELETE", path: manifest},
+	} {
+		for user, status := range map[string][]int{"-": {401}, "bob": {403, 404, 405}, "": {400, 404, 405}} {
+			q.user = user
+			if got := f.do(q); !slices.Contains(status, got.StatusCode) {
+				t.Errorf("%s by %q: %d %s", q.method, user, got.StatusCode, got.body)
+			}
+		}
+	}
+	f.do(request{method: "GET", path: manifest, user: "-"}).expect(t, 200, "")
 }
 
 func TestATokenGrantsNothingBeyondTheRights(t *testing.T) {

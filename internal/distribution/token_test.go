@@ -6,7 +6,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/opencontainers/go-digest"
+	rbacv1 "k8s.io/api/rbac/v1"
 
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/oci"
 )
 
@@ -51,6 +55,34 @@ func TestATokenHoldsTheScopesThatAreGranted(t *testing.T) {
 			f.do(request{method: "GET", path: "/v2/", token: token.Token}).expect(t, 200, "")
 		})
 	}
+}
+
+// The scope delete stands for two rights: to remove a tag, and to remove the image.
+func TestWhoMayRemoveTagsAloneGetsTheScopeToDeleteAndRemovesNoImage(t *testing.T) {
+	f := newFixture(t)
+	manifest := f.image("demo/app", nil)
+	f.pushManifest("demo/app", "v1", manifest).expect(t, 201, "")
+	f.pushManifest("demo/app", "v2", manifest).expect(t, 201, "")
+	f.give("demo", authz.RoleRegistryViewer, authz.User("bob"))
+	ask := func() issued {
+		return unmarshal[issued](t, f.do(request{method: "GET", path: "/token?scope=repository:demo/app:delete", user: "bob"}).expect(t, 200, "").body)
+	}
+	if got := ask(); got.Scope != "" {
+		t.Errorf("a viewer gets %q", got.Scope)
+	}
+	root := authn.Identity{User: "admin", Groups: []string{authn.GroupAuthenticated, authn.GroupMasters}}
+	untag := authz.Role{Project: "demo", Name: "untag", Rules: []rbacv1.PolicyRule{{Verbs: []string{"delete"}, APIGroups: []string{"image.openshift.io"}, Resources: []string{"imagestreamtags"}}}}
+	if err := f.access.CreateRole(t.Context(), root, untag); err != nil {
+		t.Fatal(err)
+	}
+	f.give("demo", "untag", authz.User("bob"))
+	got := ask()
+	if got.Scope != "repository:demo/app:delete" {
+		t.Errorf("scope = %q", got.Scope)
+	}
+	f.do(request{method: "DELETE", path: "/v2/demo/app/manifests/v1", token: got.Token}).expect(t, 202, "")
+	f.do(request{method: "DELETE", path: "/v2/demo/app/manifests/" + digest.FromBytes(manifest).String(), token: got.Token}).expect(t, 403, oci.CodeDenied)
+	f.do(request{method: "GET", path: "/v2/demo/app/manifests/v2"}).expect(t, 200, "")
 }
 
 const password = "correct horse battery staple"
