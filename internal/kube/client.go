@@ -11,6 +11,7 @@ import (
 
 	authentication "k8s.io/api/authentication/v1"
 	authorization "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -30,6 +31,8 @@ type Config struct {
 	// Kubeconfig is the file that says where the API server is and as whom to ask;
 	// empty: the pod's service account says it.
 	Kubeconfig string
+	// PodFolder is where that service account is; empty: where Kubernetes puts it.
+	PodFolder string
 	// Audiences are those that a token may be meant for; one of them is enough. Empty:
 	// those of the API server itself.
 	Audiences []string
@@ -124,7 +127,14 @@ func (k *Client) review(ctx context.Context, client rest.Interface, resource str
 	case <-ctx.Done():
 		return failure(resource, fmt.Errorf("%d reviews are under way and none has ended in time: %w", reviewsAtOnce, context.Cause(ctx)))
 	}
-	if err := client.Post().Resource(resource).MaxRetries(1).Body(question).Do(ctx).Into(answer); err != nil {
+	create := func() error {
+		return client.Post().Resource(resource).MaxRetries(1).Body(question).Do(ctx).Into(answer)
+	}
+	err := create()
+	if apierrors.IsUnauthorized(err) {
+		err = create() // a pod's token that was refused has been read again meanwhile
+	}
+	if err != nil {
 		return failure(resource, err)
 	}
 	return nil

@@ -1,13 +1,18 @@
 package kube
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 )
 
 // maxAnswer bounds what the API server may answer, in bytes.
@@ -29,20 +34,41 @@ func (c Config) restConfig() (*rest.Config, error) {
 
 func (c Config) credentials() (*rest.Config, error) {
 	if c.Kubeconfig == "" {
-		config, err := rest.InClusterConfig()
-		if errors.Is(err, rest.ErrNotInCluster) {
-			return nil, errors.New("this is no pod of a cluster, so nothing says which cluster to ask: set kubernetes.kubeconfig to a kubeconfig file")
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the service account of this pod: %w; mount its token (automountServiceAccountToken), or set kubernetes.kubeconfig", err)
-		}
-		return config, nil
+		return c.ofPod()
 	}
 	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: c.Kubeconfig}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig %s: %w", c.Kubeconfig, err)
 	}
+	return config, nil
+}
+
+// podFolder is where a pod finds its service account.
+const podFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// ofPod is what Kubernetes tells each pod, as rest.InClusterConfig reads it: where the API
+// server is by two variables, and who signed its certificate and the pod's token by files.
+// The token is read again once a minute and after it was refused, since the cluster
+// replaces it all the time.
+func (c Config) ofPod() (*rest.Config, error) {
+	host, port := os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT")
+	if host == "" || port == "" {
+		return nil, errors.New("this is no pod of a cluster, so nothing says which cluster to ask: set kubernetes.kubeconfig to a kubeconfig file")
+	}
+	folder := cmp.Or(c.PodFolder, podFolder)
+	token, authority := filepath.Join(folder, "token"), filepath.Join(folder, "ca.crt")
+	for _, path := range []string{token, authority} {
+		if _, err := os.ReadFile(path); err != nil {
+			return nil, fmt.Errorf("reading the service account of this pod: %w; mount its token (automountServiceAccountToken), or set kubernetes.kubeconfig", err)
+		}
+	}
+	config := &rest.Config{
+		Host:            "https://" + net.JoinHostPort(host, port),
+		TLSClientConfig: rest.TLSClientConfig{CAFile: authority},
+	}
+	// By its BearerTokenFile alone a token that was refused would be shown for a minute yet.
+	config.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(token)))
 	return config, nil
 }
 

@@ -31,7 +31,7 @@ clusters: [{name: test, cluster: {server: %q, certificate-authority: %q}}]
 users: [{name: %[3]q, user: {token: %[4]q}}]
 contexts: [{name: test, context: {cluster: test, user: %[3]q}}]
 current-context: test
-`, s.URL, filepath.Join(s.certificates(), "apiserver.crt"), user, token)
+`, s.URL, s.Authority(), user, token)
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
@@ -60,7 +60,7 @@ func (s *Server) ready(ctx context.Context) error {
 
 // get asks for a path as the administrator.
 func (s *Server) get(ctx context.Context, path string) ([]byte, error) {
-	authority, err := os.ReadFile(filepath.Join(s.certificates(), "apiserver.crt"))
+	authority, err := os.ReadFile(s.Authority())
 	if err != nil {
 		return nil, err
 	}

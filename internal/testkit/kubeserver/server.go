@@ -149,7 +149,7 @@ func (s *Server) startControllers() (err error) {
 	}
 	s.manager, err = begin(s.programs, s.folder, controllerManager, "--kubeconfig="+s.Admin, "--leader-elect=false", "--secure-port=0",
 		"--controllers="+strings.Join(s.options.Controllers, ","), "--service-account-private-key-file=sa.key",
-		"--root-ca-file="+filepath.Join(s.certificates(), "apiserver.crt"))
+		"--root-ca-file="+s.Authority())
 	return err
 }
 
@@ -176,6 +176,9 @@ func (s *Server) Logs() string {
 	}
 	return all.String()
 }
+
+// Authority is the path of the certificate by which the server is trusted.
+func (s *Server) Authority() string { return filepath.Join(s.certificates(), "apiserver.crt") }
 
 func (s *Server) certificates() string { return filepath.Join(s.folder, "certificates") }
 

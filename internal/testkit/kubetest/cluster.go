@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ownToken is what the kubeconfig has its user show.
+// ownToken is what whoever asks has to show at first.
 const ownToken = "larders-own"
 
 // Cluster is the API server. Its methods are safe for concurrent use.
@@ -28,6 +30,7 @@ type Cluster struct {
 	server *httptest.Server
 
 	mu       sync.Mutex
+	own      []string         // what whoever asks has shown; the last is good
 	fails    http.HandlerFunc // answers in place of all else; nil: nothing fails
 	owners   map[string]authentication.TokenReviewStatus
 	may      func(authorization.SubjectAccessReviewSpec) bool
@@ -38,7 +41,7 @@ type Cluster struct {
 // New starts a cluster that knows no token and allows nothing. It ends with the test.
 func New(t *testing.T) *Cluster {
 	c := &Cluster{
-		t: t, owners: map[string]authentication.TokenReviewStatus{},
+		t: t, own: []string{ownToken}, owners: map[string]authentication.TokenReviewStatus{},
 		may: func(authorization.SubjectAccessReviewSpec) bool { return false },
 	}
 	c.server = httptest.NewTLSServer(http.HandlerFunc(c.serve))
@@ -51,14 +54,20 @@ func (c *Cluster) Close() { c.server.Close() }
 
 func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	fails := c.fails
+	fails, own := c.fails, c.own
 	c.mu.Unlock()
 	if fails != nil {
 		fails(w, r)
 		return
 	}
-	if got := r.Header.Get("Authorization"); got != "Bearer "+ownToken {
-		c.t.Errorf("the cluster is asked by somebody who shows %q", got)
+	shown := r.Header.Get("Authorization")
+	switch i := slices.Index(own, strings.TrimPrefix(shown, "Bearer ")); i {
+	case len(own) - 1:
+	case -1:
+		c.t.Errorf("the cluster is asked by somebody who shows %q", shown)
+	default: // it has been replaced
+		refuse(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
+		return
 	}
 	switch r.Method + " " + r.URL.Path {
 	case "POST /apis/authentication.k8s.io/v1/tokenreviews":
@@ -104,11 +113,13 @@ func (c *Cluster) Fail(how http.HandlerFunc) {
 
 // Refuse has all requests answered with an error of the API server's own.
 func (c *Cluster) Refuse(status int, reason metav1.StatusReason, message string) {
-	c.Fail(func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, status, metav1.Status{
-			TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
-			Code: int32(status), Reason: reason, Message: message,
-		})
+	c.Fail(func(w http.ResponseWriter, _ *http.Request) { refuse(w, status, reason, message) })
+}
+
+func refuse(w http.ResponseWriter, status int, reason metav1.StatusReason, message string) {
+	answer(w, status, metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure,
+		Code: int32(status), Reason: reason, Message: message,
 	})
 }
 
@@ -151,8 +162,7 @@ func (c *Cluster) Asked() (tokens []authentication.TokenReviewSpec, accesses []a
 func (c *Cluster) Kubeconfig() string {
 	c.t.Helper()
 	folder := c.t.TempDir()
-	authority := filepath.Join(folder, "ca.crt")
-	c.write(authority, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.server.Certificate().Raw})))
+	authority := c.writeAuthority(folder)
 	path := filepath.Join(folder, "kubeconfig")
 	c.write(path, fmt.Sprintf(strings.TrimSpace(`
 apiVersion: v1
@@ -163,6 +173,37 @@ contexts: [{name: larder, context: {cluster: c, user: larder}}]
 current-context: larder
 `), c.server.URL, authority, ownToken))
 	return path
+}
+
+func (c *Cluster) writeAuthority(folder string) (path string) {
+	c.t.Helper()
+	path = filepath.Join(folder, "ca.crt")
+	c.write(path, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.server.Certificate().Raw})))
+	return path
+}
+
+// Pod makes the test a pod of the cluster, and returns the folder of its service account.
+func (c *Cluster) Pod() (folder string) {
+	c.t.Helper()
+	host, port, err := net.SplitHostPort(c.server.Listener.Addr().String())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Setenv("KUBERNETES_SERVICE_HOST", host)
+	c.t.Setenv("KUBERNETES_SERVICE_PORT", port)
+	folder = c.t.TempDir()
+	c.writeAuthority(folder)
+	c.write(filepath.Join(folder, "token"), ownToken+"\n")
+	return folder
+}
+
+// Renew has a pod's token replaced by another. The old one is refused from now on.
+func (c *Cluster) Renew(folder, token string) {
+	c.t.Helper()
+	c.write(filepath.Join(folder, "token"), token+"\n")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own = append(slices.Clone(c.own), token)
 }
 
 func (c *Cluster) write(path, text string) {
