@@ -1,0 +1,94 @@
+package mirror
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+const (
+	// OptOutKey is the annotation of a pod, and the label of a namespace, that leaves
+	// images as they are when its value is Disabled.
+	OptOutKey = "larder.dev/pull-through-cache"
+	// Disabled is the value that opts out.
+	Disabled = "disabled"
+)
+
+// OptOut says which pods keep the images that they were given.
+type OptOut struct {
+	// Annotations are keys beside OptOutKey that mean the same, as in
+	// "example.com/pull-through-cache".
+	Annotations []string
+	// Namespaces are names; * stands for any characters, as in kube-*.
+	Namespaces []string
+	// Owners are kinds of objects, as in Cluster.postgresql.cnpg.io, whose controllers
+	// compare the images of their pods with those that they have asked for, and would make
+	// the pods anew for ever.
+	Owners []string
+}
+
+// DefaultOwners are the controllers that are known to compare images.
+func DefaultOwners() []string {
+	return []string{
+		"Cluster.postgresql.cnpg.io",    // CloudNativePG
+		"Pooler.postgresql.cnpg.io",     //
+		"StrimziPodSet.core.strimzi.io", // Strimzi
+	}
+}
+
+// Annotated tells whether a pod's annotations opt out.
+func (o OptOut) Annotated(annotations map[string]string) bool {
+	return slices.ContainsFunc(o.keys(), func(key string) bool { return annotations[key] == Disabled })
+}
+
+// keys are all annotations that opt out.
+func (o OptOut) keys() []string {
+	return append([]string{OptOutKey}, o.Annotations...)
+}
+
+// Namespace tells whether all pods of a namespace are left alone.
+func (o OptOut) Namespace(name string) bool {
+	return slices.ContainsFunc(o.Namespaces, func(pattern string) bool {
+		matched, err := path.Match(pattern, name)
+		return matched && err == nil
+	})
+}
+
+// Owner tells whether the pods of a kind of object are left alone. The version has the form
+// GROUP/VERSION, or VERSION alone for the core group.
+func (o OptOut) Owner(apiVersion, kind string) bool {
+	name := kind
+	if group, _, grouped := strings.Cut(apiVersion, "/"); grouped {
+		name += "." + group
+	}
+	return slices.Contains(o.Owners, name)
+}
+
+// What a cluster accepts. A key may have a domain before its name.
+var (
+	keyForm       = regexp.MustCompile(`^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$`)
+	namespaceForm = regexp.MustCompile(`^[a-z0-9*-]{1,63}$`)
+	kindForm      = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}(\.[a-z0-9.-]{1,253})?$`)
+)
+
+// Check tells what is wrong with a setting, for whoever has written it.
+func (o OptOut) Check() error {
+	for _, key := range o.Annotations {
+		if !keyForm.MatchString(key) {
+			return fmt.Errorf("%q is not the key of an annotation, as example.com/name is", key)
+		}
+	}
+	for _, pattern := range o.Namespaces {
+		if !namespaceForm.MatchString(pattern) {
+			return fmt.Errorf("%q is not the name of a namespace, nor a pattern such as kube-*", pattern)
+		}
+	}
+	for _, kind := range o.Owners {
+		if !kindForm.MatchString(kind) {
+			return fmt.Errorf("%q is not a kind of object, as Cluster.postgresql.cnpg.io is", kind)
+		}
+	}
+	return nil
+}
