@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -73,22 +72,12 @@ var (
 	kindForm      = regexp.MustCompile(`^[A-Z][A-Za-z0-9]{0,62}(\.[a-z0-9.-]{1,253})?$`)
 )
 
-// Check tells what is wrong with a setting, for whoever has written it.
-func (o OptOut) Check() error {
-	for _, key := range o.Annotations {
-		if !keyForm.MatchString(key) {
-			return fmt.Errorf("%q is not the key of an annotation, as example.com/name is", key)
-		}
-	}
-	for _, pattern := range o.Namespaces {
-		if !namespaceForm.MatchString(pattern) {
-			return fmt.Errorf("%q is not the name of a namespace, nor a pattern such as kube-*", pattern)
-		}
-	}
-	for _, kind := range o.Owners {
-		if !kindForm.MatchString(kind) {
-			return fmt.Errorf("%q is not a kind of object, as Cluster.postgresql.cnpg.io is", kind)
-		}
-	}
-	return nil
-}
+// IsAnnotation tells whether a cluster accepts a key for an annotation.
+func IsAnnotation(key string) bool { return keyForm.MatchString(key) }
+
+// IsNamespace tells whether a namespace can have the name, or a name that the pattern stands
+// for.
+func IsNamespace(pattern string) bool { return namespaceForm.MatchString(pattern) }
+
+// IsOwner tells whether a text is a kind of objects, with its group.
+func IsOwner(kind string) bool { return kindForm.MatchString(kind) }

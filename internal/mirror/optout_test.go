@@ -66,24 +66,33 @@ func TestPodsOfControllersThatCompareImagesAreLeftAlone(t *testing.T) {
 	}
 }
 
-func TestWhatCannotOptOutIsNamed(t *testing.T) {
-	if err := optOut().Check(); err != nil {
-		t.Error(err)
-	}
-	tests := []struct {
-		optOut mirror.OptOut
-		want   string
+func TestWhatCannotOptOutIsFound(t *testing.T) {
+	forms := map[string]struct {
+		is        func(string) bool
+		good, bad []string
 	}{
-		{mirror.OptOut{Annotations: []string{"a b"}}, `"a b" is not the key of an annotation`},
-		{mirror.OptOut{Annotations: []string{`x/y"`}}, `is not the key of an annotation`},
-		{mirror.OptOut{Namespaces: []string{"Kube"}}, `"Kube" is not the name of a namespace`},
-		{mirror.OptOut{Namespaces: []string{"a[b"}}, `"a[b" is not the name of a namespace`},
-		{mirror.OptOut{Namespaces: []string{""}}, `"" is not the name of a namespace`},
-		{mirror.OptOut{Owners: []string{"postgresql.cnpg.io/Cluster"}}, `"postgresql.cnpg.io/Cluster" is not a kind of object`},
+		"annotations": {
+			mirror.IsAnnotation,
+			[]string{"larder.dev/pull-through-cache", "idp.jppol.dk/ecr-pull-through-cache", "plain", "a.b/c_d.e"},
+			[]string{"", "a b", `x/y"`, "/x", "x/", "A.b/c", "a/b/c", strings.Repeat("x", 64)},
+		},
+		"namespaces": {mirror.IsNamespace, []string{"default", "kube-*", "*"}, []string{"", "Kube", "a[b", "a.b", strings.Repeat("x", 64)}},
+		"owners": {
+			mirror.IsOwner,
+			append(mirror.DefaultOwners(), "ReplicationController"),
+			[]string{"", "postgresql.cnpg.io/Cluster", "cluster.postgresql.cnpg.io", "Cluster.", `A."`},
+		},
 	}
-	for _, tt := range tests {
-		if err := tt.optOut.Check(); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%+v: %v, want %q", tt.optOut, err, tt.want)
+	for what, form := range forms {
+		for _, text := range form.good {
+			if !form.is(text) {
+				t.Errorf("%s: %q is refused", what, text)
+			}
+		}
+		for _, text := range form.bad {
+			if form.is(text) {
+				t.Errorf("%s: %q is accepted", what, text)
+			}
 		}
 	}
 }

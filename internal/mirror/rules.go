@@ -51,3 +51,17 @@ func (r Rules) Rewrite(image string) (string, bool) {
 func suffix(named reference.Named) string {
 	return strings.TrimPrefix(reference.TagNameOnly(named).String(), named.Name())
 }
+
+// Repository is the name of the repository, without host, tag and digest, in which Larder
+// keeps what image names. It is false where Rewrite is.
+func (r Rules) Repository(image string) (string, bool) {
+	cached, ok := r.Rewrite(image)
+	if !ok {
+		return "", false
+	}
+	name := strings.TrimPrefix(cached, r.Host+"/")
+	if end := strings.IndexAny(name, ":@"); end >= 0 {
+		name = name[:end]
+	}
+	return name, true
+}

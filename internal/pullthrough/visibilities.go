@@ -96,3 +96,10 @@ func (c *Cache) noteUnanswered(repo oci.Repository) {
 		return last
 	})
 }
+
+// KnownPublic tells whether a repository is known to be shown to strangers. It asks no
+// upstream: what is not known is false.
+func (c *Cache) KnownPublic(ctx context.Context, repo oci.Repository) bool {
+	seen, err := c.visible(ctx, repo)
+	return err == nil && seen.known && seen.public
+}

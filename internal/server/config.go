@@ -87,12 +87,6 @@ const (
 	AccessKubernetes = "kubernetes" // those of a cluster
 )
 
-// Kubernetes says which cluster is asked.
-type Kubernetes struct {
-	Kubeconfig string   // file; empty: the pod's service account
-	Audiences  []string // that tokens may be meant for; empty: the API server's own
-}
-
 // Projects says who may make projects.
 type Projects struct {
 	SelfProvision bool // every logged-in user may, and becomes their admin
@@ -165,6 +159,7 @@ func Defaults() Config {
 		Data:            "./larder-data",
 		CacheSize:       gc.Limit{Percent: 80},
 		ShutdownTimeout: 30 * time.Second,
+		Kubernetes:      Kubernetes{OptOut: defaultOptOut()},
 		Log:             Log{Level: slog.LevelInfo},
 		Access:          AccessLocal,
 		Projects:        Projects{SelfProvision: true},

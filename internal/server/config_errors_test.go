@@ -165,7 +165,7 @@ log.level "y" (flag --log-level) is not a log level: write debug, info, warn or 
 	}
 }
 
-func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
+func TestWhatCannotWorkIsRefusedAndNeverIgnored(t *testing.T) {
 	tests := []struct {
 		name  string
 		given sources
@@ -175,7 +175,11 @@ func TestAFeatureThatIsNotInThisVersionIsRefusedAndNeverIgnored(t *testing.T) {
 		{"a size of the cache that is none", withFile("cacheSize: 2x0GiB"), `cacheSize "2x0GiB" (larder.yaml line 1) is not a size: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
 		{"a cache of nothing", withFile("cacheSize: 0GiB"), `cacheSize "0GiB" (larder.yaml line 1) is not a size: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
 		{"a cache larger than the disk", withFile("cacheSize: 101%"), `cacheSize "101%" (larder.yaml line 1) is not a share of the disk between 1% and 100%: write a size with its unit, for example 200GiB, or a share of the disk, for example 80%`},
-		{"a listener for a cluster", withFile("kubernetes: {listen: ':8443'}"), "kubernetes.listen (larder.yaml line 1) is not in this version of Larder; remove it"},
+		{"a webhook for no host", withFile("kubernetes: {listen: ':8443'}"), "kubernetes.listen \":8443\" (larder.yaml line 1) is for pods whose images are pulled from this registry: set publicURL, so that it is known what they are called"},
+		{"half a certificate of the webhook", withFile("publicURL: https://r.example\nkubernetes: {listen: ':8443', tls: {certFile: /c}}"), "kubernetes.tls (larder.yaml line 2) needs both certFile and keyFile, or neither"},
+		{"what opts out is no annotation", withFile("kubernetes: {optOut: {annotations: [a b]}}"), `kubernetes.optOut.annotations[0] "a b" (larder.yaml line 1) is not the key of an annotation: write it like example.com/pull-through-cache`},
+		{"what opts out is no namespace", withFile("kubernetes: {optOut: {namespaces: [Kube]}}"), `kubernetes.optOut.namespaces[0] "Kube" (larder.yaml line 1) is not the name of a namespace, nor a pattern such as kube-*`},
+		{"what opts out is no kind", withFile("kubernetes: {optOut: {owners: [apps/v1]}}"), `kubernetes.optOut.owners[0] "apps/v1" (larder.yaml line 1) is not a kind of objects with its group: write it like Cluster.postgresql.cnpg.io`},
 		{"replicas", withFile("replica:\n  advertise: http://10.0.0.1"), "replica.advertise \"http://10.0.0.1\" (larder.yaml line 2) is for several servers on one database and one storage: set database to a PostgreSQL and storage to an S3 that all of them use, or remove it"},
 	}
 	for _, tt := range tests {

@@ -2,8 +2,6 @@ package server
 
 import (
 	"time"
-
-	"github.com/goccy/go-yaml/ast"
 )
 
 // fromFile reads the configuration file, if one was named.
@@ -83,17 +81,6 @@ func (r *fileReader) setting(e entry) {
 	}
 }
 
-// absent refuses a key of a feature that is not in this version, unless its
-// mapping is empty.
-func (r *fileReader) absent(advice string) func(entry) {
-	return func(e entry) {
-		if node, ok := e.node.(*ast.MappingNode); ok && len(node.Values) == 0 {
-			return
-		}
-		r.fail(absent(e.key, r.from(e), advice))
-	}
-}
-
 func (r *fileReader) access(e entry) {
 	g, ok := r.text(e)
 	switch {
@@ -103,15 +90,6 @@ func (r *fileReader) access(e entry) {
 	default:
 		r.fail(g.errorf("is not known: write local or kubernetes"))
 	}
-}
-
-func (r *fileReader) kubernetes(e entry) {
-	c := &r.loader.config.Kubernetes
-	r.mapping(e, fields{
-		"kubeconfig": func(e entry) { r.path(e, &c.Kubeconfig) },
-		"audiences":  func(e entry) { c.Audiences = list(&r.yamlFile, e, parseAudience) },
-		"listen":     r.absent("remove it"),
-	})
 }
 
 func (r *fileReader) log(e entry) {

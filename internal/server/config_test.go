@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/gc"
+	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/pulllimit"
 	"github.com/larder-registry/larder/internal/ratelimit"
 	"github.com/spf13/pflag"
@@ -173,7 +174,14 @@ shutdownTimeout: 5m
 cacheSize: 1.5 GiB
 access: kubernetes
 metrics: {listen: "127.0.0.1:9090"}
-kubernetes: {kubeconfig: /etc/larder/kubeconfig, audiences: [larder], listen: }
+kubernetes:
+  kubeconfig: /etc/larder/kubeconfig
+  audiences: [larder]
+  listen: 0.0.0.0:9443
+  names: [webhook.example]
+  tls: {certFile: /w.crt, keyFile: /w.key}
+  optOut: {annotations: [example.com/cache], namespaces: [ci-*], owners: [Cluster.example.com]}
+  warn: true
 projects: {selfProvision: false}
 replica: {advertise: }
 log: {level: warn, format: json}
@@ -229,9 +237,13 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 		Log:             Log{Level: slog.LevelWarn, Format: "json"},
 		Metrics:         Metrics{Listen: "127.0.0.1:9090"},
 		Access:          AccessKubernetes,
-		Kubernetes:      Kubernetes{Kubeconfig: "/etc/larder/kubeconfig", Audiences: []string{"larder"}},
-		Ledger:          Ledger{Keep: 90 * 24 * time.Hour},
-		Mirror:          Mirror{Listen: ":5001", From: []netip.Prefix{netip.MustParsePrefix("fd00::/8")}},
+		Kubernetes: Kubernetes{
+			Kubeconfig: "/etc/larder/kubeconfig", Audiences: []string{"larder"},
+			Listen: "0.0.0.0:9443", Names: []string{"webhook.example"}, CertFile: "/w.crt", KeyFile: "/w.key", Warn: true,
+			OptOut: mirror.OptOut{Annotations: []string{"example.com/cache"}, Namespaces: []string{"ci-*"}, Owners: []string{"Cluster.example.com"}},
+		},
+		Ledger: Ledger{Keep: 90 * 24 * time.Hour},
+		Mirror: Mirror{Listen: ":5001", From: []netip.Prefix{netip.MustParsePrefix("fd00::/8")}},
 		PullLimits: PullLimits{
 			Rules: pulllimit.Rules{
 				Anonymous: hours(100), Authenticated: hours(200), ServiceAccounts: &ratelimit.Limit{},

@@ -43,6 +43,7 @@ type Tuning struct {
 type generation struct {
 	main, mirror http.Handler
 	metrics      http.Handler // on a listener of its own
+	webhook      http.Handler
 	caches       []*pullthrough.Cache
 	upstreams    []openUpstream
 	sources      map[string]imports.Source // by the names of their registries
@@ -106,9 +107,11 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Repositories: s.floor.DB.Repositories, Tags: s.floor.DB.Tags, Images: s.floor.held, Hub: names.registries[hubRegistry],
 		Now: s.options.Tuning.Now, Log: s.log,
 	})
+	webhook := s.webhook(config, names)
 	page := &limitsPage{config: config.PullLimits, limits: limits, origin: origin(config, clients), clients: clients}
-	main := s.routes(config, clients, handlers{images: registry, administration: administration, hub: hub, limits: page})
+	main := s.routes(config, clients, handlers{images: registry, administration: administration, hub: hub, limits: page, webhook: webhook})
 	mirror := distribution.NewMirror(v2, distribution.Mirror{Namespace: hubRegistry, Allow: admitted(config, clients)})
+	g.webhook = s.observed(clients, s.webhookRoutes(webhook))
 	s.face(g, config, clients, main, withLimitsPage(mirror, page))
 	return g, nil
 }

@@ -23,22 +23,41 @@ func (s *Server) listen(ctx context.Context) error {
 	}
 	if address := s.config.Metrics.Listen; address != "" {
 		metrics := s.serve(func(g *generation) http.Handler { return g.metrics })
-		return s.open(ctx, "metrics", "metrics.listen", address, metrics)
+		if err := s.open(ctx, "metrics", "metrics.listen", address, metrics); err != nil {
+			return err
+		}
+	}
+	if address := s.config.Kubernetes.Listen; address != "" {
+		return s.openWebhook(ctx, address)
 	}
 	return nil
 }
 
+func (s *Server) openWebhook(ctx context.Context, address string) (err error) {
+	if s.webhookCerts, err = s.floor.webhookCertificates(s.config); err != nil {
+		return err
+	}
+	webhook := s.serve(func(g *generation) http.Handler { return g.webhook })
+	return s.openWith(ctx, s.webhookCerts, "webhook", "kubernetes.listen", address, webhook)
+}
+
 func (s *Server) open(ctx context.Context, name, setting, address string, handler http.Handler) error {
+	return s.openWith(ctx, s.certs, name, setting, address, handler)
+}
+
+// openWith opens a listener with certificates; nil is for plain HTTP.
+func (s *Server) openWith(ctx context.Context, certs certificates, name, setting, address string, handler http.Handler) error {
 	opened, err := Listen(ctx, setting, address)
 	if err != nil {
 		return err
 	}
-	if s.certs != nil {
-		opened = tls.NewListener(opened, s.certs.TLSConfig())
+	if certs != nil {
+		opened = tls.NewListener(opened, certs.TLSConfig())
 	}
 	s.listeners = append(s.listeners, &listener{
 		Listener: opened,
 		name:     name,
+		tls:      certs != nil,
 		server: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: headerTimeout,

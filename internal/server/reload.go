@@ -14,8 +14,11 @@ func (s *Server) Reload(config Config) error {
 	if err != nil {
 		return fmt.Errorf("reloading the configuration: %w", err)
 	}
-	if s.certs != nil {
-		if err := s.certs.Reload(); err != nil {
+	for _, certs := range []certificates{s.certs, s.webhookCerts} {
+		if certs == nil {
+			continue
+		}
+		if err := certs.Reload(); err != nil {
 			next.close()
 			return fmt.Errorf("reloading the configuration: %w", err)
 		}
@@ -52,7 +55,7 @@ func needRestart(old, now Config) []string {
 		{"database", old.Database, now.Database},
 		{"storage", old.Storage, now.Storage},
 		{"access", old.Access, now.Access},
-		{"kubernetes", old.Kubernetes, now.Kubernetes},
+		{"kubernetes", old.Kubernetes.atStart(), now.Kubernetes.atStart()},
 		{"cacheSize", old.CacheSize, now.CacheSize},
 		{"tls", old.TLS, now.TLS},
 		{"replica.advertise", old.Replica.Advertise, now.Replica.Advertise},

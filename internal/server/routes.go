@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/larder-registry/larder/internal/admission"
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/distribution"
@@ -42,7 +43,7 @@ func (s *Server) observed(clients *telemetry.ClientAddress, next http.Handler) h
 
 // handlers are those of the main listener that one configuration makes.
 type handlers struct {
-	images, administration, hub, limits http.Handler
+	images, administration, hub, limits, webhook http.Handler
 }
 
 // routes lays out the main listener.
@@ -60,6 +61,7 @@ func (s *Server) routes(config Config, clients *telemetry.ClientAddress, made ha
 		}))
 	}
 	mux.Handle("GET "+distribution.LimitsPath, made.limits)
+	mux.Handle(admission.Path, made.webhook)
 	mux.HandleFunc("GET /{$}", front)
 	return beside(made.images, made.hub, mux)
 }
@@ -96,6 +98,15 @@ func withLimitsPage(mirror, page http.Handler) http.Handler {
 func (s *Server) metricsRoutes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", s.metricsHandler())
+	return mux
+}
+
+// webhookRoutes lays out the listener for the API server of a cluster.
+func (s *Server) webhookRoutes(webhook http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle(admission.Path, webhook)
+	mux.HandleFunc("GET /healthz", s.live)
+	mux.HandleFunc("GET /readyz", s.ready)
 	return mux
 }
 

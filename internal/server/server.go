@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/larder-registry/larder/internal/admission"
 	"github.com/larder-registry/larder/internal/credentials"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
@@ -54,18 +56,24 @@ type Server struct {
 	current *generation
 
 	listeners []*listener
-	certs     certificates      // nil for plain HTTP
-	acme      *acmeCertificates // those of certs, where they come from an authority
-	probing   chan struct{}     // held by the one readiness check that reads from storage
-	metrics   *prometheus.Registry
-	requests  *telemetry.Metrics
-	overall   *overallLimit
+	certs     certificates // nil for plain HTTP
+	// webhookCerts are those of the admission webhook; nil where there is none.
+	webhookCerts certificates
+	admission    *admission.Metrics
+	health       health
+	draining     atomic.Bool
+	acme         *acmeCertificates // those of certs, where they come from an authority
+	probing      chan struct{}     // held by the one readiness check that reads from storage
+	metrics      *prometheus.Registry
+	requests     *telemetry.Metrics
+	overall      *overallLimit
 }
 
 // listener is one address and what answers on it.
 type listener struct {
 	net.Listener
 	name   string
+	tls    bool
 	server *http.Server
 }
 
@@ -74,6 +82,7 @@ type listener struct {
 func New(ctx context.Context, config Config, options Options) (_ *Server, err error) {
 	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics(), probing: make(chan struct{}, 1)}
 	s.requests = telemetry.NewMetrics(s.metrics)
+	s.admission = admission.NewMetrics(s.metrics)
 	s.overall = newOverallLimit(options.Tuning.Now, s.metrics, s.log)
 	defer func() {
 		if err != nil {
@@ -131,12 +140,15 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.acme != nil {
 		work.Go(func() { s.acme.manage(background) })
 	}
+	if s.config.Kubernetes.Listen != "" {
+		work.Go(func() { s.watchHealth(background) })
+	}
 	if s.floor.cluster != nil {
 		work.Go(func() { s.floor.checkCluster(background) })
 	}
 	failed := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
-		s.log.Info("listening", "listener", l.name, "address", l.Addr().String(), "tls", s.certs != nil)
+		s.log.Info("listening", "listener", l.name, "address", l.Addr().String(), "tls", l.tls)
 		work.Go(func() { failed <- l.serve() })
 	}
 	var err error
@@ -145,6 +157,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Info("shutting down", "timeout", s.config.ShutdownTimeout.String())
 	case err = <-failed:
 	}
+	s.stopRewriting()
 	s.drain()
 	stopBackground()
 	work.Wait()

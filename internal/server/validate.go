@@ -19,6 +19,7 @@ func (l *loader) validate() {
 	l.validateRegistries()
 	l.validateMirror()
 	l.validateReplica()
+	l.validateKubernetes()
 	l.validateCacheSize()
 }
 
@@ -48,11 +49,12 @@ func (l *loader) validateListeners() {
 		{"listen", c.Listen},
 		{"mirror.listen", c.Mirror.Listen},
 		{"metrics.listen", c.Metrics.Listen},
+		{"kubernetes.listen", c.Kubernetes.Listen},
 	} {
 		if listener.address == "" {
 			continue
 		}
-		if !c.TLS.Enabled() && !c.InsecureHTTP && !loopback(listener.address) {
+		if !c.TLS.Enabled() && !c.InsecureHTTP && listener.key != "kubernetes.listen" && !loopback(listener.address) {
 			l.fail(l.given[listener.key].errorf("is open to other machines, and passwords would cross the network in clear text: set tls.certFile and tls.keyFile, or tls.selfSigned: true, in the configuration file; or add --insecure-http if a proxy or the network takes care of encryption"))
 		}
 		if other, used := taken[listener.address]; used && !strings.HasSuffix(listener.address, ":0") {

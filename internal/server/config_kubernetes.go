@@ -1,0 +1,93 @@
+package server
+
+import (
+	"fmt"
+
+	"github.com/larder-registry/larder/internal/mirror"
+)
+
+// Kubernetes says which cluster is asked, and how the images of its pods are rewritten.
+type Kubernetes struct {
+	Kubeconfig string   // file; empty: the pod's service account
+	Audiences  []string // that tokens may be meant for; empty: the API server's own
+	// Listen is the HOST:PORT of the admission webhook; empty: there is none.
+	Listen string
+	// Names are further ones by which the API server reaches it.
+	Names []string
+	// CertFile and KeyFile are PEM; empty: a certificate of its own is made.
+	CertFile, KeyFile string
+	OptOut            mirror.OptOut
+	Warn              bool // the user is told what was rewritten
+}
+
+// atStart is what a reload does not change.
+func (k Kubernetes) atStart() Kubernetes {
+	k.OptOut, k.Warn = mirror.OptOut{}, false
+	return k
+}
+
+// ownNamespace is where the manifests in the documentation put Larder.
+const ownNamespace = "larder"
+
+func defaultOptOut() mirror.OptOut {
+	return mirror.OptOut{Namespaces: []string{"kube-system", ownNamespace}, Owners: mirror.DefaultOwners()}
+}
+
+func (r *fileReader) kubernetes(e entry) {
+	c := &r.loader.config.Kubernetes
+	r.mapping(e, fields{
+		"kubeconfig": func(e entry) { r.path(e, &c.Kubeconfig) },
+		"audiences":  func(e entry) { c.Audiences = list(&r.yamlFile, e, parseAudience) },
+		"listen": func(e entry) {
+			if g, ok := r.text(e); ok {
+				r.loader.given[e.key] = g
+				r.loader.setAddress(&c.Listen, g)
+			}
+		},
+		"names": func(e entry) { c.Names = list(&r.yamlFile, e, parseHost) },
+		"tls": func(e entry) {
+			r.loader.given[e.key] = given{key: e.key, from: r.from(e)}
+			r.mapping(e, fields{
+				"certFile": func(e entry) { r.path(e, &c.CertFile) },
+				"keyFile":  func(e entry) { r.path(e, &c.KeyFile) },
+			})
+		},
+		"optOut": r.optOut,
+		"warn":   func(e entry) { r.boolean(e, &c.Warn) },
+	})
+}
+
+func (r *fileReader) optOut(e entry) {
+	c := &r.loader.config.Kubernetes.OptOut
+	r.mapping(e, fields{
+		"annotations": func(e entry) {
+			c.Annotations = list(&r.yamlFile, e, formed(mirror.IsAnnotation, "is not the key of an annotation: write it like example.com/pull-through-cache"))
+		},
+		"namespaces": func(e entry) {
+			c.Namespaces = list(&r.yamlFile, e, formed(mirror.IsNamespace, "is not the name of a namespace, nor a pattern such as kube-*"))
+		},
+		"owners": func(e entry) {
+			c.Owners = list(&r.yamlFile, e, formed(mirror.IsOwner, "is not a kind of objects with its group: write it like Cluster.postgresql.cnpg.io"))
+		},
+	})
+}
+
+// formed accepts texts of a form.
+func formed(is func(string) bool, problem string) func(given) (string, error) {
+	return func(g given) (string, error) {
+		if !is(g.text) {
+			return "", g.errorf("%s", problem)
+		}
+		return g.text, nil
+	}
+}
+
+func (l *loader) validateKubernetes() {
+	k := l.config.Kubernetes
+	if k.Listen != "" && l.config.PublicURL == nil {
+		l.fail(l.given["kubernetes.listen"].errorf("is for pods whose images are pulled from this registry: set publicURL, so that it is known what they are called"))
+	}
+	if (k.CertFile == "") != (k.KeyFile == "") {
+		l.fail(fmt.Errorf("kubernetes.tls (%s) needs both certFile and keyFile, or neither", l.given["kubernetes.tls"].from))
+	}
+}

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-registry/larder/internal/admission"
+	"github.com/larder-registry/larder/internal/mirror"
+	"github.com/larder-registry/larder/internal/oci"
+)
+
+const (
+	// healthPause lies between two looks at whether images can be served.
+	healthPause = 2 * time.Second
+	// visibilityWithin is how long the webhook waits for what is known of an image: the
+	// API server waits for two seconds in all.
+	visibilityWithin = 50 * time.Millisecond
+)
+
+var (
+	errUnknownHealth = errors.New("it has not been found out yet whether images can be served")
+	errDraining      = errors.New("this server is shutting down")
+)
+
+// health is whether images can be served, as it was seen last. The webhook asks it, which
+// has no time to look.
+type health struct{ last atomic.Pointer[error] }
+
+func (h *health) set(err error) { h.last.Store(&err) }
+
+func (h *health) get() error {
+	if last := h.last.Load(); last != nil {
+		return *last
+	}
+	return errUnknownHealth
+}
+
+// watchHealth looks until the context ends.
+func (s *Server) watchHealth(ctx context.Context) {
+	again := time.NewTicker(healthPause)
+	defer again.Stop()
+	for {
+		looking, cancel := context.WithTimeout(ctx, readyWithin)
+		err := s.probe(looking)
+		cancel()
+		if !s.draining.Load() {
+			s.health.set(err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// stopRewriting lets pods that are made from now on keep their images.
+func (s *Server) stopRewriting() {
+	s.draining.Store(true)
+	s.health.set(errDraining)
+}
+
+// webhook answers reviews of pods by one configuration.
+func (s *Server) webhook(config Config, names *names) http.Handler {
+	if config.Kubernetes.Listen == "" {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			say(w, http.StatusNotFound, "The admission webhook is off: its address is kubernetes.listen in the configuration.\n")
+		})
+	}
+	rules := mirror.Rules{Host: config.PublicURL.Host, Caches: map[string]string{}}
+	for registry, project := range names.registries {
+		rules.Caches[strings.ToLower(registry)] = project
+	}
+	return admission.New(admission.Config{
+		Rules: rules, OptOut: config.Kubernetes.OptOut, Warn: config.Kubernetes.Warn,
+		Ready: s.health.get, Public: func(image string) bool { return names.knownPublic(rules, image) },
+		Metrics: s.admission, Log: s.log,
+	})
+}
+
+// knownPublic tells whether an image of an upstream is known to be shown to strangers. It
+// asks no upstream.
+func (n *names) knownPublic(rules mirror.Rules, image string) bool {
+	name, ok := rules.Repository(image)
+	if !ok {
+		return false
+	}
+	project, _, _ := strings.Cut(name, "/")
+	cache, ok := n.caches[project]
+	if !ok {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), visibilityWithin)
+	defer cancel()
+	return cache.cache.KnownPublic(ctx, oci.Repository(name))
+}
+
+// webhookCertificates makes what the webhook's TLS needs: an API server speaks nothing else.
+func (f *floor) webhookCertificates(config Config) (certificates, error) {
+	k := config.Kubernetes
+	if k.CertFile != "" {
+		certificates, err := FileCertificates(k.CertFile, k.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("kubernetes.tls: %w: write the paths of a certificate and its key in PEM form", err)
+		}
+		return certificates, nil
+	}
+	hostname, err := os.Hostname()
+	if err != nil {
+		f.log.Warn("the webhook's certificate is made without this machine's name", "error", err)
+	}
+	return SelfSigned(f.webhookFolder(), webhookNames(config, hostname), time.Now, f.log)
+}
+
+func (f *floor) webhookFolder() string { return f.Data.Path("tls", "webhook") }
+
+// webhookNames are those by which an API server reaches the webhook: of the service in the
+// documentation's manifests, of the listener, of this machine, and what is configured.
+func webhookNames(config Config, hostname string) []string {
+	service := "larder-webhook." + ownNamespace
+	config.Listen = config.Kubernetes.Listen
+	return append([]string{service + ".svc", service}, append(config.Kubernetes.Names, CertificateNames(config, hostname)...)...)
+}
