@@ -13,7 +13,7 @@ import (
 )
 
 // Path is where the API server posts reviews.
-const Path = "/kubernetes/mutate"
+const Path = mirror.WebhookPath
 
 // maxReview bounds a review, in bytes. An API server takes objects of up to 3 MiB, and an
 // update brings two.

@@ -1,0 +1,53 @@
+package mirror
+
+import (
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// WebhookPath is where the API server posts reviews.
+const WebhookPath = "/kubernetes/mutate"
+
+//go:embed webhook.yaml.tmpl
+var webhookText string
+
+// Service is one of a cluster, by which its API server reaches the webhook.
+type Service struct {
+	Namespace, Name string
+	Port            int
+}
+
+// Endpoint is how an API server reaches the webhook.
+type Endpoint struct {
+	// URL is without a path; empty: through Service.
+	URL     string
+	Service Service
+	// CA is what the webhook's certificate comes from, in PEM form; empty: what the API
+	// server trusts anyway, or what somebody else will write.
+	CA []byte
+}
+
+// Webhook is a MutatingWebhookConfiguration (admissionregistration.k8s.io/v1) in YAML.
+func Webhook(r Rules, o OptOut, at Endpoint) (string, error) {
+	values := map[string]any{
+		"Host": r.Host, "Path": WebhookPath, "Label": OptOutKey, "Disabled": Disabled,
+		"Excluded": plainNames(o.Namespaces), "Service": at.Service, "URL": "", "CA": base64.StdEncoding.EncodeToString(at.CA),
+	}
+	if at.URL != "" {
+		values["URL"] = at.URL + WebhookPath
+	}
+	text := &strings.Builder{}
+	if err := forms("webhook", webhookText).Execute(text, values); err != nil {
+		return "", fmt.Errorf("writing the webhook's configuration: %w", err)
+	}
+	return text.String(), nil
+}
+
+// plainNames are those that are no patterns: a cluster does not even ask about them. The
+// webhook itself knows all.
+func plainNames(namespaces []string) []string {
+	return slices.DeleteFunc(slices.Clone(namespaces), func(name string) bool { return strings.Contains(name, "*") })
+}
