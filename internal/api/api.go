@@ -108,6 +108,7 @@ type Config struct {
 	Retention  RetentionPreviewer
 	Importer   Importer
 	Imports    Imports
+	Rewriting  Rewriting
 	// PullLimits may be nil: then nobody is limited.
 	PullLimits PullLimits
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
@@ -140,6 +141,7 @@ func New(c Config) http.Handler {
 	s.registerWhoami(api)
 	s.registerRegistry(api)
 	s.registerLimits(api)
+	s.registerKubernetes(api)
 	s.registerTokens(api)
 	s.registerLogins(api)
 	s.registerUsers(api)

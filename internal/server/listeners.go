@@ -28,17 +28,10 @@ func (s *Server) listen(ctx context.Context) error {
 		}
 	}
 	if address := s.config.Kubernetes.Listen; address != "" {
-		return s.openWebhook(ctx, address)
+		webhook := s.serve(func(g *generation) http.Handler { return g.webhook })
+		return s.openWith(ctx, s.webhookCerts, "webhook", "kubernetes.listen", address, webhook)
 	}
 	return nil
-}
-
-func (s *Server) openWebhook(ctx context.Context, address string) (err error) {
-	if s.webhookCerts, err = s.floor.webhookCertificates(s.config); err != nil {
-		return err
-	}
-	webhook := s.serve(func(g *generation) http.Handler { return g.webhook })
-	return s.openWith(ctx, s.webhookCerts, "webhook", "kubernetes.listen", address, webhook)
 }
 
 func (s *Server) open(ctx context.Context, name, setting, address string, handler http.Handler) error {

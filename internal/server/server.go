@@ -100,6 +100,9 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 		return nil, err
 	}
 	s.acme, _ = s.certs.(*acmeCertificates)
+	if s.webhookCerts, err = s.floor.webhookCertificates(config); err != nil {
+		return nil, err
+	}
 	if s.current, err = s.newGeneration(ctx, config); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/admission"
+	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/oci"
 )
@@ -73,15 +75,42 @@ func (s *Server) webhook(config Config, names *names) http.Handler {
 			say(w, http.StatusNotFound, "The admission webhook is off: its address is kubernetes.listen in the configuration.\n")
 		})
 	}
-	rules := mirror.Rules{Host: config.PublicURL.Host, Caches: map[string]string{}}
-	for registry, project := range names.registries {
-		rules.Caches[strings.ToLower(registry)] = project
-	}
+	rules := names.rules(config)
 	return admission.New(admission.Config{
 		Rules: rules, OptOut: config.Kubernetes.OptOut, Warn: config.Kubernetes.Warn,
 		Ready: s.health.get, Public: func(image string) bool { return names.knownPublic(rules, image) },
 		Metrics: s.admission, Log: s.log,
 	})
+}
+
+// rewriting is what clusters are told.
+func (s *Server) rewriting(config Config, names *names) (api.Rewriting, error) {
+	r := api.Rewriting{Rules: names.rules(config), OptOut: config.Kubernetes.OptOut, Webhook: config.Kubernetes.Listen != ""}
+	if !r.Webhook || config.Kubernetes.CertFile != "" {
+		return r, nil
+	}
+	ca, err := os.ReadFile(AuthorityFile(s.floor.webhookFolder()))
+	if errors.Is(err, fs.ErrNotExist) { // the webhook listens at the next start
+		return r, nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("reading the authority of the webhook's certificate: %w", err)
+	}
+	r.CA = ca
+	return r, nil
+}
+
+// rules are those by which images of all upstreams are rewritten. Without a public URL
+// there is no host in them.
+func (n *names) rules(config Config) mirror.Rules {
+	rules := mirror.Rules{Caches: map[string]string{}}
+	if config.PublicURL != nil {
+		rules.Host = config.PublicURL.Host
+	}
+	for registry, project := range n.registries {
+		rules.Caches[strings.ToLower(registry)] = project
+	}
+	return rules
 }
 
 // knownPublic tells whether an image of an upstream is known to be shown to strangers. It
@@ -102,8 +131,12 @@ func (n *names) knownPublic(rules mirror.Rules, image string) bool {
 }
 
 // webhookCertificates makes what the webhook's TLS needs: an API server speaks nothing else.
+// They are nil where there is no webhook.
 func (f *floor) webhookCertificates(config Config) (certificates, error) {
 	k := config.Kubernetes
+	if k.Listen == "" {
+		return nil, nil
+	}
 	if k.CertFile != "" {
 		certificates, err := FileCertificates(k.CertFile, k.KeyFile)
 		if err != nil {

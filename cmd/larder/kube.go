@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/mirror"
+)
+
+func newKubeCommand() *cobra.Command {
+	return newVerbCommand("kube", "do", "Have a Kubernetes cluster pull its images through the registry",
+		newKubePolicyCommand(), newKubeWebhookCommand())
+}
+
+// rewriting asks the server for its rules.
+func rewriting(ctx context.Context) (api.Kubernetes, mirror.Rules, mirror.OptOut, error) {
+	c, _, err := currentClient()
+	if err != nil {
+		return api.Kubernetes{}, mirror.Rules{}, mirror.OptOut{}, err
+	}
+	var k api.Kubernetes
+	if err := c.call(ctx, http.MethodGet, "/api/v1/kubernetes", nil, &k); err != nil {
+		return api.Kubernetes{}, mirror.Rules{}, mirror.OptOut{}, err
+	}
+	return k, mirror.Rules{Host: k.Host, Caches: k.Caches},
+		mirror.OptOut{Annotations: k.OptOut.Annotations, Namespaces: k.OptOut.Namespaces, Owners: k.OptOut.Owners}, nil
+}
+
+func newKubePolicyCommand() *cobra.Command {
+	var namespace string
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Print a policy by which an API server rewrites the images of pods itself",
+		Long: `Print a MutatingAdmissionPolicy, its binding, and the ConfigMap that turns it off, for
+kubectl apply. It takes Kubernetes 1.36 or later. Images of pods become those that the
+registry caches; nothing of it can be down.`,
+		Example: "  larder kube policy | kubectl apply -f -",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !mirror.IsNamespace(namespace) {
+				return usagef("--in %q is not the name of a namespace", namespace)
+			}
+			_, rules, optOut, err := rewriting(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return printForm(cmd.OutOrStdout(), func() (string, error) { return mirror.Policy(rules, optOut, namespace) })
+		},
+	}
+	cmd.Flags().StringVar(&namespace, "in", "larder", "the namespace of the ConfigMap that turns it off")
+	return cmd
+}
+
+func newKubeWebhookCommand() *cobra.Command {
+	var address, service string
+	cmd := &cobra.Command{
+		Use:   "webhook",
+		Short: "Print the webhook by which an API server has the images of pods rewritten",
+		Long: `Print a MutatingWebhookConfiguration for kubectl apply. The server has to listen for it
+(kubernetes.listen in its configuration). With a service, the API server reaches it within
+the cluster; with a URL, anywhere.`,
+		Example: `  larder kube webhook | kubectl apply -f -
+  larder kube webhook --url https://registry.example.com:9443 | kubectl apply -f -`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			at, err := endpoint(address, service)
+			if err != nil {
+				return err
+			}
+			k, rules, optOut, err := rewriting(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if !k.Webhook {
+				return fmt.Errorf("the server has no webhook: set kubernetes.listen and publicURL in its configuration, or use larder kube policy, which needs none")
+			}
+			at.CA = []byte(k.CA)
+			return printForm(cmd.OutOrStdout(), func() (string, error) { return mirror.Webhook(rules, optOut, at) })
+		},
+	}
+	cmd.Flags().StringVar(&address, "url", "", "reach the webhook here, https://HOST:PORT")
+	cmd.Flags().StringVar(&service, "service", "larder/larder-webhook:443", "reach the webhook through this service, NAMESPACE/NAME:PORT")
+	return cmd
+}
+
+// endpoint reads how an API server reaches the webhook.
+func endpoint(address, service string) (mirror.Endpoint, error) {
+	if address != "" {
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+			return mirror.Endpoint{}, usagef("--url %q is not https://HOST:PORT: an API server speaks nothing but https to a webhook", address)
+		}
+		return mirror.Endpoint{URL: "https://" + u.Host}, nil
+	}
+	namespace, rest, slash := strings.Cut(service, "/")
+	name, number, colon := strings.Cut(rest, ":")
+	port, err := strconv.ParseUint(number, 10, 16)
+	if !slash || !colon || err != nil || port == 0 || !mirror.IsNamespace(namespace) || !mirror.IsNamespace(name) {
+		return mirror.Endpoint{}, usagef("--service %q is not NAMESPACE/NAME:PORT, as larder/larder-webhook:443 is", service)
+	}
+	return mirror.Endpoint{Service: mirror.Service{Namespace: namespace, Name: name, Port: int(port)}}, nil
+}
+
+func printForm(to io.Writer, form func() (string, error)) error {
+	text, err := form()
+	if err == nil {
+		_, err = io.WriteString(to, text)
+	}
+	return err
+}
