@@ -19,6 +19,7 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/distribution"
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 )
 
@@ -215,6 +216,34 @@ func TestAFirstPushMakesThePushersOwnProjectAndNoOther(t *testing.T) {
 	f.do(request{method: "POST", path: "/v2/bob/other/blobs/uploads/", user: "bob"}).expect(t, 202, "")
 }
 
+// slower is asked to make a project of which somebody else has become the owner meanwhile.
+type slower struct{ distribution.ProjectMaker }
+
+func (s slower) MakeProject(ctx context.Context, _ authn.Identity, p metadata.Project) error {
+	p.Creator = "carol"
+	carol := authn.Identity{User: p.Creator, Groups: []string{authn.GroupAuthenticated}}
+	if err := s.ProjectMaker.MakeProject(ctx, carol, p); err != nil {
+		return err
+	}
+	return fmt.Errorf("making it: %w", metadata.ErrExists)
+}
+
+func TestWhoIsSlowerToMakeAProjectPushesNothingIntoTheOtherOnes(t *testing.T) {
+	f := newFixture(t)
+	if err := f.access.SetSelfProvision(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	config := f.config
+	config.Projects = slower{f.access}
+	f.Config.Handler = distribution.New(config)
+	f.do(request{method: "POST", path: "/v2/bob/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
+	if exists, err := f.hosted.RepositoryExists(t.Context(), "bob/app"); exists || err != nil {
+		t.Errorf("the refused push made the repository: %v, %v", exists, err)
+	}
+	// An administrator may push there all the same.
+	f.do(request{method: "POST", path: "/v2/carols/app/blobs/uploads/"}).expect(t, 202, "")
+}
+
 func TestATokenThatIsLimitedIsNamedAsTheReason(t *testing.T) {
 	f := newFixture(t)
 	f.pushManifest("demo/app", "v1", f.image("demo/app", nil)).expect(t, 201, "")
@@ -313,6 +342,19 @@ func (b blind) Allowed(ctx context.Context, id authn.Identity, action authz.Acti
 }
 
 func (b blind) ForMany() authz.Decide { return b.Allowed }
+
+func TestAMountFromWhatIsNoNameIsRefusedOrAnUpload(t *testing.T) {
+	f := newFixture(t)
+	d := digest.FromString("x")
+	for from, status := range map[string]int{
+		"..%2Fdemo%2Fapp": 400, "demo%2F%2Fapp": 400, "DEMO%2Fapp": 400, "demo%2Fapp%00": 400, "demo%2F" + strings.Repeat("a", 10_000): 400,
+		"app": 202, "": 202, "none%2Fapp": 202,
+	} {
+		if got := f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/?mount=" + d.String() + "&from=" + from}); got.StatusCode != status || len(got.body) > 1000 {
+			t.Errorf("from=%.40s: %d %.200s", from, got.StatusCode, got.body)
+		}
+	}
+}
 
 func TestTheFirstPushOfAnAdministratorMakesTheProject(t *testing.T) {
 	f := newFixture(t)
