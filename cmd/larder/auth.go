@@ -35,16 +35,11 @@ func newCanICommand() *cobra.Command {
   larder auth can-i create projectrequests -A`,
 		Args: usageArgs(cobra.RangeArgs(2, 3)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asked := request
-			asked.Verb, asked.Resource = args[0], args[1]
-			resource, name, named := strings.Cut(args[1], "/")
-			if len(args) == 3 {
-				asked.Name = args[2]
-			} else if named && name != "layers" && strings.HasPrefix(resource, "imagestream") {
-				asked.Resource, asked.Name = resource, name // as kubectl has it, TYPE/NAME
+			asked, err := request, error(nil)
+			if asked.Verb, asked.Resource, asked.Name, err = parseQuestion(args); err != nil {
+				return err
 			}
 			if !everywhere {
-				var err error
 				if asked.Project, err = namespace(cmd); err != nil {
 					return err
 				}
@@ -73,6 +68,29 @@ func newCanICommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing; the exit status tells")
 	return cmd
 }
+
+// parseQuestion reads VERB RESOURCE [NAME], where the name may follow the resource as
+// kubectl has it, TYPE/NAME.
+func parseQuestion(args []string) (verb, resource, name string, err error) {
+	verb, resource = args[0], args[1]
+	if right := map[string]string{"pull": "get", "push": "update"}[verb]; right != "" {
+		return "", "", "", usagef("to %s is %s on imagestreams/layers: larder auth can-i %[2]s imagestreams/layers NAME", verb, right)
+	}
+	if len(args) == 3 {
+		return verb, resource, args[2], nil
+	}
+	base, rest, named := strings.Cut(resource, "/")
+	if !named || rest == layers || !strings.HasPrefix(base, "imagestream") {
+		return verb, resource, "", nil
+	}
+	if repository, ok := strings.CutPrefix(rest, layers+"/"); ok {
+		return verb, base + "/" + layers, repository, nil
+	}
+	return verb, base, rest, nil
+}
+
+// layers is the only subresource of image streams that is asked about.
+const layers = "layers"
 
 func newExplainAccessCommand() *cobra.Command {
 	request := api.AccessReviewRequest{Verb: "get", Resource: "imagestreams/layers"}

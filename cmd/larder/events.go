@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -42,7 +44,7 @@ days.`,
 			}
 			all, err := listEvents(cmd, query, limit)
 			if err != nil {
-				return err
+				return ofOneProject(cmd, project, err)
 			}
 			if len(all) == 0 && output == formatTable {
 				return none(cmd, "No events found.")
@@ -54,6 +56,20 @@ days.`,
 	cmd.Flags().IntVar(&limit, "limit", 500, "show at most this many")
 	addOutputFlag(cmd, &output)
 	return cmd
+}
+
+// ofOneProject tells whoever may not see the events of all projects how to ask for those of
+// the project that is selected.
+func ofOneProject(cmd *cobra.Command, project string, err error) error {
+	refused, ok := errors.AsType[*answerError](err)
+	if !ok || refused.status != http.StatusForbidden || project != "" {
+		return err
+	}
+	selected, unknown := namespace(cmd)
+	if unknown != nil {
+		return err
+	}
+	return fmt.Errorf("%w; for those of the selected project: larder get events -n %s", err, selected)
 }
 
 func listEvents(cmd *cobra.Command, query url.Values, limit int) ([]api.Event, error) {

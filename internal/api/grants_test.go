@@ -66,7 +66,7 @@ func TestARoleIsGivenAndTakenAndEachLineSaysWhatWasDone(t *testing.T) {
 	f.wantProblem(f.do(admin, "DELETE", path, `{"role":"registry-viewer","users":["bob"]}`), 404,
 		"no binding in project demo gives role registry-viewer to user bob: larder get rolebindings lists those that there are")
 	f.wantProblem(f.do(admin, "DELETE", path, `{"role":"system:image-puller","groups":["system:serviceaccounts:demo"]}`), 409, "cannot be changed")
-	f.wantProblem(f.do(admin, "POST", path, `{"role":"none","users":["bob"]}`), 404, "there is no such role in project demo: larder get roles and larder get clusterroles list")
+	f.wantProblem(f.do(admin, "POST", path, `{"role":"none","users":["bob"]}`), 404, `role "none": there is no such role in project demo: larder get roles and larder get clusterroles list`)
 	f.wantProblem(f.do(admin, "POST", path, `{"role":"view","roleKind":"Role","users":["bob"]}`), 404, "there is no such role in project demo")
 	f.wantProblem(f.do(admin, "POST", path, `{"role":"view"}`), 400, "a binding has from 1 to 1000 users and groups, and not 0")
 	f.wantProblem(f.do(admin, "POST", path, `{"role":"view","users":["a\u001b[2J"]}`), 400, "is no name of a user or a group")
@@ -115,7 +115,7 @@ func TestABindingIsMadeReadAndRemoved(t *testing.T) {
 		t.Errorf("review = %+v", r)
 	}
 	// Without a kind it is a role of all projects, and a role of the project is none.
-	f.wantProblem(f.do(admin, "POST", path, `{"name":"c","role":"puller","users":["bob"]}`), 404, "there is no such role")
+	f.wantProblem(f.do(admin, "POST", path, `{"name":"c","role":"puller","users":["bob"]}`), 404, `role "puller": there is no such role in project demo`)
 	f.wantProblem(f.do(admin, "POST", path, `{"name":"b","role":"view","users":["bob"]}`), 409, "project demo has one of that name")
 	f.wantProblem(f.do(admin, "POST", path, `{"name":"system:image-pullers","role":"view","users":["bob"]}`), 409, "cannot be changed")
 	f.wantProblem(f.do(admin, "POST", "/api/v1/clusterrolebindings", `{"name":"c","roleKind":"Role","role":"view","users":["bob"]}`), 400, "binds a role of all projects")

@@ -178,7 +178,7 @@ func roleProblem(err error, what, name, project string) error {
 	case errors.Is(err, authz.ErrBuiltin):
 		return problem(http.StatusConflict, fmt.Sprintf("%s %s is one that every registry has: it cannot be changed", what, name))
 	case errors.Is(err, authz.ErrNoRole):
-		return problem(http.StatusNotFound, fmt.Sprintf("there is no such role in %s: larder get roles and larder get clusterroles list those that there are", where))
+		return problem(http.StatusNotFound, fmt.Sprintf("%v in %s: larder get roles and larder get clusterroles list those that there are", err, where))
 	case errors.Is(err, metadata.ErrExists):
 		return problem(http.StatusConflict, fmt.Sprintf("%s %s was not made: %s has one of that name", what, name, where))
 	case errors.Is(err, metadata.ErrNotFound):

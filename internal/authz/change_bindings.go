@@ -48,7 +48,7 @@ func (a *Authorizer) CreateBinding(ctx context.Context, id authn.Identity, b Bin
 func (a *Authorizer) bindable(ctx context.Context, id authn.Identity, project, kind, name string) (*Role, error) {
 	r := a.current(ctx).role(project, kind, name)
 	if r == nil {
-		return nil, fmt.Errorf("role %s: %w", name, ErrNoRole)
+		return nil, fmt.Errorf("role %.255q: %w", name, ErrNoRole)
 	}
 	return r, a.mayBind(ctx, id, project, r)
 }

@@ -395,6 +395,18 @@ func TestStrangersPullFromCachesOnlyFromTheAddressesThatMay(t *testing.T) {
 	f.do(request{method: "GET", path: path, user: "-"}).expect(t, 401, oci.CodeUnauthorized).
 		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:docker-hub/library/nginx:pull"`))
 	f.do(request{method: "GET", path: path, user: "bob"}).expect(t, 200, "")
+	// Nor do they learn from lists what is there.
+	if err := f.db.Repositories.SetVisibility(t.Context(), "docker-hub/library/nginx", true, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range []string{"/v2/_catalog", "/v1/search?q=nginx"} {
+		for user, told := range map[string]bool{"-": false, "bob": true} {
+			got := f.do(request{method: "GET", path: list, user: user}).expect(t, 200, "")
+			if bytes.Contains(got.body, []byte("docker-hub/library/nginx")) != told {
+				t.Errorf("%s tells %q %s", list, user, got.body)
+			}
+		}
+	}
 }
 
 func TestACacheTellsHowAnAnswerWasComeBy(t *testing.T) {
