@@ -30,6 +30,7 @@ type DB struct {
 	Audit         *Audit
 	Leases        *Leases
 	Ledger        *Ledger
+	Failures      *Failures
 	Retentions    *Retentions
 	LimitCounters *LimitCounters
 	// Changes tells what has to be read again because another process changed it.
@@ -73,6 +74,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Audit:         &Audit{s},
 		Leases:        &Leases{s},
 		Ledger:        &Ledger{s},
+		Failures:      &Failures{s},
 		Retentions:    &Retentions{s},
 		LimitCounters: &LimitCounters{s},
 		Changes:       s.changes,

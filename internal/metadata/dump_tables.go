@@ -130,10 +130,11 @@ const blobTable = "blobs"
 func underWay() []string { return []string{"leases", "multiparts", "orphans", "uploads"} }
 
 // undumped are the tables that no dump has: what is under way, what limits count, which
-// matters for hours, and of the ledger all but the sums. Single calls would make a backup
-// many times as large, and what an account has left is told anew by the next answer.
+// matters for hours, failures, which are explained for days, and of the ledger all but the
+// sums. Single calls would make a backup many times as large, and what an account has left
+// is told anew by the next answer.
 func undumped() []string {
-	return append(underWay(), "ledger_calls", "ledger_warnings", "limit_counters")
+	return append(underWay(), "failures", "ledger_calls", "ledger_warnings", "limit_counters")
 }
 
 // at is the table as a version of the schema has it.

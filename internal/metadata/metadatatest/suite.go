@@ -65,6 +65,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"sums of the ledger", ledgerSums},
 		{"limits in the ledger", ledgerRates},
 		{"warnings of the ledger", ledgerWarnings},
+		{"failures", failures},
 		{"the registry's id", registryID},
 		{"tokens", tokens},
 		{"signing keys", keys},
