@@ -36,6 +36,7 @@ func places() map[string]place {
 		"internal/authn":    {floor: 2},
 		"internal/events":   {floor: 2},
 		"internal/ledger":   {floor: 2},
+		"internal/failures": {floor: 2},
 		"internal/gc":       {floor: 2},
 		"internal/backup":   {floor: 2},
 

@@ -78,6 +78,7 @@ through it, once for everybody. Begin with
 		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(), newImportImageCommand(),
 		newPolicyCommand(), newAuthCommand(), newUpstreamCommand(), newKubeCommand(),
 		newTagCommand(), newRepoCommand(),
+		newExplainCommand(),
 	)
 	addGlobalFlags(root)
 	return root

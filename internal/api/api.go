@@ -86,7 +86,8 @@ type Config struct {
 	Ledger Ledger
 	// UpstreamCredentials are those that upstreams are asked with.
 	UpstreamCredentials UpstreamCredentials
-
+	// Failures tells what caches refused or served stale.
+	Failures     Failures
 	ProjectMaker ProjectMaker
 	// Roles keeps who may do what; nil where Cluster decides it.
 	Roles    *authz.Authorizer
@@ -157,6 +158,7 @@ func New(c Config) http.Handler {
 	s.registerUpstreams(api)
 	s.registerLedger(api)
 	s.registerUpstreamCredentials(api)
+	s.registerFailures(api)
 	s.registerBackup(api)
 	s.registerPrune(api)
 	s.registerRetention(api)

@@ -393,6 +393,8 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/upstreams":                                                       {"get"},
 		"/api/v1/credentials":                                                     {"get"},
 		"/api/v1/credentials/{upstream}/{username}":                               {"get", "put", "delete"},
+		"/api/v1/failures":                                                        {"get"},
+		"/api/v1/failures/{id}":                                                   {"get"},
 		"/api/v1/upstreams/{name}/ledger":                                         {"get"},
 	}
 	open := map[string]bool{

@@ -41,7 +41,7 @@ func (h *Handler) fail(x *exchange, err error) {
 	if h.mirror != nil {
 		refusal = x.hidden(refusal)
 	}
-	refusal = h.pointToPage(x, refusal)
+	refusal = h.explained(x, h.pointToPage(x, refusal), err)
 	header := x.w.Header()
 	for _, name := range []string{"Content-Length", "ETag", "Docker-Content-Digest"} {
 		header.Del(name)

@@ -39,6 +39,8 @@ type Config struct {
 	// Strangers tells whether a client's address may pull from cache projects without a
 	// login; nil means all.
 	Strangers func(*http.Request) bool
+	// Failures keeps what caches refuse and serve stale; nil means that nobody does.
+	Failures Failures
 	// Events hears of changes and of refused logins; nil means that nobody does.
 	Events Recorder
 	// Stall is how long a client may neither send nor take a byte; zero means 2 minutes.
@@ -71,6 +73,8 @@ type exchange struct {
 	route  route
 	target Target
 	who    credentials
+	// admitted is true once the caller may do what was asked for.
+	admitted bool
 	// scope is what a challenge asks for, "" for none.
 	scope string
 }
@@ -188,6 +192,7 @@ func (h *Handler) serve(ctx context.Context, x *exchange) (err error) {
 	if err := h.authorize(ctx, x, todo.need); err != nil {
 		return err
 	}
+	x.admitted = true
 	return todo.run(ctx, x)
 }
 

@@ -154,6 +154,6 @@ func sendWithheld(ctx context.Context, w *pacedWriter, r *http.Request, blob oci
 
 // abort ends the connection so that the client sees that its response is not whole.
 func (h *Handler) abort(x *exchange, err error) {
-	_ = h.note(x, err)
+	_ = h.explained(x, h.note(x, err), err)
 	panic(http.ErrAbortHandler)
 }

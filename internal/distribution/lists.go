@@ -40,7 +40,7 @@ func (h *Handler) tags(ctx context.Context, x *exchange) error {
 	}
 	page := oci.TagPage{Last: x.r.URL.Query().Get("last"), Limit: limit}
 	list, served, err := x.target.Images.Tags(ctx, h.caller(x), x.target.Repository, page)
-	x.tell(served)
+	h.tell(x, served, "")
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (h *Handler) tags(ctx context.Context, x *exchange) error {
 func (h *Handler) referrers(ctx context.Context, x *exchange) error {
 	artifactType := x.r.URL.Query().Get("artifactType")
 	index, filtered, served, err := x.target.Images.Referrers(ctx, h.caller(x), x.target.Repository, x.route.digest, artifactType)
-	x.tell(served)
+	h.tell(x, served, "")
 	if err != nil {
 		return err
 	}

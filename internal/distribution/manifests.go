@@ -27,7 +27,7 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 	}
 	defer pull.GiveBack()
 	m, served, err := x.target.Images.Manifest(ctx, h.caller(x), x.target.Repository, x.route.reference)
-	x.tell(served)
+	h.tell(x, served, m.Digest)
 	if err != nil {
 		return h.explainUpstream(ctx, x, err)
 	}
@@ -50,7 +50,7 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 // in the registry).
 func (h *Handler) headManifest(ctx context.Context, x *exchange) error {
 	d, served, err := x.target.Images.StatManifest(ctx, h.caller(x), x.target.Repository, x.route.reference)
-	x.tell(served)
+	h.tell(x, served, d.Digest)
 	if err != nil {
 		return err
 	}

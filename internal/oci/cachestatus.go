@@ -55,4 +55,6 @@ type Served struct {
 	// Age is the time since the copy was last known to be the upstream's, told on
 	// stale answers only.
 	Age time.Duration
+	// Cause is why a stale copy is served, nil when fresh.
+	Cause error
 }

@@ -48,6 +48,7 @@ type Error struct {
 	Message    string
 	Detail     any
 	RetryAfter time.Duration // zero: no advice
+	Rule       Rule          // what decided it; "": the cause tells
 	Err        error         // the cause, for the log; clients never see it
 }
 

@@ -1,10 +1,10 @@
 package pullthrough
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/larder-registry/larder/internal/oci"
@@ -51,9 +51,20 @@ func (c *Cache) refused(asked question, err error) error {
 // rememberedNotFound is the upstream's recent not-found for the same question.
 func (c *Cache) rememberedNotFound(asked question) error {
 	if last, ok := c.notFound.GetIfPresent(asked); ok && within(c.Now(), last.at, notFoundLife) {
-		return last.refusal
+		return remembered(last.refusal)
 	}
 	return nil
+}
+
+// remembered is an upstream's refusal for those who come after whoever met it.
+func remembered(err error) error {
+	refusal, ok := errors.AsType[*oci.Error](err)
+	if !ok {
+		return err
+	}
+	again := *refusal
+	again.Rule = oci.RuleRemembered
+	return &again
 }
 
 func (c *Cache) describe(asked question, failure *upstream.Error) error {
@@ -82,17 +93,8 @@ func (c *Cache) describe(asked question, failure *upstream.Error) error {
 	return answer(oci.CodeUpstreamDown, "%s cannot be reached or is failing, and %s is not in the cache: %s. Try again later", c.Title, what, matter(failure))
 }
 
-// matter is the innermost cause of a failure in its own words. URLs stay out: those
-// of signed storage are secrets.
-func matter(failure *upstream.Error) string {
-	matter := failure.Message
-	for cause := failure.Err; cause != nil; cause = errors.Unwrap(cause) {
-		if _, isURL := cause.(*url.Error); !isURL { //nolint:errorlint // every link of the chain is looked at
-			matter = cause.Error()
-		}
-	}
-	return fmt.Sprintf("%.300s", matter)
-}
+// matter is the innermost cause of a failure in its own words.
+func matter(failure *upstream.Error) string { return cmp.Or(failure.Cause(), failure.Message) }
 
 // came says what an upstream answered that cannot be used. Where a cause tells, the
 // message tells only what was being read.

@@ -2,7 +2,6 @@ package pullthrough
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,7 +11,7 @@ import (
 )
 
 // errPatience is the cause of a stale answer while the check itself still runs.
-var errPatience = errors.New("the check had not ended when its callers lost patience")
+var errPatience = fmt.Errorf("the check had not ended when its callers lost patience: %w", context.DeadlineExceeded)
 
 // checks holds the freshness checks that are under way, one for each tag.
 type checks struct {

@@ -181,6 +181,7 @@ func (c *Cache) fromHeld(err error) oci.Served {
 	return oci.Served{
 		Cache:   &oci.CacheStatus{Hit: true, Detail: "stale-if-error"},
 		Warning: "only what is held here is listed: " + c.trouble(err),
+		Cause:   err,
 	}
 }
 

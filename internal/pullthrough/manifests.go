@@ -106,6 +106,7 @@ func (c *Cache) stale(state tagState) oci.Served {
 		Cache:   &oci.CacheStatus{Hit: true, TTL: &ttl, Detail: "stale-if-error"},
 		Warning: "stale copy, last known to be current " + age.Truncate(time.Second).String() + " ago: " + state.trouble,
 		Age:     age,
+		Cause:   state.cause,
 	}
 }
 

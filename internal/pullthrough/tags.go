@@ -35,6 +35,8 @@ type tagState struct {
 	triedAt time.Time
 	// trouble says why the last attempt failed, "" after a good one.
 	trouble string
+	// cause is the error behind it.
+	cause error
 	// asOf is when the state, or what it was derived from, was read.
 	asOf moment
 }
@@ -221,7 +223,7 @@ func (c *Cache) settle(ctx context.Context, repo oci.Repository, d digest.Digest
 // confirmed is state after the upstream has said that it is still so.
 func (c *Cache) confirmed(ctx context.Context, key tagKey, state tagState) tagState {
 	now := c.Now()
-	state.checkedAt, state.triedAt, state.trouble = now, now, ""
+	state.checkedAt, state.triedAt, state.trouble, state.cause = now, now, "", nil
 	if state.held {
 		if err := c.DB.Tags.Checked(ctx, string(key.repository), key.tag, now); err != nil {
 			c.Log.Warn("the time of a freshness check was not kept", "tag", key.String(), "error", err)
@@ -236,6 +238,6 @@ func (c *Cache) failed(key tagKey, state tagState, trouble string, cause error) 
 	if state.trouble == "" && c.life.Err() == nil {
 		c.Log.Warn("serving a stale copy", "tag", key.String(), "reason", trouble, "checked", state.checkedAt, "error", cause)
 	}
-	state.triedAt, state.trouble = c.Now(), trouble
+	state.triedAt, state.trouble, state.cause = c.Now(), trouble, cause
 	return state
 }

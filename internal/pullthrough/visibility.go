@@ -49,7 +49,7 @@ func (c *Cache) admit(ctx context.Context, caller oci.Caller, repo oci.Repositor
 	case !seen.known:
 		message = "whether %s is shown to strangers cannot be asked of %s now: log in to this registry to pull it, or try again later"
 	}
-	return &oci.Error{Code: oci.CodeUnauthorized, Message: fmt.Sprintf(message, repo.Rest(), c.Title)}
+	return &oci.Error{Code: oci.CodeUnauthorized, Rule: oci.RuleVisibility, Message: fmt.Sprintf(message, repo.Rest(), c.Title)}
 }
 
 // allowed holds a repository against the operator's allow and deny lists.
@@ -59,6 +59,7 @@ func (c *Cache) allowed(repo oci.Repository) error {
 	}
 	return &oci.Error{
 		Code:    oci.CodeDenied,
+		Rule:    oci.RuleLists,
 		Message: fmt.Sprintf("%s may not be fetched from %s through this registry: its operator's allow and deny lists (upstream %s) leave it out", repo.Rest(), c.Title, c.Project),
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/blob/tier"
 	"github.com/larder-registry/larder/internal/events"
+	"github.com/larder-registry/larder/internal/failures"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/ledger"
@@ -48,6 +49,8 @@ type floor struct {
 	// events is the audit log.
 	events *events.Log
 	ledger *ledger.Ledger
+	// failures is what caches refused or served stale.
+	failures *failures.Log
 	// budgets tells how upstreams stand. It is set before anything is served.
 	budgets func() []ledger.Upstream
 	who     *authn.Authenticator
@@ -96,6 +99,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	f.pulls = registry.NewPulls(f.DB.Manifests, options.Tuning.Now, f.log)
 	f.events = events.New(f.DB.Audit, options.Tuning.Now, f.log)
 	f.ledger = f.newLedger(config, options, to)
+	f.failures = failures.New(f.DB.Failures, options.Tuning.Now, f.log)
 	f.limits, err = pulllimit.Open(ctx, pulllimit.Config{
 		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: pulllimit.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
 	})
@@ -196,7 +200,7 @@ func (f *floor) sweep(ctx context.Context) {
 	if strays > 0 {
 		f.log.Info("removed what transfers had left that were cut off", "count", strays, "older_than", uploadLife)
 	}
-	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx), f.events.Shorten(ctx), f.ledger.Shorten(ctx), f.limits.Sweep(ctx))
+	err = errors.Join(err, failed, f.DB.Tokens.DeleteExpired(ctx, time.Now()), f.DB.Leases.DeleteExpired(ctx), f.events.Shorten(ctx), f.ledger.Shorten(ctx), f.failures.Shorten(ctx), f.limits.Sweep(ctx))
 	if err != nil && ctx.Err() == nil {
 		f.log.Warn("removing leftovers", "error", err)
 	}
@@ -223,6 +227,9 @@ func (f *floor) close() {
 	}
 	if f.ledger != nil {
 		f.ledger.Close() // what the last transfers have cost
+	}
+	if f.failures != nil {
+		f.failures.Close()
 	}
 	if f.Stores != nil {
 		if err := f.Close(); err != nil {

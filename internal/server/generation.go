@@ -83,7 +83,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	v2 := distribution.Config{
 		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.asks, AccessTokens: s.floor.who, Cursors: s.floor.who, Authorizer: s.floor.may, Projects: s.floor.roles, Pulls: s.floor.pulls,
 		Origin: origin(config, clients), Address: clients.Of, Strangers: admitted(config, clients), Log: s.log,
-		Events: s.floor.events, PullLimits: limits,
+		Events: s.floor.events, PullLimits: limits, Failures: s.floor.failures,
 	}
 	registry := distribution.New(v2)
 	roles, cluster := s.floor.ownRoles()
@@ -104,6 +104,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
 		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits, UpstreamCredentials: s.lender, Rewriting: rewriting,
+		Failures: s.floor.failures,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{

@@ -52,7 +52,7 @@ func (a answer) message(t *testing.T) string {
 	if err := json.Unmarshal(a.body, &list); err != nil || len(list.Errors) != 1 || list.Errors[0].Code != "TOOMANYREQUESTS" {
 		t.Fatalf("the answer is %s", a.body)
 	}
-	return list.Errors[0].Message
+	return withoutIDs(list.Errors[0].Message)
 }
 
 // token asks for a token as Docker Hub's documentation does.
@@ -228,11 +228,11 @@ func TestOverTheLimitPullsAreRefusedInWordsThatHelp(t *testing.T) {
 	}
 	refused := s.get(nginx+"manifests/latest").wantsLimit(t, 429, "2;w=21600", "0;w=21600", "127.0.0.1")
 	const stranger = "You have reached your pull rate limit on registry.example.com, set by its operator: 2 pulls in 6h for the address 127.0.0.1. " +
-		"Another pull is possible in 5h40m, or after docker login registry.example.com. See https://registry.example.com/limits"
+		"Another pull is possible in 5h40m, or after docker login registry.example.com. See https://registry.example.com/limits" + explains
 	if diff := cmp.Diff(stranger, refused.message(t)); diff != "" {
 		t.Errorf("what a stranger is told (-want +got):\n%s", diff)
 	}
-	if !strings.Contains(string(refused.body), `"toomanyrequests: `+stranger) {
+	if !strings.Contains(withoutIDs(string(refused.body)), `"toomanyrequests: `+stranger) {
 		t.Errorf("the line that people see is not in %s", refused.body)
 	}
 	if got := refused.header.Get("Retry-After"); got != "20400" {
@@ -249,7 +249,7 @@ func TestOverTheLimitPullsAreRefusedInWordsThatHelp(t *testing.T) {
 	}
 	account := s.send(request{path: nginx + "manifests/latest", admin: true}).wantsLimit(t, 429, "3;w=90", "0;w=90", "admin")
 	const admin = "You have reached your pull rate limit on registry.example.com, set by its operator: 3 pulls in 1m30s for the account admin. " +
-		"Another pull is possible in 1m30s. See https://registry.example.com/limits"
+		"Another pull is possible in 1m30s. See https://registry.example.com/limits" + explains
 	if diff := cmp.Diff(admin, account.message(t)); diff != "" {
 		t.Errorf("what an account is told (-want +got):\n%s", diff)
 	}
@@ -413,7 +413,7 @@ func TestTheLimitOfAnUpstreamIsToldApart(t *testing.T) {
 		t.Fatalf("got %d, Retry-After %q", refused.status, refused.header.Get("Retry-After"))
 	}
 	const want = "You have reached your pull rate limit, Docker Hub's, upstream of project docker-hub: library/httpd (latest) is not in the cache. " +
-		"Try again later, or have the operator of this registry add credentials for the upstream. See https://registry.example.com/limits"
+		"Try again later, or have the operator of this registry add credentials for the upstream. See https://registry.example.com/limits" + explains
 	if diff := cmp.Diff(want, refused.message(t)); diff != "" {
 		t.Errorf("what is told (-want +got):\n%s", diff)
 	}

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -51,6 +52,7 @@ type Error struct {
 	Status     int           // the HTTP status, 0 when there was none
 	RetryAfter time.Duration // 0: the upstream gave no advice
 	Upstream   string        // its configured name
+	Credential string        // whose standing it was: a user name or "anonymous"; "" when it is nobody's
 	Message    string        // what was asked, what happened, what to do next
 	Err        error         // the cause, when there is one
 }
@@ -64,6 +66,26 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// Plain is the message and the innermost cause in its own words, of 600 bytes at most. URLs
+// stay out: those of signed storage are secrets.
+func (e *Error) Plain() string {
+	if cause := e.Cause(); cause != "" {
+		return excerpt(e.Message) + ": " + cause
+	}
+	return excerpt(e.Message)
+}
+
+// Cause is the innermost cause in its own words, without URLs; "" when there is none.
+func (e *Error) Cause() string {
+	text := ""
+	for cause := e.Err; cause != nil; cause = errors.Unwrap(cause) {
+		if _, isURL := cause.(*url.Error); !isURL { //nolint:errorlint // every link of the chain is looked at
+			text = cause.Error()
+		}
+	}
+	return excerpt(text)
+}
 
 // KindOf finds the kind of the first *Error in err's chain; zero when there is none.
 func KindOf(err error) Kind {

@@ -146,7 +146,7 @@ func seconds64(seconds int64, most time.Duration) time.Duration {
 func (r *Registry) limited(a *account, counted bool, what string, header http.Header, body []byte) *Error {
 	now := r.config.Now()
 	wait := parseRetryAfter(header.Get("Retry-After"), now)
-	failure := &Error{Status: http.StatusTooManyRequests, Upstream: r.config.Name}
+	failure := &Error{Status: http.StatusTooManyRequests, Upstream: r.config.Name, Credential: a.name}
 	text, ok := pullLimitText(body)
 	if !ok && len(body) == 0 && usedUp(header) {
 		text, ok, counted = "no pulls are left", true, true

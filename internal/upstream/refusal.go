@@ -15,7 +15,7 @@ func (r *Registry) refusal(a *account, counted bool, what string, got *answer) e
 		return r.limited(a, counted, what, got.Header, body)
 	}
 	failure := &Error{
-		Kind: Invalid, Status: status, Upstream: r.config.Name,
+		Kind: Invalid, Status: status, Upstream: r.config.Name, Credential: a.name,
 		RetryAfter: parseRetryAfter(got.Header.Get("Retry-After"), r.config.Now()),
 		Message:    fmt.Sprintf("%s: the upstream answered %d%s", what, status, detail(body)),
 	}

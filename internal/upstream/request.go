@@ -115,7 +115,7 @@ func (r *Registry) passOver(a *account, q query) error {
 	}
 	wait := until.Sub(now)
 	return &Error{
-		Kind: PullLimit, Status: http.StatusTooManyRequests, RetryAfter: wait, Upstream: r.config.Name,
+		Kind: PullLimit, Status: http.StatusTooManyRequests, RetryAfter: wait, Upstream: r.config.Name, Credential: a.name,
 		Message: q.what + ": not asked, since the pull limit of " + a.name + " is used up; try again in " + wait.Round(time.Second).String(),
 	}
 }

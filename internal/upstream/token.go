@@ -95,7 +95,7 @@ func (r *Registry) tokenRefusal(a *account, what string, got *answer) error {
 
 func (r *Registry) credentialRefused(a *account) error {
 	return &Error{
-		Kind: CredentialRefused, Status: http.StatusUnauthorized, Upstream: r.config.Name,
+		Kind: CredentialRefused, Status: http.StatusUnauthorized, Upstream: r.config.Name, Credential: a.name,
 		Message: fmt.Sprintf("the upstream refuses the credential of %s: correct it, in the configuration, which is then reloaded, or with larder upstream credential add", a.name),
 	}
 }

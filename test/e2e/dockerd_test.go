@@ -137,7 +137,8 @@ func TestDockerPullsWhatIsCachedWhenTheHubHasNoPullsLeft(t *testing.T) {
 	}
 	wants(t, docker.fails("pull", s.main+"/docker-hub/other"),
 		"toomanyrequests: You have reached your pull rate limit, Docker Hub's, upstream of project docker-hub: library/other ("+other.Digest.String()+
-			") is not in the cache. Try again later, or have the operator of this registry add credentials for the upstream. See http://"+s.main+"/limits")
+			") is not in the cache. Try again later, or have the operator of this registry add credentials for the upstream. See http://"+s.main+
+			"/limits. To see what happened: larder explain ")
 }
 
 func TestDockerPullsWhatIsCachedThroughItsRegistryMirrorWithoutTheHub(t *testing.T) {

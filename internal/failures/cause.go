@@ -1,0 +1,33 @@
+package failures
+
+import (
+	"context"
+	"errors"
+
+	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/upstream"
+)
+
+// Caused is a failure of which only that is known which its error tells: what decided it,
+// and what the upstream had to do with it.
+func Caused(err error) metadata.Failure {
+	f := metadata.Failure{Rule: string(rule(err))}
+	if failure, ok := errors.AsType[*upstream.Error](err); ok {
+		f.Credential, f.UpstreamKind, f.UpstreamStatus, f.UpstreamText = failure.Credential, failure.Kind.String(), failure.Status, failure.Plain()
+	}
+	return f
+}
+
+func rule(err error) oci.Rule {
+	refusal, ok := errors.AsType[*oci.Error](err)
+	switch {
+	case ok && refusal.Rule != "":
+		return refusal.Rule
+	case upstream.KindOf(err) != 0:
+		return oci.RuleUpstream
+	case errors.Is(err, context.DeadlineExceeded):
+		return oci.RulePatience
+	}
+	return oci.RuleRegistry
+}
