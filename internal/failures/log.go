@@ -107,7 +107,7 @@ func (l *Log) write(ctx context.Context, some []metadata.Failure) error {
 			all = append(all, f)
 			continue
 		}
-		f.Count += all[place].Count
+		f.Count, f.Client = f.Count+all[place].Count, all[place].Client
 		all[place] = f
 	}
 	return l.store.Note(ctx, all)
