@@ -76,7 +76,7 @@ through it, once for everybody. Begin with
 		newBackupCommand(), newRestoreCommand(), newMigrateCommand(), newAdmCommand(),
 		newSetCommand(), newDeleteCommand(), newCreateCommand(), newDescribeCommand(), newEditCommand(),
 		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(), newImportImageCommand(),
-		newPolicyCommand(), newAuthCommand(), newUpstreamCommand(), newKubeCommand(),
+		newPolicyCommand(), newAuthCommand(), newUpstreamCommand(), newKubeCommand(), newMirrorsCommand(),
 		newTagCommand(), newRepoCommand(),
 		newExplainCommand(),
 	)

@@ -15,17 +15,22 @@ import (
 // command line.
 func (s *stack) newDocker(t *testing.T) *program {
 	t.Helper()
+	return newDockerWith(t, "{}", "--registry-mirror=http://"+s.mirror)
+}
+
+// newDockerWith starts it with settings and flags.
+func newDockerWith(t *testing.T, settings string, flags ...string) *program {
+	t.Helper()
 	needRoot(t)
 	daemon := newProgram(t, "dockerd")
 	find(t, "containerd") // which the engine starts
 	in := func(name string) string { return filepath.Join(daemon.home, name) }
 	// The engine leaves its network namespace mounted.
 	t.Cleanup(func() { _ = unix.Unmount(in("exec/netns/default"), unix.MNT_DETACH) })
-	startDaemon(daemon, "--config-file", daemon.write("daemon.json", "{}"),
+	startDaemon(daemon, append(flags, "--config-file", daemon.write("daemon.json", settings),
 		"--data-root", in("data"), "--exec-root", in("exec"), "--pidfile", in("pid"), "--host", "unix://"+in("d.sock"),
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--storage-driver=vfs",
-		"--registry-mirror=http://"+s.mirror,
-	).await("API listen on")
+	)...).await("API listen on")
 	docker := newProgram(t, "docker")
 	docker.args = []string{"--host", "unix://" + in("d.sock")}
 	return docker

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/mirror"
+)
+
+// maxCA bounds a file with certificates, in bytes.
+const maxCA = 1 << 20
+
+// mirrorsCommand is what the flags of larder mirrors say.
+type mirrorsCommand struct {
+	client, url, listener, ca, to string
+}
+
+func newMirrorsCommand() *cobra.Command {
+	var m mirrorsCommand
+	cmd := &cobra.Command{
+		Use:   "mirrors --for CLIENT",
+		Short: "Print the files that make nodes and build tools pull through the registry",
+		Long: `Print the files by which a client asks this registry first, and the registry that an image
+names where this one does not answer. No image and no pod changes.
+
+Clients: ` + strings.Join(mirror.Clients(), ", ") + `.
+
+Without --url it asks the server that you are logged in to which registries it mirrors.
+With --url nothing is asked, and the files are for Docker Hub alone.`,
+		Example: `  larder mirrors --for containerd
+  larder mirrors --for podman --url https://registry.example.com --ca larder-ca.crt --to /
+  larder mirrors --for docker --mirror-url https://registry.example.com:5001`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return m.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	cmd.Flags().StringVar(&m.client, "for", "", "the client: "+strings.Join(mirror.Clients(), ", "))
+	cmd.Flags().StringVar(&m.url, "url", "", "where the registry is reached, as https://HOST")
+	cmd.Flags().StringVar(&m.listener, "mirror-url", "", "where its mirror listener is reached, as https://HOST:PORT; for Docker and kaniko")
+	cmd.Flags().StringVar(&m.ca, "ca", "", "a PEM file with the CA that its certificate comes from, if nodes do not know it")
+	cmd.Flags().StringVar(&m.to, "to", "", "write the files below this folder, / for their own places, instead of printing them")
+	return cmd
+}
+
+func (m mirrorsCommand) run(ctx context.Context, out, stderr io.Writer) error {
+	if m.client == "" {
+		return usagef("say for which client: --for %s", enumerate(mirror.Clients()))
+	}
+	nodes, err := m.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	files, err := nodes.Files(m.client)
+	if err != nil {
+		return usagef("--for %s: %v", m.client, err)
+	}
+	if m.to == "" {
+		return printFiles(out, stderr, files)
+	}
+	return writeFiles(out, m.to, files)
+}
+
+// nodes are what the flags and the server say.
+func (m mirrorsCommand) nodes(ctx context.Context) (mirror.Nodes, error) {
+	var nodes mirror.Nodes
+	if m.ca != "" {
+		ca, err := readBounded(m.ca)
+		if err != nil {
+			return nodes, err
+		}
+		nodes.CA = ca
+	}
+	if m.listener != "" {
+		u, err := bareURL("mirror-url", m.listener)
+		if err != nil {
+			return nodes, err
+		}
+		nodes.Listener = u.String()
+	}
+	if m.url != "" {
+		u, err := bareURL("url", m.url)
+		if err != nil {
+			return nodes, err
+		}
+		nodes.Rules, nodes.Plain = mirror.DockerHub(u.Host), u.Scheme == "http"
+		return nodes, nil
+	}
+	_, rules, _, err := rewriting(ctx)
+	if err != nil {
+		return nodes, err
+	}
+	nodes.Rules = rules
+	nodes.Plain, err = speaksPlain(ctx)
+	return nodes, err
+}
+
+// speaksPlain asks the server how it is reached.
+func speaksPlain(ctx context.Context) (bool, error) {
+	c, _, err := currentClient()
+	if err != nil {
+		return false, err
+	}
+	var registry api.Registry
+	err = c.call(ctx, http.MethodGet, "/api/v1/registry", nil, &registry)
+	return strings.HasPrefix(registry.URL, "http://"), err
+}
+
+// bareURL accepts where something is reached, and nothing more.
+func bareURL(flag, text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return nil, usagef("--%s %q is not where a registry is reached: write it like https://registry.example.com", flag, text)
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+}
+
+func readBounded(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", fmt.Errorf("reading the CA: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxCA+1))
+	if err != nil {
+		return "", fmt.Errorf("reading the CA: %w", err)
+	}
+	if len(text) > maxCA || !strings.Contains(string(text), "-----BEGIN CERTIFICATE-----") {
+		return "", fmt.Errorf("reading the CA: %s is no PEM file with certificates", name)
+	}
+	return strings.TrimRight(string(text), "\n") + "\n", nil
+}
+
+// printFiles says where each belongs: beside a single one, so that it can be redirected.
+func printFiles(out, stderr io.Writer, files []mirror.File) error {
+	paths := out
+	if len(files) == 1 {
+		paths = stderr
+	}
+	for _, f := range files {
+		if _, err := fmt.Fprintf(paths, "# %s\n", f.Path); err != nil {
+			return err
+		}
+		if _, err := io.WriteString(out, f.Text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFiles puts each file into its place below a folder.
+func writeFiles(out io.Writer, to string, files []mirror.File) error {
+	for _, f := range files {
+		name := filepath.Join(to, filepath.FromSlash(f.Path))
+		if err := writeNew(name, f.Text); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(out, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeNew writes no file over another: it may hold more than what is written here.
+func writeNew(name, text string) error {
+	was, err := os.ReadFile(name)
+	switch {
+	case err == nil && string(was) == text:
+		return nil
+	case err == nil:
+		return fmt.Errorf("%s is there already and says something else: add to it what larder mirrors prints without --to, or remove it first", name)
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // what nodes read is no secret
+		return fmt.Errorf("making the folder of %s: %w", name, err)
+	}
+	if err := os.WriteFile(name, []byte(text), 0o644); err != nil { //nolint:gosec // the same
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
