@@ -4,7 +4,7 @@ import "github.com/spf13/cobra"
 
 func newGetCommand() *cobra.Command {
 	return newVerbCommand("get", "list", "List what there is",
-		newGetProjectsCommand(), newGetImageStreamsCommand(), newGetTagsCommand(), newGetRetentionCommand(), newGetEventsCommand(),
+		newGetProjectsCommand(), newGetImageStreamsCommand(), newGetTagsCommand(), newGetRetentionCommand(), newGetEventsCommand(), newGetPinsCommand(),
 		newGetUsersCommand(), newGetGroupsCommand(), newGetServiceAccountsCommand(), newGetAccessTokensCommand(),
 		newGetRolesCommand(roleKind()), newGetRolesCommand(clusterRoleKind()),
 		newGetRoleBindingsCommand(bindingKind()), newGetRoleBindingsCommand(clusterBindingKind()),

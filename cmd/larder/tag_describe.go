@@ -37,11 +37,15 @@ func newDescribeTagCommand() *cobra.Command {
 }
 
 func printTag(cmd *cobra.Command, t api.Tag, now time.Time) error {
-	err := printLines(cmd.OutOrStdout(), [][2]string{
+	lines := [][2]string{
 		{"Name", t.Project + "/" + t.Repository + ":" + t.Name}, {"Digest", t.Digest}, {"Media type", t.MediaType},
 		{"Size here", bytesText(t.Size)}, {"Set", agoText(&t.SetAt, now)},
 		{"Pushed", agoText(t.PushedAt, now)}, {"Pulled", agoText(t.PulledAt, now)}, {"Stale", yesNo(t.Stale)},
-	})
+	}
+	if t.VanishedAt != nil {
+		lines = append(lines, [2]string{"Upstream", "no longer has it, since " + agoText(t.VanishedAt, now)})
+	}
+	err := printLines(cmd.OutOrStdout(), lines)
 	if err != nil || len(t.Images) == 0 {
 		return err
 	}

@@ -80,6 +80,7 @@ type Config struct {
 	Images        Images
 	Histories     Histories
 	Stars         Stars
+	Pins          Pins
 	// Events may be nil: then nothing is recorded.
 	Events Events
 	// Ledger tells what upstreams were asked for and have left.
@@ -154,6 +155,7 @@ func New(c Config) http.Handler {
 	s.registerRepositories(api)
 	s.registerTags(api)
 	s.registerStars(api)
+	s.registerPins(api)
 	s.registerEvents(api)
 	s.registerUpstreams(api)
 	s.registerLedger(api)

@@ -81,7 +81,7 @@ func newFixture(t *testing.T) *fixture {
 	f.hosted = registry.New(registry.Config{DB: f.db, Blobs: files, Now: clock, Log: slog.New(slog.DiscardHandler)})
 	t.Cleanup(f.hosted.Close)
 	f.config.Repositories, f.config.Histories, f.config.Images = f.db.Repositories, f.db.Tags, f.hosted
-	f.config.Stars = f.db.Stars
+	f.config.Stars, f.config.Pins = f.db.Stars, f.db.Pins
 	f.config.Events = events.New(f.db.Audit, clock, f.config.Log)
 	f.handler = New(f.config)
 	return f
@@ -393,6 +393,8 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/upstreams":                                                       {"get"},
 		"/api/v1/credentials":                                                     {"get"},
 		"/api/v1/credentials/{upstream}/{username}":                               {"get", "put", "delete"},
+		"/api/v1/pins":                                                            {"get"},
+		"/api/v1/projects/{project}/repositories/{repository}/pins/{reference}":   {"put", "delete"},
 		"/api/v1/failures":                                                        {"get"},
 		"/api/v1/failures/{id}":                                                   {"get"},
 		"/api/v1/upstreams/{name}/ledger":                                         {"get"},

@@ -45,6 +45,7 @@ type Tag struct {
 	Size       int64      `json:"size" doc:"Of the image with its layers, in bytes; of an index, of those images that are here"`
 	Platforms  []string   `json:"platforms" doc:"Such as linux/amd64; empty where it is not known"`
 	Images     []TagImage `json:"images" doc:"The images of an index, or the one image; empty where it is none"`
+	VanishedAt *time.Time `json:"vanishedAt,omitempty" doc:"Since when the upstream says that it does not have the tag; absent while it has"`
 	Stale      bool       `json:"stale" doc:"Neither the tag nor any of its images has been pushed or pulled for more than a month"`
 	SetAt      time.Time  `json:"setAt" doc:"When the tag was last set"`
 	PushedAt   *time.Time `json:"pushedAt,omitempty" doc:"When the image was last pushed"`

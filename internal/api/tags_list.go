@@ -85,7 +85,8 @@ func (s *service) tagOf(repo oci.Repository, t registry.TagInfo) Tag {
 	shown := Tag{
 		Name: t.Name, Repository: repo.Rest(), Project: repo.Project(), Digest: t.Digest.String(), MediaType: t.MediaType,
 		Size: t.Size, Platforms: t.Platforms(), Images: []TagImage{}, Stale: t.Stale(s.Now()),
-		SetAt: t.UpdatedAt, PushedAt: timeOrNone(t.PushedAt), PulledAt: timeOrNone(t.PulledAt),
+		VanishedAt: timeOrNone(t.VanishedAt),
+		SetAt:      t.UpdatedAt, PushedAt: timeOrNone(t.PushedAt), PulledAt: timeOrNone(t.PulledAt),
 	}
 	if shown.Platforms == nil {
 		shown.Platforms = []string{}

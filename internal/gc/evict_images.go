@@ -27,8 +27,8 @@ const (
 type cachedImage struct {
 	repository string
 	root       digest.Digest
-	used       time.Time // when any of it was last pulled, or fetched
-	pinned     bool
+	used       time.Time       // when any of it was last pulled, or fetched
+	pinned     bool            // or gone upstream: it stays
 	members    []digest.Digest // root included
 }
 
@@ -189,7 +189,7 @@ func (s *shelf) image(root digest.Digest) cachedImage {
 		seen[d] = true
 		link := s.links[d]
 		image.members = append(image.members, d)
-		image.pinned = image.pinned || link.Pinned
+		image.pinned = image.pinned || link.Pinned || link.Vanished
 		image.used = latest(image.used, link.PulledAt, link.PushedAt)
 		next = append(next, s.children[d]...)
 	}

@@ -32,6 +32,7 @@ type DB struct {
 	Ledger        *Ledger
 	Failures      *Failures
 	Retentions    *Retentions
+	Pins          *Pins
 	LimitCounters *LimitCounters
 	// Changes tells what has to be read again because another process changed it.
 	Changes *Changes
@@ -76,6 +77,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Ledger:        &Ledger{s},
 		Failures:      &Failures{s},
 		Retentions:    &Retentions{s},
+		Pins:          &Pins{s},
 		LimitCounters: &LimitCounters{s},
 		Changes:       s.changes,
 		store:         s,

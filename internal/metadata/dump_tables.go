@@ -57,6 +57,7 @@ func dumpTables() []dumpTable {
 		}},
 		{name: "tags", key: "repository_id, name", since: 1, columns: []dumpColumn{
 			{"repository_id", integerCell, 1}, {"name", textCell, 1}, {"digest", textCell, 1}, {"updated_at", integerCell, 1}, {"checked_at", integerCell, 1},
+			{"vanished_at", integerCell, 11},
 		}},
 		{name: "tag_history", key: "id", counted: true, since: 1, columns: []dumpColumn{
 			{"id", integerCell, 1}, {"repository_id", integerCell, 1}, {"name", textCell, 1}, {"digest", textCell, 1}, {"moved_at", integerCell, 1}, {"actor", textCell, 1},
@@ -72,6 +73,10 @@ func dumpTables() []dumpTable {
 		}},
 		{name: "pins", key: "repository_id, digest", since: 2, columns: []dumpColumn{
 			{"repository_id", integerCell, 2}, {"digest", textCell, 2}, {"reason", textCell, 2}, {"created_at", integerCell, 2},
+			{"actor", textCell, 11},
+		}},
+		{name: "pinned_tags", key: "repository_id, name", since: 11, columns: []dumpColumn{
+			{"repository_id", integerCell, 11}, {"name", textCell, 11}, {"reason", textCell, 11}, {"actor", textCell, 11}, {"created_at", integerCell, 11},
 		}},
 		{name: "retention", key: "project", since: 2, columns: []dumpColumn{
 			{"project", textCell, 2}, {"rules", textCell, 2}, {"updated_at", integerCell, 2}, {"actor", textCell, 2},

@@ -12,6 +12,9 @@ var ErrNotFound = errors.New("not found")
 // ErrExists is returned when what was to be created is in the database already.
 var ErrExists = errors.New("already exists")
 
+// ErrFull is returned when there are as many of something as there may be.
+var ErrFull = errors.New("there are too many already")
+
 // failed says what was being done when err came up. A query without a row is
 // ErrNotFound; where SQLite's storage fails, a syscall.Errno in the chain says how.
 func failed(err error, doing string, args ...any) error {

@@ -24,7 +24,7 @@ type Eviction struct {
 // Evict makes manifests and blobs of a cache project unreadable in one repository,
 // together with the tags that name them. The bytes of manifests go with the last
 // repository that has them; rows of blobs stay. Nothing is changed, and evicted is
-// false, when one of the manifests is pinned or was used since, or when the repository
+// false, when one of the manifests is pinned, gone upstream, or was used since, or when the repository
 // belongs to a hosted project.
 func (ms *Manifests) Evict(ctx context.Context, e Eviction) (evicted bool, err error) {
 	manifests, blobs, err := encodeDigests(e.Manifests, e.Blobs)
@@ -74,7 +74,7 @@ func (s *store) mayEvict(ctx context.Context, tx *sql.Tx, e Eviction, manifests 
 			SELECT 1 FROM manifest_links l
 			WHERE l.repository_id = $1 AND l.digest `+s.among("$2")+` AND (
 				l.pulled_at > $3 OR l.pushed_at > $3
-				OR EXISTS (SELECT 1 FROM pins p WHERE p.repository_id = l.repository_id AND p.digest = l.digest)))`,
+				OR `+pinned("l.repository_id", "l.digest")+` OR `+vanished("l.repository_id", "l.digest")+`))`,
 		id, manifests, max(e.UsedUntil.UnixMicro(), 0)).Scan(&spared)
 	if err != nil {
 		return 0, false, fmt.Errorf("looking whether they may go: %w", err)

@@ -16,15 +16,18 @@ type ManifestLink struct {
 	Subject   digest.Digest // "" when it refers to no other manifest
 	PushedAt  time.Time     // when it was last pushed or fetched
 	PulledAt  time.Time     // when it was last pulled; lags by seconds
-	Pinned    bool
+	Pinned    bool          // by its digest, or by a tag
+	Vanished  bool          // the upstream no longer has a tag of it
 }
 
-const selectLinks = `
+func selectLinks() string {
+	return `
 	SELECT l.digest, l.media_type, LENGTH(m.content), l.subject, l.pushed_at, l.pulled_at,
-		EXISTS (SELECT 1 FROM pins p WHERE p.repository_id = l.repository_id AND p.digest = l.digest)
+		` + pinned("l.repository_id", "l.digest") + `, ` + vanished("l.repository_id", "l.digest") + `
 	FROM repositories r
 	JOIN manifest_links l ON l.repository_id = r.id
 	JOIN manifests m ON m.digest = l.digest`
+}
 
 // LinksOf tells of those of some manifests that a repository has, ordered by digest.
 func (ms *Manifests) LinksOf(ctx context.Context, repository string, digests []digest.Digest) ([]ManifestLink, error) {
@@ -35,7 +38,7 @@ func (ms *Manifests) LinksOf(ctx context.Context, repository string, digests []d
 	if err != nil {
 		return nil, err
 	}
-	all, err := list(ctx, ms.store, scanManifestLink, selectLinks+`
+	all, err := list(ctx, ms.store, scanManifestLink, selectLinks()+`
 		WHERE r.name = $1 AND l.digest `+ms.store.among("$2")+` ORDER BY l.digest`, repository, names)
 	if err != nil {
 		return nil, failed(err, "reading manifests of %s", repository)
@@ -46,7 +49,7 @@ func (ms *Manifests) LinksOf(ctx context.Context, repository string, digests []d
 // Links tells at most limit manifests of a repository whose digests sort after the
 // one given. A repository that does not exist has none.
 func (ms *Manifests) Links(ctx context.Context, repository string, after digest.Digest, limit int) ([]ManifestLink, error) {
-	all, err := list(ctx, ms.store, scanManifestLink, selectLinks+`
+	all, err := list(ctx, ms.store, scanManifestLink, selectLinks()+`
 		WHERE r.name = $1 AND l.digest > $2 ORDER BY l.digest LIMIT $3`, repository, after, limit)
 	if err != nil {
 		return nil, failed(err, "listing the manifests of %s", repository)
@@ -57,7 +60,7 @@ func (ms *Manifests) Links(ctx context.Context, repository string, after digest.
 func scanManifestLink(r row) (ManifestLink, error) {
 	var l ManifestLink
 	err := r.Scan(&l.Digest, &l.MediaType, &l.Size, &l.Subject,
-		scanStamp{&l.PushedAt}, scanStamp{&l.PulledAt}, &l.Pinned)
+		scanStamp{&l.PushedAt}, scanStamp{&l.PulledAt}, &l.Pinned, &l.Vanished)
 	return l, err
 }
 

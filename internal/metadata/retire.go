@@ -12,7 +12,7 @@ import (
 // Entries is List with all that is known of the tags.
 func (ts *Tags) Entries(ctx context.Context, repository, after string, limit int) ([]Tag, error) {
 	all, err := list(ctx, ts.store, scanTag, `
-		SELECT t.name, t.digest, t.updated_at, t.checked_at
+		SELECT t.name, t.digest, t.updated_at, t.checked_at, t.vanished_at
 		FROM repositories r JOIN tags t ON t.repository_id = r.id
 		WHERE r.name = $1 AND t.name > $2 ORDER BY t.name LIMIT $3`, repository, after, limit)
 	if err != nil {
@@ -31,7 +31,7 @@ func (ts *Tags) Retire(ctx context.Context, repository string, t Tag, actor stri
 			DELETE FROM tags
 			WHERE repository_id = (SELECT id FROM repositories WHERE name = $1)
 				AND name = $2 AND digest = $3 AND updated_at = $4
-				AND NOT EXISTS (SELECT 1 FROM pins p WHERE p.repository_id = tags.repository_id AND p.digest = tags.digest)
+				AND NOT `+pinned("tags.repository_id", "tags.digest")+`
 			RETURNING repository_id`, repository, t.Name, t.Digest, stamp{t.UpdatedAt}).Scan(&id)
 		retired = err == nil
 		if errors.Is(err, sql.ErrNoRows) {
@@ -61,8 +61,7 @@ func (ms *Manifests) Retire(ctx context.Context, repository string, l ManifestLi
 				AND digest = $2 AND pushed_at = $3 AND pulled_at IS NOT DISTINCT FROM $4
 				AND NOT EXISTS (SELECT 1 FROM tags t
 					WHERE t.repository_id = manifest_links.repository_id AND t.digest = manifest_links.digest)
-				AND NOT EXISTS (SELECT 1 FROM pins p
-					WHERE p.repository_id = manifest_links.repository_id AND p.digest = manifest_links.digest)`,
+				AND NOT `+pinned("manifest_links.repository_id", "manifest_links.digest"),
 			repository, l.Digest, stamp{l.PushedAt}, stamp{l.PulledAt})
 		retired = err == nil && changed == 1
 		if err != nil || !retired {

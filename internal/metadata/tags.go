@@ -16,6 +16,8 @@ type Tag struct {
 	Digest    digest.Digest
 	UpdatedAt time.Time // when it was last set, to the same manifest or another
 	CheckedAt time.Time // when the upstream last confirmed it; zero in hosted projects
+	// VanishedAt is since when the upstream says that it does not have it; zero while it has.
+	VanishedAt time.Time
 }
 
 // TagMove is one entry of a tag's history: it named the manifest from then on.
@@ -35,7 +37,7 @@ type Tags struct{ store *store }
 // Get finds a tag.
 func (ts *Tags) Get(ctx context.Context, repository, name string) (Tag, error) {
 	t, err := one(ctx, ts.store, scanTag, `
-		SELECT t.name, t.digest, t.updated_at, t.checked_at
+		SELECT t.name, t.digest, t.updated_at, t.checked_at, t.vanished_at
 		FROM repositories r JOIN tags t ON t.repository_id = r.id
 		WHERE r.name = $1 AND t.name = $2`, repository, name)
 	if err != nil {
@@ -81,10 +83,21 @@ func (ts *Tags) Set(ctx context.Context, repository, name string, d digest.Diges
 // Checked remembers when the upstream last confirmed a tag.
 func (ts *Tags) Checked(ctx context.Context, repository, name string, at time.Time) error {
 	err := oneChanged(ts.store.change(ctx, `
-		UPDATE tags SET checked_at = $3
+		UPDATE tags SET checked_at = $3, vanished_at = NULL
 		WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND name = $2`, repository, name, stamp{at}))
 	if err != nil {
 		return failed(err, "confirming tag %s of %s", name, repository)
+	}
+	return nil
+}
+
+// Vanished notes that the upstream no longer has a tag, unless that is known.
+func (ts *Tags) Vanished(ctx context.Context, repository, name string, at time.Time) error {
+	_, err := ts.store.change(ctx, `
+		UPDATE tags SET vanished_at = $3
+		WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND name = $2 AND vanished_at IS NULL`, repository, name, stamp{at})
+	if err != nil {
+		return failed(err, "noting that tag %s of %s is gone upstream", name, repository)
 	}
 	return nil
 }
@@ -126,7 +139,7 @@ func (ts *Tags) History(ctx context.Context, repository, name string, limit int)
 
 func scanTag(r row) (Tag, error) {
 	var t Tag
-	err := r.Scan(&t.Name, &t.Digest, scanStamp{&t.UpdatedAt}, scanStamp{&t.CheckedAt})
+	err := r.Scan(&t.Name, &t.Digest, scanStamp{&t.UpdatedAt}, scanStamp{&t.CheckedAt}, scanStamp{&t.VanishedAt})
 	return t, err
 }
 
@@ -148,7 +161,7 @@ func (s *store) setTag(ctx context.Context, tx *sql.Tx, repositoryID int64, name
 	_, err = change(ctx, tx, `
 		INSERT INTO tags (repository_id, name, digest, updated_at, checked_at) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (repository_id, name) DO UPDATE SET
-			digest = excluded.digest, updated_at = excluded.updated_at, checked_at = excluded.checked_at`,
+			digest = excluded.digest, updated_at = excluded.updated_at, checked_at = excluded.checked_at, vanished_at = NULL`,
 		repositoryID, name, d, now, stamp{checkedAt})
 	if err != nil {
 		return fmt.Errorf("writing the tag: %w", err)

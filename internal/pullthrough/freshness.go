@@ -105,6 +105,7 @@ func (c *Cache) giveUp(running *check, key tagKey) (tagState, bool) {
 func (c *Cache) runCheck(ctx context.Context, caller oci.Caller, key tagKey, state tagState, moved chan<- struct{}) (next tagState, trouble string, err error) {
 	head, err := c.statUpstream(ctx, caller, key.repository, key.tag)
 	if err != nil {
+		c.noteVanished(ctx, key, err)
 		return tagState{}, c.trouble(err), err
 	}
 	if head.Digest == state.Digest {
@@ -116,6 +117,19 @@ func (c *Cache) runCheck(ctx context.Context, caller oci.Caller, key tagKey, sta
 		return tagState{}, "the tag moved, but its new image could not be fetched: " + c.trouble(err), err
 	}
 	return next, "", nil
+}
+
+// noteVanished marks a tag that the upstream no longer has, so that it is not evicted: it
+// could not be fetched again. Docker Hub denies what is gone as it denies what is private;
+// what everybody could see before counts as gone.
+func (c *Cache) noteVanished(ctx context.Context, key tagKey, err error) {
+	kind := upstream.KindOf(err)
+	if kind != upstream.NotFound && (kind != upstream.Denied || !c.KnownPublic(ctx, key.repository)) {
+		return
+	}
+	if err := c.DB.Tags.Vanished(ctx, string(key.repository), key.tag, c.Now()); err != nil {
+		c.Log.Warn("that a tag is gone upstream was not kept", "tag", key.String(), "error", err)
+	}
 }
 
 // statUpstream HEADs a manifest, which Docker Hub does not count.

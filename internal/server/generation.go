@@ -105,6 +105,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
 		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits, UpstreamCredentials: s.lender, Rewriting: rewriting,
 		Failures: s.floor.failures,
+		Pins:     s.floor.DB.Pins,
 		Version:  s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{

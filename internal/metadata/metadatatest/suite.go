@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		{"limits in the ledger", ledgerRates},
 		{"warnings of the ledger", ledgerWarnings},
 		{"failures", failures},
+		{"pins", pins},
 		{"the registry's id", registryID},
 		{"tokens", tokens},
 		{"signing keys", keys},

@@ -1,0 +1,94 @@
+package metadatatest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/metadata"
+)
+
+func pins(t *testing.T, open func(t *testing.T) *metadata.DB) {
+	one, other := manifest("one"), manifest("other")
+	byTag := metadata.Pin{Repository: "hub/app", Tag: "1", Reason: "by hand", Actor: "alice", CreatedAt: noon}
+	byDigest := metadata.Pin{Repository: "hub/app", Digest: one.Digest, Reason: "by hand", Actor: "bob", CreatedAt: noon}
+	listed := func(t *testing.T, db *metadata.DB) []metadata.Pin {
+		t.Helper()
+		return must[[]metadata.Pin](t)(db.Pins.List(t.Context()))
+	}
+	kept := func(t *testing.T, db *metadata.DB, d digest.Digest) (pinned, vanished bool) {
+		t.Helper()
+		links := must[[]metadata.ManifestLink](t)(db.Manifests.LinksOf(t.Context(), "hub/app", []digest.Digest{d}))
+		return links[0].Pinned, links[0].Vanished
+	}
+	evicted := func(t *testing.T, db *metadata.DB, d digest.Digest) bool {
+		t.Helper()
+		return must[bool](t)(db.Manifests.Evict(t.Context(), metadata.Eviction{Repository: "hub/app", Manifests: []digest.Digest{d}, UsedUntil: time.Now().Add(time.Hour)}))
+	}
+	each(t, open, map[string]func(t *testing.T, db *metadata.DB){
+		"pins are set, changed, listed and taken away": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "hub/app", one, "1"))
+			ok(t, db.Pins.Set(t.Context(), byTag))
+			ok(t, db.Pins.Set(t.Context(), byDigest))
+			same(t, []metadata.Pin{byDigest, byTag}, listed(t, db))
+			byCluster := byTag
+			byCluster.Reason, byCluster.CreatedAt = "runs in a cluster", noon.Add(time.Hour)
+			ok(t, db.Pins.Set(t.Context(), byCluster))
+			byCluster.CreatedAt = noon
+			same(t, []metadata.Pin{byDigest, byCluster}, listed(t, db))
+			ok(t, db.Pins.Delete(t.Context(), byTag))
+			ok(t, db.Pins.Delete(t.Context(), byDigest))
+			notFound(t, db.Pins.Delete(t.Context(), byTag))
+			same(t, 0, len(listed(t, db)))
+		},
+		"what is not there cannot be pinned": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "hub/app", one, "1"))
+			for _, p := range []metadata.Pin{{Repository: "hub/app", Tag: "2"}, {Repository: "hub/app", Digest: other.Digest}, {Repository: "hub/never", Tag: "1"}} {
+				notFound(t, db.Pins.Set(t.Context(), p))
+			}
+		},
+		"a pinned tag pins what it names, now and later": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "hub/app", one, "1"))
+			ok(t, put(t.Context(), db, "hub/app", other, "2"))
+			ok(t, db.Pins.Set(t.Context(), byTag))
+			is, _ := kept(t, db, one.Digest)
+			same(t, true, is)
+			same(t, false, evicted(t, db, one.Digest))
+			ok(t, db.Tags.Set(t.Context(), "hub/app", "1", other.Digest, noon, "hub"))
+			was, _ := kept(t, db, one.Digest)
+			is, _ = kept(t, db, other.Digest)
+			same(t, []bool{false, true}, []bool{was, is})
+			same(t, true, evicted(t, db, one.Digest))
+			same(t, false, evicted(t, db, other.Digest))
+			ok(t, db.Tags.Delete(t.Context(), "hub/app", "1"))
+			same(t, []metadata.Pin{byTag}, listed(t, db))
+		},
+		"a pinned tag is not retired": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "hub/app", one, "1"))
+			ok(t, db.Pins.Set(t.Context(), byTag))
+			tag := must[metadata.Tag](t)(db.Tags.Get(t.Context(), "hub/app", "1"))
+			same(t, false, must[bool](t)(db.Tags.Retire(t.Context(), "hub/app", tag, "rules")))
+			ok(t, db.Pins.Delete(t.Context(), byTag))
+			same(t, true, must[bool](t)(db.Tags.Retire(t.Context(), "hub/app", tag, "rules")))
+		},
+		"what is gone upstream is marked, and not evicted, until it is back": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "hub/app", one, "1"))
+			since := func() time.Time { return must[metadata.Tag](t)(db.Tags.Get(t.Context(), "hub/app", "1")).VanishedAt }
+			same(t, time.Time{}, since())
+			ok(t, db.Tags.Vanished(t.Context(), "hub/app", "1", noon))
+			ok(t, db.Tags.Vanished(t.Context(), "hub/app", "1", noon.Add(time.Hour)))
+			ok(t, db.Tags.Vanished(t.Context(), "hub/app", "never", noon))
+			same(t, noon, since())
+			_, gone := kept(t, db, one.Digest)
+			same(t, true, gone)
+			same(t, false, evicted(t, db, one.Digest))
+			ok(t, db.Tags.Checked(t.Context(), "hub/app", "1", noon.Add(2*time.Hour)))
+			same(t, time.Time{}, since())
+			ok(t, db.Tags.Vanished(t.Context(), "hub/app", "1", noon))
+			ok(t, db.Tags.Set(t.Context(), "hub/app", "1", one.Digest, noon, "hub"))
+			same(t, time.Time{}, since())
+			same(t, true, evicted(t, db, one.Digest))
+		},
+	})
+}
