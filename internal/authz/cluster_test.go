@@ -173,6 +173,23 @@ func TestWhatACacheKeepsFromUsersIsAskedOfTheCluster(t *testing.T) {
 	}
 }
 
+// What Larder's own roles give to everyone, the project's service accounts among them,
+// counts for caches alone.
+func TestOfAHostedProjectTheClusterAloneDecides(t *testing.T) {
+	hosted := Target{Project: "demo", Repository: "demo/app", Kind: metadata.Hosted}
+	ci := authn.Identity{User: "system:serviceaccount:demo:ci", Groups: []string{authn.GroupAuthenticated, "system:serviceaccounts", "system:serviceaccounts:demo"}}
+	for _, who := range []authn.Identity{ci, {User: "alice", Groups: []string{authn.GroupAuthenticated}}, authn.Anonymous()} {
+		for _, action := range []Action{Pull, List, Describe, GetProject, RequestProject} {
+			for _, want := range []bool{false, true} {
+				c := &cluster{may: func(kube.Access) bool { return want }}
+				if may, err := NewCluster(c).Allowed(t.Context(), who, action, hosted); err != nil || may != want || len(c.asked) == 0 {
+					t.Errorf("%s may %s: %v, %v, after %d questions", who.User, action, may, err, len(c.asked))
+				}
+			}
+		}
+	}
+}
+
 func TestWithoutTheClusterNothingIsAllowedAndNothingDenied(t *testing.T) {
 	silence := &kube.UnansweredError{Public: "the cluster's API server did not answer", Err: errors.New("connection refused")}
 	c := NewCluster(&cluster{may: func(kube.Access) bool { return true }, fault: silence})

@@ -83,6 +83,11 @@ func TestWhoCanTellsAllWhoseBindingsGiveIt(t *testing.T) {
 	if diff := cmp.Diff([]string{"user bob", "user carl"}, who(authz.Pull, repository("demo/centos"))[:2]); diff != "" {
 		t.Errorf("pull centos (-want +got):\n%s", diff)
 	}
+	cache := authz.Target{Project: "docker-hub", Kind: metadata.Cache}
+	open := []string{"group system:authenticated", "group system:masters", "group system:serviceaccounts:docker-hub", "group system:unauthenticated"}
+	if diff := cmp.Diff(open, who(authz.Pull, cache)); diff != "" {
+		t.Errorf("pull from a cache (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"group system:masters"}, who(authz.Push, project("demo"))); diff != "" {
 		t.Errorf("push (-want +got):\n%s", diff)
 	}

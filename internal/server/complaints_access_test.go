@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -62,6 +63,24 @@ func TestRow19OneRepositoryIsOpenedAndItIsToldWhoPulls(t *testing.T) {
 	for path, want := range map[string]int{"/v2/demo/open/manifests/latest": 200, "/v2/demo/closed/manifests/latest": 401} {
 		if got := s.get(path); got.status != want {
 			t.Errorf("%s: %d, want %d", path, got.status, want)
+		}
+	}
+	// An access token is limited to one repository, or to those that begin alike.
+	for target, want := range map[string]map[string]int{
+		"demo/open": {"demo/open": 202, "demo/closed": 404, "other/open": 404},
+		"demo/cl*":  {"demo/open": 404, "demo/closed": 202, "other/closed": 404},
+	} {
+		made := s.send(request{method: http.MethodPost, path: "/api/v1/tokens", admin: true,
+			body: `{"scopes":["write"],"targets":["` + target + `"]}`, header: map[string]string{"Content-Type": "application/json"}})
+		var token struct{ Token string }
+		if err := json.Unmarshal(made.body, &token); err != nil || made.status != 201 {
+			t.Fatalf("a token for %s: %d %s", target, made.status, made.body)
+		}
+		for repository, status := range want {
+			got := s.send(request{method: http.MethodPost, path: "/v2/" + repository + "/blobs/uploads/", header: map[string]string{"Authorization": "Bearer " + token.Token}})
+			if refused := got.status == 403 || got.status == 404; got.status != status && (status == 202 || !refused) {
+				t.Errorf("with a token for %s a push to %s: %d %s", target, repository, got.status, got.body)
+			}
 		}
 	}
 	who := s.send(request{path: "/api/v1/projects/demo/who-can?verb=get&resource=imagestreams/layers&name=open", admin: true})
