@@ -16,7 +16,7 @@ type Rewriting struct {
 	// Webhook is true where the admission webhook listens. CA is what its certificate
 	// comes from, in PEM form; empty where that is none of this server's own.
 	Webhook bool
-	CA      []byte
+	CA      func() ([]byte, error)
 }
 
 // Kubernetes is what clusters, nodes and build tools are told, so that images are pulled
@@ -47,14 +47,22 @@ func (s *service) registerKubernetes(api huma.API) {
 		if rewriting.Rules.Host == "" {
 			_, rewriting.Rules.Host = s.Origin(in.request)
 		}
-		return &kubernetesOutput{Body: kubernetesOf(rewriting)}, nil
+		out := &kubernetesOutput{Body: kubernetesOf(rewriting)}
+		if rewriting.Webhook {
+			ca, err := rewriting.CA()
+			if err != nil {
+				return nil, err
+			}
+			out.Body.CA = string(ca)
+		}
+		return out, nil
 	})
 }
 
 func kubernetesOf(r Rewriting) Kubernetes {
 	none := func(list []string) []string { return append([]string{}, list...) }
 	return Kubernetes{
-		Host: r.Rules.Host, Caches: r.Rules.Caches, Webhook: r.Webhook, CA: string(r.CA),
+		Host: r.Rules.Host, Caches: r.Rules.Caches, Webhook: r.Webhook,
 		OptOut: OptOut{Annotations: none(r.OptOut.Annotations), Namespaces: none(r.OptOut.Namespaces), Owners: none(r.OptOut.Owners)},
 	}
 }

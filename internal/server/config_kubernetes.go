@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/larder-registry/larder/internal/mirror"
 )
@@ -16,8 +17,24 @@ type Kubernetes struct {
 	Names []string
 	// CertFile and KeyFile are PEM; empty: a certificate of its own is made.
 	CertFile, KeyFile string
-	OptOut            mirror.OptOut
-	Warn              bool // the user is told what was rewritten
+	// Secret is where replicas keep that one in the cluster; nil: each has its own.
+	Secret *SecretName
+	OptOut mirror.OptOut
+	Warn   bool // the user is told what was rewritten
+}
+
+// SecretName is one of a cluster.
+type SecretName struct{ Namespace, Name string }
+
+func (s SecretName) String() string { return s.Namespace + "/" + s.Name }
+
+// parseSecretName accepts NAMESPACE/NAME.
+func parseSecretName(g given) (*SecretName, error) {
+	namespace, name, _ := strings.Cut(g.text, "/")
+	if !mirror.IsNamespace(namespace) || !mirror.IsNamespace(name) || strings.Contains(g.text, "*") {
+		return nil, g.errorf("is not a secret of a cluster: write NAMESPACE/NAME, for example larder/larder-webhook")
+	}
+	return &SecretName{namespace, name}, nil
 }
 
 // atStart is what a reload does not change.
@@ -51,6 +68,17 @@ func (r *fileReader) kubernetes(e entry) {
 				"certFile": func(e entry) { r.path(e, &c.CertFile) },
 				"keyFile":  func(e entry) { r.path(e, &c.KeyFile) },
 			})
+		},
+		"secret": func(e entry) {
+			if g, ok := r.text(e); ok {
+				r.loader.given[e.key] = g
+				secret, err := parseSecretName(g)
+				if err != nil {
+					r.fail(err)
+					return
+				}
+				c.Secret = secret
+			}
 		},
 		"optOut": r.optOut,
 		"warn":   func(e entry) { r.boolean(e, &c.Warn) },
@@ -86,6 +114,9 @@ func (l *loader) validateKubernetes() {
 	k := l.config.Kubernetes
 	if k.Listen != "" && l.config.PublicURL == nil {
 		l.fail(l.given["kubernetes.listen"].errorf("is for pods whose images are pulled from this registry: set publicURL, so that it is known what they are called"))
+	}
+	if k.Secret != nil && k.CertFile != "" {
+		l.fail(l.given["kubernetes.secret"].errorf("and kubernetes.tls are two sources of one certificate: keep one of them"))
 	}
 	if (k.CertFile == "") != (k.KeyFile == "") {
 		l.fail(fmt.Errorf("kubernetes.tls (%s) needs both certFile and keyFile, or neither", l.given["kubernetes.tls"].from))

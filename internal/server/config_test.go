@@ -179,7 +179,7 @@ kubernetes:
   audiences: [larder]
   listen: 0.0.0.0:9443
   names: [webhook.example]
-  tls: {certFile: /w.crt, keyFile: /w.key}
+  secret: larder/webhook
   optOut: {annotations: [example.com/cache], namespaces: [ci-*], owners: [Cluster.example.com]}
   warn: true
 projects: {selfProvision: false}
@@ -239,7 +239,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 		Access:          AccessKubernetes,
 		Kubernetes: Kubernetes{
 			Kubeconfig: "/etc/larder/kubeconfig", Audiences: []string{"larder"},
-			Listen: "0.0.0.0:9443", Names: []string{"webhook.example"}, CertFile: "/w.crt", KeyFile: "/w.key", Warn: true,
+			Listen: "0.0.0.0:9443", Names: []string{"webhook.example"}, Secret: &SecretName{"larder", "webhook"}, Warn: true,
 			OptOut: mirror.OptOut{Annotations: []string{"example.com/cache"}, Namespaces: []string{"ci-*"}, Owners: []string{"Cluster.example.com"}},
 		},
 		Ledger: Ledger{Keep: 90 * 24 * time.Hour},

@@ -91,10 +91,6 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	if err != nil {
 		return nil, err
 	}
-	rewriting, err := s.rewriting(config, names)
-	if err != nil {
-		return nil, err
-	}
 	administration := api.New(api.Config{
 		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, Cursors: s.floor.who, ProjectMaker: s.floor.roles, Roles: roles, Cluster: cluster, Checker: checker{s.floor.held, s},
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
@@ -103,7 +99,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
-		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits, UpstreamCredentials: s.lender, Rewriting: rewriting,
+		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits, UpstreamCredentials: s.lender, Rewriting: s.rewriting(config, names),
 		Failures: s.floor.failures,
 		Pins:     s.floor.DB.Pins,
 		Version:  s.options.Version, Commit: s.options.Commit, Log: s.log,

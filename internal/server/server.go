@@ -147,6 +147,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.config.Kubernetes.Listen != "" {
 		work.Go(func() { s.watchHealth(background) })
 	}
+	if shared, ok := s.webhookCerts.(*sharedCertificates); ok {
+		work.Go(func() { shared.watch(background) })
+	}
 	if s.floor.cluster != nil {
 		work.Go(func() { s.floor.checkCluster(background) })
 	}

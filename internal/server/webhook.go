@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/admission"
 	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/oci"
 )
@@ -84,20 +84,27 @@ func (s *Server) webhook(config Config, names *names) http.Handler {
 }
 
 // rewriting is what clusters are told.
-func (s *Server) rewriting(config Config, names *names) (api.Rewriting, error) {
-	r := api.Rewriting{Rules: names.rules(config), OptOut: config.Kubernetes.OptOut, Webhook: config.Kubernetes.Listen != ""}
-	if !r.Webhook || config.Kubernetes.CertFile != "" {
-		return r, nil
+func (s *Server) rewriting(config Config, names *names) api.Rewriting {
+	return api.Rewriting{Rules: names.rules(config), OptOut: config.Kubernetes.OptOut, Webhook: s.webhookCerts != nil, CA: s.webhookCA}
+}
+
+// webhookCA is what the webhook's certificate comes from. It is empty where that is none
+// of this server's own.
+func (s *Server) webhookCA() ([]byte, error) {
+	switch certs := s.webhookCerts.(type) {
+	case nil:
+		return nil, nil
+	case *sharedCertificates:
+		return certs.authorityPEM(), nil
+	}
+	if s.config.Kubernetes.CertFile != "" {
+		return nil, nil
 	}
 	ca, err := os.ReadFile(AuthorityFile(s.floor.webhookFolder()))
-	if errors.Is(err, fs.ErrNotExist) { // the webhook listens at the next start
-		return r, nil
-	}
 	if err != nil {
-		return r, fmt.Errorf("reading the authority of the webhook's certificate: %w", err)
+		return nil, fmt.Errorf("reading the authority of the webhook's certificate: %w", err)
 	}
-	r.CA = ca
-	return r, nil
+	return ca, nil
 }
 
 // rules are those by which images of all upstreams are rewritten. Without a public URL
@@ -144,6 +151,9 @@ func (f *floor) webhookCertificates(config Config) (certificates, error) {
 		}
 		return certificates, nil
 	}
+	if k.Secret != nil {
+		return f.sharedCertificates(config)
+	}
 	hostname, err := os.Hostname()
 	if err != nil {
 		f.log.Warn("the webhook's certificate is made without this machine's name", "error", err)
@@ -151,12 +161,26 @@ func (f *floor) webhookCertificates(config Config) (certificates, error) {
 	return SelfSigned(f.webhookFolder(), webhookNames(config, hostname), time.Now, f.log)
 }
 
+func (f *floor) sharedCertificates(config Config) (certificates, error) {
+	k := config.Kubernetes
+	objects, err := kube.OpenObjects(kube.Config{Kubeconfig: k.Kubeconfig, UserAgent: "larder"})
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes.secret: %w", err)
+	}
+	names := append(serviceNames(), append(k.Names, config.PublicURL.Hostname())...)
+	return &sharedCertificates{objects: objects, secret: *k.Secret, names: names, now: time.Now, log: f.log}, nil
+}
+
 func (f *floor) webhookFolder() string { return f.Data.Path("tls", "webhook") }
 
 // webhookNames are those by which an API server reaches the webhook: of the service in the
 // documentation's manifests, of the listener, of this machine, and what is configured.
 func webhookNames(config Config, hostname string) []string {
-	service := "larder-webhook." + ownNamespace
 	config.Listen = config.Kubernetes.Listen
-	return append([]string{service + ".svc", service}, append(config.Kubernetes.Names, CertificateNames(config, hostname)...)...)
+	return append(serviceNames(), append(config.Kubernetes.Names, CertificateNames(config, hostname)...)...)
+}
+
+func serviceNames() []string {
+	service := "larder-webhook." + ownNamespace
+	return []string{service + ".svc", service}
 }

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/larder-registry/larder/internal/kube"
+)
+
+const (
+	// sharedPause lies between two looks at the certificate that replicas share, each of
+	// which may have renewed it.
+	sharedPause = 10 * time.Second
+	// webhookConfiguration is the name of what larder kube webhook prints.
+	webhookConfiguration = "larder"
+	// authorityFile and authorityKey are in the Secret beside the server's certificate,
+	// which has the names that Kubernetes gives it.
+	authorityData    = "ca.crt"
+	authorityKeyData = "ca.key"
+	serverData       = "tls.crt"
+	serverKeyData    = "tls.key"
+)
+
+// clusterObjects are those of a cluster.
+type clusterObjects interface {
+	Secret(ctx context.Context, namespace, name string) (kube.Secret, error)
+	PutSecret(ctx context.Context, namespace, name string, s kube.Secret) error
+	TrustCA(ctx context.Context, configuration string, ca []byte) error
+}
+
+// sharedCertificates is the certificate of the admission webhook, which its replicas share
+// by a Secret of the cluster. Whoever comes first makes it, and whoever sees that it ends
+// soon makes the next one; the cluster is told which authority to trust.
+type sharedCertificates struct {
+	objects clusterObjects
+	secret  SecretName
+	names   []string
+	now     func() time.Time
+	log     *slog.Logger
+
+	current atomic.Pointer[tls.Certificate] // nil until there is one
+	ca      atomic.Pointer[[]byte]          // PEM; the same
+}
+
+// TLSConfig is for a listener. Without a certificate yet, handshakes fail: an API server
+// then makes pods with the images that they were given.
+func (c *sharedCertificates) TLSConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if current := c.current.Load(); current != nil {
+				return current, nil
+			}
+			return nil, errors.New("the webhook has no certificate yet")
+		},
+	}
+}
+
+// Reload implements certificates: what it would read is looked at all the time.
+func (*sharedCertificates) Reload() error { return nil }
+
+// authorityPEM is what to trust, empty as long as that is not known.
+func (c *sharedCertificates) authorityPEM() []byte {
+	if ca := c.ca.Load(); ca != nil {
+		return *ca
+	}
+	return nil
+}
+
+// watch keeps the certificate until the context ends.
+func (c *sharedCertificates) watch(ctx context.Context) {
+	again := time.NewTicker(sharedPause)
+	defer again.Stop()
+	failed := ""
+	for {
+		err := c.keep(ctx)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return
+		case err != nil && err.Error() != failed:
+			failed = err.Error()
+			c.log.Error("the certificate of the admission webhook cannot be kept in the cluster; new pods keep their images if there is none", "error", err)
+		case err == nil && failed != "":
+			failed = ""
+			c.log.Info("the certificate of the admission webhook is kept in the cluster again")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+	}
+}
+
+// keep makes sure that there is a certificate, that this server has it, and that the
+// cluster trusts it.
+func (c *sharedCertificates) keep(ctx context.Context) error {
+	for {
+		pair, ca, err := c.agree(ctx)
+		if errors.Is(err, kube.ErrChanged) && ctx.Err() == nil {
+			continue // another replica was faster
+		}
+		if err != nil {
+			return err
+		}
+		// Trust comes first: with a certificate that is not trusted yet nothing is
+		// rewritten.
+		err = c.objects.TrustCA(ctx, webhookConfiguration, ca)
+		if errors.Is(err, kube.ErrNoObject) {
+			err = nil // it is not applied yet
+		}
+		c.ca.Store(&ca)
+		c.current.Store(pair)
+		return err
+	}
+}
+
+// agree reads what the replicas share, or makes it anew where that does not serve.
+func (c *sharedCertificates) agree(ctx context.Context) (*tls.Certificate, []byte, error) {
+	secret, err := c.objects.Secret(ctx, c.secret.Namespace, c.secret.Name)
+	if err != nil && !errors.Is(err, kube.ErrNoObject) {
+		return nil, nil, err
+	}
+	signer, made, err := c.authority(secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	if made == nil {
+		if pair, err := tls.X509KeyPair(secret.Data[serverData], secret.Data[serverKeyData]); err == nil && c.serves(&pair, signer) {
+			return &pair, secret.Data[authorityData], nil
+		}
+	}
+	issued, err := signer.issue(c.names, c.now())
+	if err != nil {
+		return nil, nil, err
+	}
+	next := kube.Secret(secret)
+	next.Data = map[string][]byte{
+		authorityData: secret.Data[authorityData], authorityKeyData: secret.Data[authorityKeyData],
+		serverData: issued.certificate, serverKeyData: issued.key,
+	}
+	if made != nil {
+		next.Data[authorityData], next.Data[authorityKeyData] = made.certificate, made.key
+	}
+	if err := c.objects.PutSecret(ctx, c.secret.Namespace, c.secret.Name, next); err != nil {
+		return nil, nil, err
+	}
+	c.log.Info("a certificate of the admission webhook was made", "secret", c.secret.String(), "names", c.names)
+	pair, err := tls.X509KeyPair(issued.certificate, issued.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the certificate that was made: %w", err)
+	}
+	return &pair, next.Data[authorityData], nil
+}
+
+// authority is the one in the Secret, or one that was made because that does not serve.
+func (c *sharedCertificates) authority(secret kube.Secret) (*authority, *keyPair, error) {
+	if pair, err := tls.X509KeyPair(secret.Data[authorityData], secret.Data[authorityKeyData]); err == nil && !endsSoon(&pair, c.now()) {
+		if kept, err := asAuthority(&pair); err == nil {
+			return kept, nil, nil
+		}
+	}
+	made, err := newAuthority(c.now())
+	if err != nil {
+		return nil, nil, err
+	}
+	pair, err := tls.X509KeyPair(made.certificate, made.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the authority that was made: %w", err)
+	}
+	signer, err := asAuthority(&pair)
+	return signer, made, err
+}
+
+// serves tells whether a certificate has all names, is the authority's and does not end soon.
+func (c *sharedCertificates) serves(pair *tls.Certificate, signer *authority) bool {
+	missing := func(name string) bool { return pair.Leaf.VerifyHostname(name) != nil }
+	return !endsSoon(pair, c.now()) && bytes.Equal(pair.Leaf.RawIssuer, signer.certificate.RawSubject) &&
+		pair.Leaf.CheckSignatureFrom(signer.certificate) == nil && !slices.ContainsFunc(c.names, missing)
+}
