@@ -17,9 +17,13 @@ func newUpstreamCredentialCommand() *cobra.Command {
 		newAddCredentialCommand(), newListCredentialsCommand(), newGetCredentialCommand(), newRemoveCredentialCommand())
 }
 
-// credentialsPath is where the credentials that serve everybody are, or one of them.
-func credentialsPath(name ...string) string {
+// credentialsPath is where the credentials of a project are, or those that serve everybody,
+// or one of them.
+func credentialsPath(project string, name ...string) string {
 	path := "/api/v1/credentials"
+	if project != "" {
+		path = projectPath(project) + "/credentials"
+	}
 	for _, n := range name {
 		path += "/" + url.PathEscape(n)
 	}
@@ -27,9 +31,10 @@ func credentialsPath(name ...string) string {
 }
 
 // credentialFlags say which credential is meant.
-type credentialFlags struct{ username string }
+type credentialFlags struct{ username, project string }
 
 func (f *credentialFlags) bind(cmd *cobra.Command) {
+	bindCredentialProject(cmd, &f.project)
 	cmd.Flags().StringVarP(&f.username, "username", "u", "", "what the credential logs in as at the upstream")
 }
 
@@ -38,23 +43,41 @@ func (f *credentialFlags) path(upstream string) (string, error) {
 	if f.username == "" {
 		return "", usagef("whose credential is meant: add --username NAME")
 	}
-	return credentialsPath(upstream, f.username), nil
+	return credentialsPath(f.project, upstream, f.username), nil
+}
+
+// named is the credential in a sentence.
+func (f *credentialFlags) named(upstream string) string {
+	text := fmt.Sprintf("credential %q of upstream %s", f.username, upstream)
+	if f.project != "" {
+		text += " for project " + f.project
+	}
+	return text
+}
+
+func bindCredentialProject(cmd *cobra.Command, to *string) {
+	cmd.Flags().StringVar(to, "project", "", "the project whose own the credential is; without it, it serves everybody")
 }
 
 func newAddCredentialCommand() *cobra.Command {
 	var flags credentialFlags
 	var stdin bool
 	cmd := &cobra.Command{
-		Use:   "add UPSTREAM --username NAME [--password-stdin]",
+		Use:   "add UPSTREAM --username NAME [--project PROJECT] [--password-stdin]",
 		Short: "Add a credential, or change its password",
 		Long: `Add a credential for an upstream, or change the password of one that is there. It is used
-from the next request on, without a restart. It serves everybody, after the credentials of
-the configuration.
+from the next request on, without a restart.
+
+With --project it is the project's own, and takes the project's admins to add it: it pays
+for what the project's service accounts pull, and those who may push to the project, before
+any other credential does; and the private images that only it can read are for them alone.
+Without, it serves everybody, after the credentials of the configuration.
 
 Give it an access token of the upstream's that may only read, rather than a password. It is
 kept encrypted, and never shown again.`,
-		Example: "  larder upstream credential add docker-hub --username acme-ci --password-stdin < token.txt",
-		Args:    usageArgs(cobra.ExactArgs(1)),
+		Example: `  larder upstream credential add docker-hub --username acme-ci --password-stdin < token.txt
+  larder upstream credential add docker-hub --project demo --username demo-ci --password-stdin < token.txt`,
+		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := flags.path(args[0])
 			if err != nil {
@@ -72,7 +95,7 @@ kept encrypted, and never shown again.`,
 			if err := c.call(cmd.Context(), http.MethodPut, path, api.UpstreamPassword{Password: password}, nil); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "credential %q of upstream %s is in use\n", flags.username, args[0])
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is in use\n", flags.named(args[0]))
 			return err
 		},
 	}
@@ -93,10 +116,10 @@ func readUpstreamPassword(cmd *cobra.Command, username, upstream string, stdin b
 }
 
 func newListCredentialsCommand() *cobra.Command {
-	output := formatTable
+	output, project := formatTable, ""
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "List credentials, without their passwords",
+		Use:   "list [--project PROJECT]",
+		Short: "List the credentials that serve everybody, or a project's own, without their passwords",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, _, err := currentClient()
@@ -104,7 +127,7 @@ func newListCredentialsCommand() *cobra.Command {
 				return err
 			}
 			var all api.UpstreamCredentialList
-			if err := c.call(cmd.Context(), http.MethodGet, credentialsPath(), nil, &all); err != nil {
+			if err := c.call(cmd.Context(), http.MethodGet, credentialsPath(project), nil, &all); err != nil {
 				return err
 			}
 			if len(all.Items) == 0 && output == formatTable {
@@ -113,6 +136,7 @@ func newListCredentialsCommand() *cobra.Command {
 			return listing{out: cmd.OutOrStdout(), format: output, resource: "credential"}.print(all, credentialRows(all.Items, time.Now()))
 		},
 	}
+	bindCredentialProject(cmd, &project)
 	addOutputFlag(cmd, &output)
 	return cmd
 }
@@ -121,7 +145,7 @@ func newGetCredentialCommand() *cobra.Command {
 	var flags credentialFlags
 	output := formatTable
 	cmd := &cobra.Command{
-		Use:   "get UPSTREAM --username NAME",
+		Use:   "get UPSTREAM --username NAME [--project PROJECT]",
 		Short: "Show a credential, without its password",
 		Args:  usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -166,7 +190,7 @@ func credentialRows(all []api.UpstreamCredential, now time.Time) table {
 func newRemoveCredentialCommand() *cobra.Command {
 	var flags credentialFlags
 	cmd := &cobra.Command{
-		Use:   "remove UPSTREAM --username NAME",
+		Use:   "remove UPSTREAM --username NAME [--project PROJECT]",
 		Short: "Remove a credential",
 		Args:  usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -181,7 +205,7 @@ func newRemoveCredentialCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodDelete, path, nil, nil); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "credential %q of upstream %s removed\n", flags.username, args[0])
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s removed\n", flags.named(args[0]))
 			return err
 		},
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
@@ -78,9 +79,12 @@ type Config struct {
 	Projects      Projects
 	Repositories  Repositories
 	Images        Images
-	Histories     Histories
-	Stars         Stars
-	Pins          Pins
+	// Shows tells whether a repository of a cache is not one that only other projects' own
+	// credentials can read; nil where there are none.
+	Shows     func(ctx context.Context, id authn.Identity, repo oci.Repository) (bool, error)
+	Histories Histories
+	Stars     Stars
+	Pins      Pins
 	// Events may be nil: then nothing is recorded.
 	Events Events
 	// Ledger tells what upstreams were asked for and have left.
@@ -161,6 +165,7 @@ func New(c Config) http.Handler {
 	s.registerLedger(api)
 	s.registerUpstreamCredentials(api)
 	s.registerFailures(api)
+	s.registerProjectCredentials(api)
 	s.registerBackup(api)
 	s.registerPrune(api)
 	s.registerRetention(api)

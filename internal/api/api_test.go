@@ -391,6 +391,8 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/stars":                                                           {"get"},
 		"/api/v1/limits":                                                          {"get"},
 		"/api/v1/upstreams":                                                       {"get"},
+		"/api/v1/projects/{project}/credentials":                                  {"get"},
+		"/api/v1/projects/{project}/credentials/{upstream}/{username}":            {"get", "put", "delete"},
 		"/api/v1/credentials":                                                     {"get"},
 		"/api/v1/credentials/{upstream}/{username}":                               {"get", "put", "delete"},
 		"/api/v1/pins":                                                            {"get"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
@@ -127,16 +128,11 @@ func (s *service) listRepositories(ctx context.Context, who caller, in *listRepo
 	if err := s.permit(ctx, who, authz.List, projectTarget(p)); err != nil {
 		return nil, err
 	}
-	after := ""
-	if in.After != "" {
-		after = p.Name + "/" + in.After
-	}
-	page, err := s.Repositories.Entries(ctx, p.Name, after, in.Limit+1)
+	page, next, err := s.repositoryPage(ctx, who, p, in.Page)
 	if err != nil {
 		return nil, err
 	}
-	out := &listRepositoriesOutput{Body: RepositoryList{Items: []Repository{}}}
-	page, out.Body.Next = paged(page, in.Limit, func(r metadata.Repository) string { return oci.Repository(r.Name).Rest() })
+	out := &listRepositoriesOutput{Body: RepositoryList{Items: []Repository{}, Next: next}}
 	decide := s.Authorizer.ForMany()
 	for i, r := range page {
 		r.Readme = ""
@@ -151,6 +147,41 @@ func (s *service) listRepositories(ctx context.Context, who caller, in *listRepo
 		out.Body.Items = append(out.Body.Items, shown)
 	}
 	return out, nil
+}
+
+// repositoryPage reads a page of a project's repositories, without those of a cache that
+// are not for the caller. Next is where the page after it begins, and names none of them.
+func (s *service) repositoryPage(ctx context.Context, who caller, p metadata.Project, in Page) (shown []metadata.Repository, next string, err error) {
+	after, err := s.Cursors.OpenCursor(ctx, in.After)
+	if errors.Is(err, authn.ErrCursor) {
+		return nil, "", problem(http.StatusBadRequest, err.Error())
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if after != "" {
+		after = p.Name + "/" + after
+	}
+	page, err := s.Repositories.Entries(ctx, p.Name, after, in.Limit+1)
+	if err != nil {
+		return nil, "", err
+	}
+	page, last := paged(page, in.Limit, func(r metadata.Repository) string { return oci.Repository(r.Name).Rest() })
+	told := ""
+	for _, r := range page {
+		name := oci.Repository(r.Name)
+		shows, err := s.shows(ctx, who, repositoryTarget(name, p.Kind))
+		if err != nil {
+			return nil, "", err
+		}
+		if shows {
+			shown, told = append(shown, r), name.Rest()
+		}
+	}
+	if last != "" {
+		next, err = s.cursor(ctx, last, told)
+	}
+	return shown, next, err
 }
 
 func repositoryOf(ctx context.Context, decide authz.Decide, r metadata.Repository, kind metadata.Kind) (Repository, error) {
@@ -277,6 +308,9 @@ func (s *service) visibleRepository(ctx context.Context, who caller, path Reposi
 		target := repositoryTarget(repo, p.Kind)
 		var sees bool
 		if sees, err = s.Authorizer.Allowed(ctx, who.Identity, authz.Describe, target); err == nil && sees {
+			sees, err = s.shows(ctx, who, target)
+		}
+		if err == nil && sees {
 			var r metadata.Repository
 			if r, err = s.Repositories.Get(ctx, repo.String()); err == nil {
 				return r, target, nil
@@ -287,6 +321,19 @@ func (s *service) visibleRepository(ctx context.Context, who caller, path Reposi
 		return metadata.Repository{}, authz.Target{}, err
 	}
 	return metadata.Repository{}, authz.Target{}, hidden
+}
+
+// shows tells whether a repository of a cache that the caller may see is not one that only
+// other projects' own credentials can read. Whoever keeps the cache in order sees all.
+func (s *service) shows(ctx context.Context, who caller, target authz.Target) (bool, error) {
+	if target.Kind != metadata.Cache || s.Shows == nil {
+		return true, nil
+	}
+	shows, err := s.Shows(ctx, who.Identity, oci.Repository(target.Repository))
+	if err != nil || shows {
+		return shows, err
+	}
+	return s.Authorizer.Allowed(ctx, who.Identity, authz.Delete, target)
 }
 
 // repositoryTarget is a repository as something that is done something to.

@@ -92,7 +92,11 @@ func (s *service) pulls(ctx context.Context, decide authz.Decide, who caller, re
 	if err != nil {
 		return "", false, err
 	}
-	may, err := decide(ctx, who.Identity, authz.Pull, repositoryTarget(repo, p.Kind))
+	target := repositoryTarget(repo, p.Kind)
+	may, err := decide(ctx, who.Identity, authz.Pull, target)
+	if err == nil && may {
+		may, err = s.shows(ctx, who, target)
+	}
 	return p.Kind, may, err
 }
 

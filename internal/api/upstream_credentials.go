@@ -31,6 +31,7 @@ const (
 // UpstreamCredential is an account at an upstream. Its password is never told.
 type UpstreamCredential struct {
 	Upstream   string     `json:"upstream"`
+	Project    string     `json:"project,omitempty" doc:"Whose own it is; absent for one that serves everybody"`
 	Username   string     `json:"username"`
 	Configured bool       `json:"configured,omitempty" doc:"It stands in the configuration, and can be changed there alone"`
 	State      string     `json:"state" enum:"ok,resting,refused,unreadable,unused" doc:"resting: nothing, or no pull, is asked for with it until restsUntil; refused: the upstream does not take it, so it is set aside until it is changed; unreadable: its password was encrypted by a key that is not there any more; unused: its upstream is not configured"`
@@ -60,6 +61,26 @@ type credentialInput struct {
 
 type putCredentialInput struct {
 	Credentials
+	Upstream string `path:"upstream"`
+	Username string `path:"username"`
+	Body     UpstreamPassword
+}
+
+type listProjectCredentialsInput struct {
+	Credentials
+	Project string `path:"project"`
+}
+
+type projectCredentialInput struct {
+	Credentials
+	Project  string `path:"project"`
+	Upstream string `path:"upstream"`
+	Username string `path:"username"`
+}
+
+type putProjectCredentialInput struct {
+	Credentials
+	Project  string `path:"project"`
 	Upstream string `path:"upstream"`
 	Username string `path:"username"`
 	Body     UpstreamPassword
@@ -100,6 +121,38 @@ func (s *service) registerUpstreamCredentials(api huma.API) {
 		Errors: []int{http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 	}, func(ctx context.Context, who caller, in *credentialInput) (*struct{}, error) {
 		return nil, s.deleteCredential(ctx, who, "", in.Upstream, in.Username)
+	})
+}
+
+func (s *service) registerProjectCredentials(api huma.API) {
+	const path = "/api/v1/projects/{project}/credentials"
+	tags := []string{"upstreams"}
+	register(s, api, huma.Operation{
+		OperationID: "list-project-credentials", Method: http.MethodGet, Path: path, Tags: tags,
+		Summary: "List a project's own credentials", Errors: []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound},
+	}, func(ctx context.Context, who caller, in *listProjectCredentialsInput) (*listCredentialsOutput, error) {
+		return s.listCredentials(ctx, who, in.Project)
+	})
+	register(s, api, huma.Operation{
+		OperationID: "get-project-credential", Method: http.MethodGet, Path: path + "/{upstream}/{username}", Tags: tags,
+		Summary: "Read a project's own credential", Errors: []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound},
+	}, func(ctx context.Context, who caller, in *projectCredentialInput) (*credentialOutput, error) {
+		return s.getCredential(ctx, who, in.Project, in.Upstream, in.Username)
+	})
+	register(s, api, huma.Operation{
+		OperationID: "put-project-credential", Method: http.MethodPut, Path: path + "/{upstream}/{username}", Tags: tags,
+		Summary:     "Add a project's own credential, or change its password",
+		Description: "It is used for pulls of the project's service accounts and of users who may push to the project. What only it can read is for them alone.",
+		Errors:      []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
+	}, func(ctx context.Context, who caller, in *putProjectCredentialInput) (*credentialOutput, error) {
+		return s.putCredential(ctx, who, in.Upstream, upstream.Credential{Username: in.Username, Password: in.Body.Password, Project: in.Project})
+	})
+	register(s, api, huma.Operation{
+		OperationID: "delete-project-credential", Method: http.MethodDelete, Path: path + "/{upstream}/{username}", Tags: tags,
+		Summary: "Remove a project's own credential", DefaultStatus: http.StatusNoContent,
+		Errors: []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound},
+	}, func(ctx context.Context, who caller, in *projectCredentialInput) (*struct{}, error) {
+		return nil, s.deleteCredential(ctx, who, in.Project, in.Upstream, in.Username)
 	})
 }
 
@@ -226,7 +279,7 @@ func (s *service) deleteCredential(ctx context.Context, who caller, project, of,
 
 func (s *service) upstreamCredential(c credentials.Listed) UpstreamCredential {
 	shown := UpstreamCredential{
-		Upstream: c.Upstream, Username: c.Username, Configured: c.Configured, Creator: c.Creator,
+		Upstream: c.Upstream, Project: c.Project, Username: c.Username, Configured: c.Configured, Creator: c.Creator,
 		CreatedAt: known(c.CreatedAt), UpdatedAt: known(c.UpdatedAt), State: accountOK,
 	}
 	rests := c.Budget.RestsUntil

@@ -41,7 +41,7 @@ const (
 // UpstreamAccount is what an upstream charges. What concerns a limit is absent where the
 // upstream tells of none.
 type UpstreamAccount struct {
-	Credential    string     `json:"credential" doc:"The user name, or anonymous"`
+	Credential    string     `json:"credential" doc:"The user name, after the name of the project whose own it is and a slash; or anonymous"`
 	Source        string     `json:"source,omitempty" doc:"What the upstream calls the account, such as an address"`
 	State         string     `json:"state" enum:"ok,empty,unmetered,unasked,resting,refused" doc:"empty: no pulls are left; unmetered: it has no limit; resting: nothing, or no pull, is asked for until restsUntil; refused: the upstream does not take the credential"`
 	Limit         int64      `json:"limit,omitempty" doc:"Pulls in any window"`

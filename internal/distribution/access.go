@@ -51,7 +51,36 @@ type credentials struct {
 func (h *Handler) caller(x *exchange) oci.Caller {
 	caller := x.who.identity.Caller()
 	caller.Client = oci.ClientOf(h.Address(x.r))
+	caller.Projects = x.projects
 	return caller
+}
+
+// lender is a cache whose upstream may be asked with projects' own credentials.
+type lender interface {
+	// Lenders are the projects that have some.
+	Lenders() []string
+	// Shows tells whether a repository's name is for a caller who is logged in.
+	Shows(ctx context.Context, caller oci.Caller, repo oci.Repository) (bool, error)
+}
+
+// memberships are the projects whose own credentials may be used for a caller.
+func (h *Handler) memberships(ctx context.Context, id authn.Identity, target Target) []string {
+	if cache, ok := target.Images.(lender); ok {
+		return authz.MemberOf(ctx, h.Authorizer.Allowed, id, cache.Lenders())
+	}
+	return nil
+}
+
+// shows tells whether a repository that may be pulled has a name for who asks: what only
+// projects' own credentials can read is for their members.
+func (h *Handler) shows(ctx context.Context, x *exchange, target Target) (bool, error) {
+	cache, ok := target.Images.(lender)
+	if !ok {
+		return true, nil
+	}
+	caller := x.who.identity.Caller()
+	caller.Projects = h.memberships(ctx, x.who.identity, target)
+	return cache.Shows(ctx, caller, target.Repository)
 }
 
 func (h *Handler) resolve(ctx context.Context, x *exchange) (Target, error) {
@@ -128,6 +157,7 @@ func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error
 	if x.target.Images == nil {
 		x.target.Images = h.Hosted // where there is no project nothing is found
 	}
+	x.projects = h.memberships(ctx, x.who.identity, x.target)
 	return nil
 }
 

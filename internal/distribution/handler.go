@@ -75,6 +75,9 @@ type exchange struct {
 	who    credentials
 	// admitted is true once the caller may do what was asked for.
 	admitted bool
+	// projects are those that the caller is a member of, as far as the target's upstream
+	// has credentials of their own.
+	projects []string
 	// scope is what a challenge asks for, "" for none.
 	scope string
 }

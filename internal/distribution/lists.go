@@ -189,7 +189,7 @@ func (h *Handler) mayList(ctx context.Context, x *exchange, decide authz.Decide,
 	if target.Kind == metadata.Cache && x.who.identity.Anonymous() {
 		return h.Hosted.ShownToStrangers(ctx, target.Repository)
 	}
-	return true, nil
+	return h.shows(ctx, x, target)
 }
 
 // pageSize reads n, which may be absent.

@@ -8,6 +8,9 @@ type Caller struct {
 	User string
 	// Project is the one that a service account belongs to; "" for everybody else.
 	Project string
+	// Projects are those that the caller is a member of, as far as the upstream that is
+	// asked has credentials of their own: these may be used for the caller.
+	Projects []string
 	// Client is where the request comes from; see ClientOf. It is the zero prefix when
 	// nobody has asked for it from anywhere.
 	Client netip.Prefix

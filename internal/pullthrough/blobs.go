@@ -19,6 +19,17 @@ const maxJoins = 3
 
 // StatBlob answers a HEAD without transferring the blob.
 func (c *Cache) StatBlob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Descriptor, oci.Served, error) {
+	found, served, err := c.statBlob(ctx, caller, repo, d)
+	if err == nil {
+		err = asBlob(c.again(ctx, caller, repo, blobReference+d.String()))
+	}
+	if err != nil {
+		return oci.Descriptor{}, served, err
+	}
+	return found, served, nil
+}
+
+func (c *Cache) statBlob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Descriptor, oci.Served, error) {
 	found, _, err := c.Held.StatBlob(ctx, caller, repo, d)
 	held := err == nil
 	if err != nil && oci.CodeOf(err) != oci.CodeBlobUnknown {
@@ -42,6 +53,18 @@ func (c *Cache) StatBlob(ctx context.Context, caller oci.Caller, repo oci.Reposi
 
 // Blob opens a blob that is held, or joins or begins the fill that brings it.
 func (c *Cache) Blob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
+	blob, served, err := c.blob(ctx, caller, repo, d)
+	if err != nil {
+		return nil, served, err
+	}
+	if err := c.again(ctx, caller, repo, blobReference+d.String()); err != nil {
+		_ = blob.Close()
+		return nil, c.missed(err), asBlob(err)
+	}
+	return blob, served, nil
+}
+
+func (c *Cache) blob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
 	blob, held, err := c.openHeld(ctx, caller, repo, d)
 	if err != nil {
 		return nil, c.missed(err), err
@@ -83,14 +106,14 @@ func (c *Cache) openHeld(ctx context.Context, caller oci.Caller, repo oci.Reposi
 	return nil, false, err
 }
 
-// errOtherRepository says that a fill failed which was begun through another
-// repository; this one may have more luck.
+// errOtherRepository says that a fill failed which was begun through another repository,
+// or for somebody who may use fewer credentials; this one may have more luck.
 var errOtherRepository = errors.New("the fill of another repository failed")
 
 // openUnlinked serves a blob that the repository does not link: a blob or a fill of
 // another source once this one has shown it by HEAD, else a fill of its own.
 func (c *Cache) openUnlinked(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Blob, oci.Served, error) {
-	asked := question{upstream.Any, repo, blobReference + d.String()}
+	asked := c.question(caller, repo, blobReference+d.String())
 	if err := asBlob(c.rememberedNotFound(asked)); err != nil {
 		return nil, c.missed(err), err
 	}
@@ -113,7 +136,7 @@ func (c *Cache) openUnlinked(ctx context.Context, caller oci.Caller, repo oci.Re
 		if errors.Is(err, errHeld) {
 			return c.openLinked(ctx, caller, repo, d)
 		}
-		if fill.source != from && ctx.Err() == nil {
+		if (fill.source != from || !began && asked.audience != "" && upstream.KindOf(err) == upstream.Denied) && ctx.Err() == nil {
 			return nil, oci.Served{}, errOtherRepository
 		}
 		err = asBlob(c.refused(asked, err))
@@ -166,12 +189,12 @@ func (c *Cache) openShown(ctx context.Context, shown oci.Descriptor) (oci.Blob, 
 // confirmBlob HEADs a blob in its repository upstream, once for all who ask, and
 // links it there when it is held.
 func (c *Cache) confirmBlob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Descriptor, error) {
-	asked := question{upstream.Any, repo, blobReference + d.String()}
-	found, _, err := shared(ctx, c, "confirm "+string(repo)+"@"+d.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
+	asked := c.question(caller, repo, blobReference+d.String())
+	found, _, err := sharedBy(ctx, c, asked, "confirm "+string(repo)+"@"+d.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}
-		found, err := c.Upstream.StatBlob(ctx, upstream.Any.For(caller), repo.Rest(), d)
+		found, err := c.Upstream.StatBlob(ctx, c.asker(caller, repo), repo.Rest(), d)
 		if err != nil {
 			return oci.Descriptor{}, c.refused(asked, err)
 		}

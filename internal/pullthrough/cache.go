@@ -90,6 +90,7 @@ type Cache struct {
 	tags     *tags
 	notFound *otter.Cache[question, notFound]
 	shown    *visibilities
+	to       *audiences
 	lists    *otter.Cache[digest.Digest, lastList]
 	flights  flights
 	checks   checks
@@ -113,6 +114,7 @@ func New(c Config) *Cache {
 		tags:     newTags(c.Changes),
 		notFound: otter.Must(&otter.Options[question, notFound]{MaximumSize: maxNotFound, Executor: inline}),
 		shown:    newVisibilities(),
+		to:       newAudiences(),
 		lists:    otter.Must(&otter.Options[digest.Digest, lastList]{MaximumSize: maxLists, Executor: inline}),
 		flights:  flights{running: map[string]*flight{}},
 		checks:   checks{running: map[tagKey]*check{}},

@@ -16,6 +16,8 @@ import (
 type question struct {
 	as         upstream.Auth
 	repository oci.Repository
+	// audience is whose credentials were to be used, where not all that are the caller's.
+	audience string
 	// reference is a tag, a manifest's digest, or words for something else, such as
 	// blobReference and a blob's digest.
 	reference string

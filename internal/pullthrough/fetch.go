@@ -16,7 +16,7 @@ import (
 // that it was asked for in. What is held already, through whichever repository, is
 // confirmed by HEAD only.
 func (c *Cache) fetch(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Manifest, error) {
-	asked := question{upstream.Any, repo, ref.String()}
+	asked := c.question(caller, repo, ref.String())
 	if err := c.rememberedNotFound(asked); err != nil {
 		return oci.Manifest{}, err
 	}
@@ -34,7 +34,7 @@ func (c *Cache) fetch(ctx context.Context, caller oci.Caller, repo oci.Repositor
 }
 
 func (c *Cache) fetchByTag(ctx context.Context, caller oci.Caller, repo oci.Repository, tag string) (oci.Manifest, error) {
-	manifest, err := c.Upstream.Manifest(ctx, upstream.Any.For(caller), repo.Rest(), tag)
+	manifest, err := c.Upstream.Manifest(ctx, c.asker(caller, repo), repo.Rest(), tag)
 	if err != nil {
 		return oci.Manifest{}, err
 	}
@@ -59,7 +59,8 @@ func (c *Cache) fetchByDigest(ctx context.Context, caller oci.Caller, repo oci.R
 	got, joined, err := shared(ctx, c, "manifest "+d.String(), c.Limits.Fetch, func(ctx context.Context) (transfer, error) {
 		return c.transferManifest(ctx, caller, repo, d)
 	})
-	if err != nil && joined && got.through != repo { // it may have failed for a reason of the other repository's
+	denied := upstream.KindOf(err) == upstream.Denied && len(c.asker(caller, repo).Projects) > 0
+	if err != nil && joined && (got.through != repo || denied) { // it may have failed for a reason of the other's
 		got, err = c.transferManifest(ctx, caller, repo, d)
 	}
 	if err != nil || got.through == repo {
@@ -105,7 +106,7 @@ func (c *Cache) findManifest(ctx context.Context, repo oci.Repository, d digest.
 }
 
 func (c *Cache) getManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (transfer, error) {
-	manifest, err := c.Upstream.Manifest(ctx, upstream.Any.For(caller), repo.Rest(), d.String())
+	manifest, err := c.Upstream.Manifest(ctx, c.asker(caller, repo), repo.Rest(), d.String())
 	if err != nil {
 		return transfer{through: repo}, err
 	}

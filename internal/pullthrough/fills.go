@@ -130,7 +130,7 @@ type source struct {
 }
 
 func (s source) open(ctx context.Context, caller oci.Caller, d digest.Digest, offset int64) (*upstream.Body, error) {
-	body, err := s.cache.Upstream.Blob(ctx, upstream.Any.For(caller), s.repository.Rest(), d, offset)
+	body, err := s.cache.Upstream.Blob(ctx, s.cache.asker(caller, s.repository), s.repository.Rest(), d, offset)
 	if err == nil {
 		s.cache.noteAnonymousSuccess(ctx, s.repository)
 	}

@@ -134,7 +134,7 @@ func (c *Cache) noteVanished(ctx context.Context, key tagKey, err error) {
 
 // statUpstream HEADs a manifest, which Docker Hub does not count.
 func (c *Cache) statUpstream(ctx context.Context, caller oci.Caller, repo oci.Repository, ref string) (oci.Descriptor, error) {
-	head, err := c.Upstream.StatManifest(ctx, upstream.Any.For(caller), repo.Rest(), ref)
+	head, err := c.Upstream.StatManifest(ctx, c.asker(caller, repo), repo.Rest(), ref)
 	if err != nil {
 		return oci.Descriptor{}, err
 	}

@@ -28,6 +28,9 @@ func (c *Cache) Tags(ctx context.Context, caller oci.Caller, repo oci.Repository
 		return oci.TagList{}, c.missed(err), asName(err)
 	}
 	tags, joined, err := c.upstreamTags(ctx, caller, repo, page, len(held.Tags) > 0)
+	if refusal := c.again(ctx, caller, repo, tagsReference); refusal != nil {
+		return oci.TagList{}, c.missed(refusal), asName(refusal)
+	}
 	switch {
 	case err == nil:
 		return tags, passed(joined), nil
@@ -46,13 +49,13 @@ func (c *Cache) noTags(ctx context.Context, caller oci.Caller, repo oci.Reposito
 }
 
 func (c *Cache) upstreamTags(ctx context.Context, caller oci.Caller, repo oci.Repository, page oci.TagPage, held bool) (_ oci.TagList, joined bool, err error) {
-	asked := question{upstream.Any, repo, tagsReference}
-	what := fmt.Sprintf("tags %s %d %s", repo, page.Limit, page.Last)
+	asked := c.question(caller, repo, tagsReference)
+	what := fmt.Sprintf("tags %s %d %s for %s", repo, page.Limit, page.Last, asked.audience)
 	return list(ctx, c, what, held, func(ctx context.Context) (oci.TagList, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.TagList{}, err
 		}
-		tags, err := c.Upstream.Tags(ctx, upstream.Any.For(caller), repo.Rest(), page)
+		tags, err := c.Upstream.Tags(ctx, c.asker(caller, repo), repo.Rest(), page)
 		if err != nil {
 			return oci.TagList{}, c.refused(asked, err)
 		}
@@ -71,6 +74,9 @@ func (c *Cache) Referrers(ctx context.Context, caller oci.Caller, repo oci.Repos
 		return nil, false, c.missed(err), asName(err)
 	}
 	listed, served, err := c.upstreamReferrers(ctx, caller, repo, d, artifactType)
+	if refusal := c.again(ctx, caller, repo, d.String()); refusal != nil {
+		return nil, false, c.missed(refusal), asName(refusal)
+	}
 	if err == nil {
 		index, err = filterReferrers(listed, artifactType)
 	}
@@ -86,9 +92,9 @@ func (c *Cache) upstreamReferrers(ctx context.Context, caller oci.Caller, repo o
 	if err != nil {
 		return nil, oci.Served{}, err
 	}
-	what := fmt.Sprintf("referrers %s %s %s", repo, d, artifactType)
+	what := fmt.Sprintf("referrers %s %s %s for %s", repo, d, artifactType, c.question(caller, repo, "").audience)
 	listed, joined, err := list(ctx, c, what, held || byTag, func(ctx context.Context) ([]byte, error) {
-		return c.Upstream.Referrers(ctx, upstream.Any.For(caller), repo.Rest(), d, artifactType)
+		return c.Upstream.Referrers(ctx, c.asker(caller, repo), repo.Rest(), d, artifactType)
 	})
 	if kind := upstream.KindOf(err); kind == upstream.NotFound || kind == upstream.Denied || err != nil && byTag {
 		return c.referrersByTag(ctx, caller, repo, d)
@@ -131,7 +137,7 @@ func (c *Cache) holdsReferrers(ctx context.Context, repo oci.Repository, d diges
 func (c *Cache) heldReferrers(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest, artifactType string, failure error) ([]byte, oci.Served, error) {
 	held, err := c.holdsReferrers(ctx, repo, d, artifactType)
 	if err == nil && !held {
-		err = asName(c.refused(question{upstream.Any, repo, "referrers of " + d.String()}, failure))
+		err = asName(c.refused(c.question(caller, repo, "referrers of "+d.String()), failure))
 	}
 	if err == nil { // a stranger may have been let through to the upstream, and no further
 		err = c.admit(ctx, caller, repo, d.String(), true)

@@ -15,6 +15,17 @@ import (
 // StatManifest answers a HEAD. A tag never seen costs the upstream a HEAD and no
 // pull: whoever only watches a tag does not spend the budget.
 func (c *Cache) StatManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Descriptor, oci.Served, error) {
+	found, served, err := c.statManifest(ctx, caller, repo, ref)
+	if err == nil {
+		err = c.again(ctx, caller, repo, ref.String())
+	}
+	if err != nil {
+		return oci.Descriptor{}, served, err
+	}
+	return found, served, nil
+}
+
+func (c *Cache) statManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Descriptor, oci.Served, error) {
 	if !ref.ByTag() {
 		return c.statByDigest(ctx, caller, repo, ref)
 	}
@@ -27,6 +38,17 @@ func (c *Cache) StatManifest(ctx context.Context, caller oci.Caller, repo oci.Re
 
 // Manifest answers a GET.
 func (c *Cache) Manifest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Manifest, oci.Served, error) {
+	found, served, err := c.manifest(ctx, caller, repo, ref)
+	if err == nil {
+		err = c.again(ctx, caller, repo, ref.String())
+	}
+	if err != nil {
+		return oci.Manifest{}, served, err
+	}
+	return found, served, nil
+}
+
+func (c *Cache) manifest(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference) (oci.Manifest, oci.Served, error) {
 	if !ref.ByTag() {
 		return c.manifestByDigest(ctx, caller, repo, ref)
 	}
@@ -125,9 +147,9 @@ func (c *Cache) statUnseenTag(ctx context.Context, caller oci.Caller, repo oci.R
 // statUnseen HEADs upstream, once for all who ask meanwhile. learn is told of an
 // answer that names a digest.
 func (c *Cache) statUnseen(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference, learn func(context.Context, oci.Descriptor) error) (oci.Descriptor, oci.Served, error) {
-	asked := question{upstream.Any, repo, ref.String()}
+	asked := c.question(caller, repo, ref.String())
 	key := "head " + string(repo) + " " + ref.String()
-	head, joined, err := shared(ctx, c, key, c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
+	head, joined, err := sharedBy(ctx, c, asked, key, c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}
@@ -148,7 +170,7 @@ func (c *Cache) statUnseen(ctx context.Context, caller oci.Caller, repo oci.Repo
 
 // fetchUnseenTag is the only GET by tag that there is: for a tag never seen.
 func (c *Cache) fetchUnseenTag(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference, asOf moment) (oci.Manifest, oci.Served, error) {
-	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, tagState{asOf: asOf}, func(ctx context.Context) (oci.Manifest, error) {
+	return c.fetchTag(ctx, caller, tagKey{repo, ref.Tag}, tagState{asOf: asOf}, func(ctx context.Context) (oci.Manifest, error) {
 		return c.fetch(ctx, caller, repo, ref)
 	})
 }
@@ -156,7 +178,7 @@ func (c *Cache) fetchUnseenTag(ctx context.Context, caller oci.Caller, repo oci.
 // fetchSeenTag fetches the manifest of a tag that a HEAD has resolved already. When
 // the upstream no longer has that digest, the tag has moved since.
 func (c *Cache) fetchSeenTag(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference, state tagState) (oci.Manifest, oci.Served, error) {
-	return c.fetchTag(ctx, tagKey{repo, ref.Tag}, state, func(ctx context.Context) (oci.Manifest, error) {
+	return c.fetchTag(ctx, caller, tagKey{repo, ref.Tag}, state, func(ctx context.Context) (oci.Manifest, error) {
 		manifest, err := c.fetch(ctx, caller, repo, oci.Reference{Digest: state.Digest})
 		if upstream.KindOf(err) == upstream.NotFound {
 			return c.fetch(ctx, caller, repo, ref)
@@ -167,8 +189,8 @@ func (c *Cache) fetchSeenTag(ctx context.Context, caller oci.Caller, repo oci.Re
 
 // fetchTag fetches a manifest, once for all who ask for the tag here or of another
 // replica, and points the tag to it.
-func (c *Cache) fetchTag(ctx context.Context, key tagKey, seen tagState, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
-	manifest, joined, err := shared(ctx, c, "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+func (c *Cache) fetchTag(ctx context.Context, caller oci.Caller, key tagKey, seen tagState, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
+	manifest, joined, err := sharedBy(ctx, c, c.question(caller, key.repository, key.tag), "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
 		return once(ctx, c, "tag/"+key.String(), func(ctx context.Context) (oci.Manifest, bool, error) {
 			return c.fetchedElsewhere(ctx, key, seen.Digest)
 		}, func(ctx context.Context) (oci.Manifest, error) {
@@ -230,7 +252,7 @@ func (c *Cache) manifestByDigest(ctx context.Context, caller oci.Caller, repo oc
 		return manifest, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
 	}
 	key := "digest " + string(repo) + "@" + ref.String()
-	manifest, joined, err := shared(ctx, c, key, c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+	manifest, joined, err := sharedBy(ctx, c, c.question(caller, repo, ref.String()), key, c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
 		return c.fetch(ctx, caller, repo, ref)
 	})
 	if err == nil { // it may have come to be held, by a credential's pull, after the caller was admitted

@@ -103,7 +103,7 @@ func TestEachFailureOfAnUpstreamBecomesAnErrorOfItsClass(t *testing.T) {
 				Kind: kind, Status: 599, RetryAfter: 7 * time.Second, Upstream: "docker-hub", Message: "reading manifest",
 				Err: &url.Error{Op: "Get", URL: "https://cdn.example/blob?signature=secret", Err: errors.New("no route to host")},
 			}
-			err := cache.refused(question{upstream.Any, "docker-hub/library/nginx", "latest"}, failure)
+			err := cache.refused(question{as: upstream.Any, repository: "docker-hub/library/nginx", reference: "latest"}, failure)
 			refusal, ok := errors.AsType[*oci.Error](err)
 			if !ok || refusal.Code != want || refusal.RetryAfter != 7*time.Second {
 				t.Fatalf("got %v, want %s", err, want)
@@ -146,7 +146,7 @@ func TestAnErrorSaysWhatWasAskedWhatHappenedAndWhatToDo(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := cache.refused(question{upstream.Any, "docker-hub/library/nginx", tagsReference}, test.failure)
+			err := cache.refused(question{as: upstream.Any, repository: "docker-hub/library/nginx", reference: tagsReference}, test.failure)
 			refusal, ok := errors.AsType[*oci.Error](err)
 			if !ok {
 				t.Fatal(err)

@@ -22,15 +22,18 @@ type visibility struct {
 }
 
 // admit decides whether the caller may have something of a repository. Callers who
-// are logged in may; a stranger may have what the upstream shows to strangers,
-// whichever credential paid for it. held tells whether the answer is there already:
-// what is not held and is fetched without credentials needs no question, because the
-// fetch itself is a stranger's.
+// are logged in may, unless only projects' own credentials may have fetched it; a stranger
+// may have what the upstream shows to strangers, whichever credential paid for it. held
+// tells whether the answer is there already: what is not held and is fetched without
+// credentials needs no question, because the fetch itself is a stranger's.
 func (c *Cache) admit(ctx context.Context, caller oci.Caller, repo oci.Repository, ref string, held bool) error {
 	if err := c.allowed(repo); err != nil {
 		return err
 	}
-	if !caller.Stranger() || !held && !c.Upstream.HasCredentials() {
+	if !caller.Stranger() {
+		return c.admitMember(ctx, caller, repo, ref)
+	}
+	if !held && !c.Upstream.HasCredentials() {
 		return nil
 	}
 	seen, err := c.visible(ctx, repo)
@@ -105,11 +108,11 @@ func (c *Cache) questionVisibility(ctx context.Context, caller oci.Caller, repo 
 	if err != nil || last.current(c.Now()) { // answered since the caller looked
 		return last, err
 	}
-	asked := question{upstream.Anonymous, repo, ref}
+	asked := question{as: upstream.Anonymous, repository: repo, reference: ref}
 	if err := c.rememberedNotFound(asked); err != nil {
 		return last, err
 	}
-	err = c.stat(ctx, caller, asked)
+	err = c.stat(ctx, upstream.Anonymous.For(caller), asked)
 	switch {
 	case err == nil:
 		return c.noteVisibility(ctx, repo, true), nil
@@ -128,13 +131,12 @@ func (c *Cache) gone(ctx context.Context, caller oci.Caller, asked question, las
 	if !last.public {
 		return false
 	}
-	asked.as = upstream.Any
-	return !c.Upstream.HasCredentials() || c.stat(ctx, caller, asked) != nil
+	return !c.Upstream.HasCredentials() || c.stat(ctx, upstream.Every.For(caller), asked) != nil
 }
 
-// stat HEADs what the caller asked for. A list of tags has no HEAD.
-func (c *Cache) stat(ctx context.Context, caller oci.Caller, asked question) error {
-	name, as := asked.repository.Rest(), asked.as.For(caller)
+// stat HEADs what was asked for. A list of tags has no HEAD.
+func (c *Cache) stat(ctx context.Context, as upstream.Asker, asked question) error {
+	name := asked.repository.Rest()
 	if asked.reference == tagsReference {
 		_, err := c.Upstream.Tags(ctx, as, name, oci.TagPage{Limit: 1})
 		return err

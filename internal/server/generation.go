@@ -100,6 +100,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
 		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
 		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits, UpstreamCredentials: s.lender, Rewriting: s.rewriting(config, names),
+		Shows:    images{s.floor.held, s}.Shows,
 		Failures: s.floor.failures,
 		Pins:     s.floor.DB.Pins,
 		Version:  s.options.Version, Commit: s.options.Commit, Log: s.log,

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 )
@@ -48,7 +50,21 @@ func (i images) DeleteProject(ctx context.Context, name string) error {
 	}
 	err := i.Registry.DeleteProject(ctx, name)
 	i.server.floor.who.Forget()
-	return errors.Join(err, i.server.floor.roles.Reload(ctx, name))
+	return errors.Join(err, i.server.floor.roles.Reload(ctx, name), i.server.lender.giveCurrent(ctx))
+}
+
+// Shows tells whether a cached repository is not one that only other projects' own
+// credentials can read.
+func (i images) Shows(ctx context.Context, id authn.Identity, repo oci.Repository) (bool, error) {
+	g := i.server.generation()
+	defer g.requests.Done()
+	c := g.cacheOf(repo)
+	if c == nil {
+		return true, nil
+	}
+	caller := id.Caller()
+	caller.Projects = authz.MemberOf(ctx, i.server.floor.may.Allowed, id, c.Lenders())
+	return c.Shows(ctx, caller, repo)
 }
 
 // configured tells whether a project is that of an upstream.

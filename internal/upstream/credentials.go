@@ -2,8 +2,12 @@ package upstream
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,19 +42,34 @@ type Auth int
 const (
 	// Anonymous uses no credential, whatever there are.
 	Anonymous Auth = iota
-	// Any uses the first credential that serves everybody and is neither resting nor set
-	// aside, then the next, and no credential at last.
+	// Any uses the asker's own credentials, then those that serve everybody, and no
+	// credential at last: of each kind the first that is neither resting nor set aside,
+	// then the next.
 	Any
+	// Own uses the asker's own credentials alone.
+	Own
+	// Shared uses those alone that serve everybody.
+	Shared
+	// Every uses all credentials, whosever they are.
+	Every
 )
 
 // Asker says as whom a request is made, and on whose behalf.
 type Asker struct {
 	Auth Auth
 	For  oci.Caller
+	// Projects are those whose own credentials are the asker's.
+	Projects []string
 }
 
-// For is a on behalf of a caller.
-func (a Auth) For(caller oci.Caller) Asker { return Asker{a, caller} }
+// For is a on behalf of a caller, without credentials of its own.
+func (a Auth) For(caller oci.Caller) Asker { return Asker{Auth: a, For: caller} }
+
+// With is the asker with the own credentials of projects.
+func (a Asker) With(projects ...string) Asker {
+	a.Projects = projects
+	return a
+}
 
 // anonymousName is what metrics and logs call requests without a credential.
 const anonymousName = "anonymous"
@@ -166,11 +185,45 @@ func (a *account) putToRest(r rest, counted bool) {
 }
 
 // accounts lists whom to try, in order.
-func (r *Registry) accounts(auth Auth) []*account {
-	if auth == Any {
-		return append(r.pool.ofEverybody(r.config.Now()), r.stranger)
+func (r *Registry) accounts(as Asker) []*account {
+	now, all := r.config.Now(), r.pool.all()
+	own := func(a *account) bool {
+		return a.credential.Project != "" && slices.Contains(as.Projects, a.credential.Project)
+	}
+	shared := func(a *account) bool { return a.credential.Project == "" }
+	switch as.Auth {
+	case Any:
+		return slices.Concat(inOrder(now, all, own), inOrder(now, all, shared), []*account{r.stranger})
+	case Own:
+		return inOrder(now, all, own)
+	case Shared:
+		return inOrder(now, all, shared)
+	case Every:
+		return all
 	}
 	return []*account{r.stranger}
+}
+
+// Lenders are the projects that have credentials of their own, in order.
+func (r *Registry) Lenders() []string { return r.pool.lending() }
+
+// HasShared tells whether there is a credential that serves everybody.
+func (r *Registry) HasShared() bool { return len(r.accounts(Asker{Auth: Shared})) > 0 }
+
+// OwnName names the credentials that a project has of its own, as they are now: it is
+// another one when there are others. It is empty where there are none.
+func (r *Registry) OwnName(project string) string {
+	accounts := r.accounts(Asker{Auth: Own, Projects: []string{project}})
+	if len(accounts) == 0 {
+		return ""
+	}
+	names := make([]string, 0, len(accounts))
+	for _, a := range accounts {
+		names = append(names, a.credential.Username)
+	}
+	slices.Sort(names)
+	sum := sha256.Sum256([]byte(strings.Join(names, "\n")))
+	return project + "/" + hex.EncodeToString(sum[:8])
 }
 
 // HasCredentials tells whether there is any credential, or has been since the registry

@@ -15,9 +15,10 @@ const lowShare = 10
 type pool struct {
 	configured []*account
 
-	mu    sync.Mutex
-	added []*account
-	ever  bool // there has been one
+	mu      sync.Mutex
+	added   []*account
+	lenders []string // whose own there are
+	ever    bool     // there has been one
 }
 
 func newPool(configured []Credential) *pool {
@@ -44,6 +45,14 @@ func (p *pool) add(all []Credential) (gone []*account) {
 		}
 		p.added = append(p.added, newAccount(&c))
 	}
+	p.lenders = nil
+	for _, c := range all {
+		if c.Project != "" {
+			p.lenders = append(p.lenders, c.Project)
+		}
+	}
+	slices.Sort(p.lenders)
+	p.lenders = slices.Compact(p.lenders)
 	p.ever = p.ever || len(all) > 0
 	for _, a := range was {
 		if !slices.ContainsFunc(p.added, func(is *account) bool { return is.name == a.name }) {
@@ -66,10 +75,10 @@ func (p *pool) all() []*account {
 	return slices.Concat(p.configured, p.added)
 }
 
-// ofEverybody lists the accounts that serve everybody, in the order in which they are
-// tried.
-func (p *pool) ofEverybody(now time.Time) []*account {
-	return inOrder(now, p.all(), func(a *account) bool { return a.credential.Project == "" })
+func (p *pool) lending() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lenders
 }
 
 // inOrder picks accounts. They keep their order, but for those that have little left: they

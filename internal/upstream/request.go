@@ -58,7 +58,7 @@ func (r *Registry) do(ctx context.Context, as Asker, q query) (*answer, error) {
 		return nil, err
 	}
 	var telling error
-	for _, a := range r.accounts(as.Auth) {
+	for _, a := range r.accounts(as) {
 		got, err := r.doAs(ctx, a, q, &known)
 		if err == nil {
 			return got, nil
@@ -67,6 +67,9 @@ func (r *Registry) do(ctx context.Context, as Asker, q query) (*answer, error) {
 			return nil, err
 		}
 		telling = moreTelling(telling, err, a)
+	}
+	if telling == nil { // the last credential that would do was removed
+		telling = &Error{Kind: Denied, Upstream: r.config.Name, Message: q.what + ": there is no credential to ask with"}
 	}
 	return nil, telling
 }

@@ -1,0 +1,37 @@
+package authz
+
+import (
+	"context"
+	"slices"
+
+	"github.com/larder-registry/larder/internal/authn"
+	"github.com/larder-registry/larder/internal/metadata"
+)
+
+// MemberOf picks from projects those that id is a member of: the one that a service
+// account belongs to, and those that a user may push to as a whole. Whoever may push to all
+// projects is no member of any by that, and strangers are of none. What a token is limited
+// to does not matter: it is about who somebody is. An error counts as no.
+func MemberOf(ctx context.Context, decide Decide, id authn.Identity, projects []string) []string {
+	if len(projects) == 0 || id.Anonymous() {
+		return nil
+	}
+	if project, _, ok := authn.ParseServiceAccount(id.User); ok {
+		if slices.Contains(projects, project) {
+			return []string{project}
+		}
+		return nil
+	}
+	id.Cap = nil
+	if all, err := decide(ctx, id, Push, Target{}); err != nil || all {
+		return nil
+	}
+	var found []string
+	for _, project := range projects {
+		may, err := decide(ctx, id, Push, Target{Project: project, Kind: metadata.Hosted})
+		if err == nil && may {
+			found = append(found, project)
+		}
+	}
+	return found
+}
