@@ -31,6 +31,7 @@ func places() map[string]place {
 		"internal/authz":       {floor: 3},
 		"internal/imports":     {floor: 3},
 		"internal/pulllimit":   {floor: 3},
+		"internal/warm":        {floor: 3},
 
 		"internal/registry": {floor: 2},
 		"internal/authn":    {floor: 2},

@@ -78,7 +78,7 @@ through it, once for everybody. Begin with
 		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(), newImportImageCommand(),
 		newPolicyCommand(), newAuthCommand(), newUpstreamCommand(), newKubeCommand(), newMirrorsCommand(),
 		newTagCommand(), newRepoCommand(),
-		newExplainCommand(), newPinCommand(), newUnpinCommand(),
+		newExplainCommand(), newPinCommand(), newUnpinCommand(), newWarmCommand(), newDrillCommand(),
 	)
 	addGlobalFlags(root)
 	return root

@@ -21,6 +21,7 @@ import (
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/telemetry"
+	"github.com/larder-registry/larder/internal/warm"
 )
 
 const (
@@ -85,6 +86,9 @@ type Config struct {
 	Histories Histories
 	Stars     Stars
 	Pins      Pins
+	Pulled    Pulled
+	// Warmer fetches images, and tells what is missing of them.
+	Warmer *warm.Warmer
 	// Events may be nil: then nothing is recorded.
 	Events Events
 	// Ledger tells what upstreams were asked for and have left.
@@ -160,6 +164,7 @@ func New(c Config) http.Handler {
 	s.registerTags(api)
 	s.registerStars(api)
 	s.registerPins(api)
+	s.registerWarm(api)
 	s.registerEvents(api)
 	s.registerUpstreams(api)
 	s.registerLedger(api)

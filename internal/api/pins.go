@@ -98,7 +98,7 @@ func (s *service) pin(ctx context.Context, who caller, in *pinInput) (*pinOutput
 	err = s.Pins.Set(ctx, p)
 	switch {
 	case errors.Is(err, metadata.ErrNotFound):
-		return nil, problem(http.StatusNotFound, fmt.Sprintf("%s was not pinned: the registry does not have it; pull it once", image(p)))
+		return nil, problem(http.StatusNotFound, fmt.Sprintf("%s was not pinned: the registry does not have it; larder warm fetches it", image(p)))
 	case errors.Is(err, metadata.ErrFull):
 		return nil, problem(http.StatusConflict, fmt.Sprintf("%s was not pinned: there are %d pins already, which is the most; larder unpin takes one away", image(p), metadata.MaxPins))
 	case err != nil:

@@ -103,7 +103,8 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Shows:    images{s.floor.held, s}.Shows,
 		Failures: s.floor.failures,
 		Pins:     s.floor.DB.Pins,
-		Version:  s.options.Version, Commit: s.options.Commit, Log: s.log,
+		Pulled:   s.floor.DB.Manifests, Warmer: s.warmer(names),
+		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{
 		Viewer: func(w http.ResponseWriter, r *http.Request) (hubapi.See, error) { return registry.Viewer(w, r) }, Public: registry.Public,

@@ -64,6 +64,19 @@ func pins(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, db.Tags.Delete(t.Context(), "hub/app", "1"))
 			same(t, []metadata.Pin{byTag}, listed(t, db))
 		},
+		"what was pulled is told with its tags": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "hub/app", one, "1", "latest"))
+			ok(t, put(t.Context(), db, "hub/app", other))
+			ok(t, db.Manifests.Pulled(t.Context(), []metadata.Pull{{Repository: "hub/app", Digest: one.Digest, At: noon}, {Repository: "hub/app", Digest: other.Digest, At: noon.Add(time.Hour)}}))
+			since := func(at time.Time, limit int) []metadata.PulledImage {
+				return must[[]metadata.PulledImage](t)(db.Manifests.PulledSince(t.Context(), at, limit))
+			}
+			untagged := metadata.PulledImage{Repository: "hub/app", Digest: other.Digest}
+			all := []metadata.PulledImage{untagged, {Repository: "hub/app", Tag: "1", Digest: one.Digest}, {Repository: "hub/app", Tag: "latest", Digest: one.Digest}}
+			same(t, all, since(noon, many))
+			same(t, all[:2], since(noon, 2))
+			same(t, all[:1], since(noon.Add(time.Minute), many))
+		},
 		"a pinned tag is not retired": func(t *testing.T, db *metadata.DB) {
 			ok(t, put(t.Context(), db, "hub/app", one, "1"))
 			ok(t, db.Pins.Set(t.Context(), byTag))

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/warm"
+)
+
+func newDrillCommand() *cobra.Command {
+	var (
+		from    imageSources
+		last    duration
+		request api.DrillRequest
+	)
+	cmd := &cobra.Command{
+		Use:   "drill [IMAGE...]",
+		Short: "Treat upstreams as gone, and list what could not be pulled",
+		Long: `Treat upstreams as gone, and list what could not be pulled now: every manifest,
+configuration and layer has to be here, and its file there. The images are those that are
+pinned, those that were pulled lately, or those that are named as for larder warm. Without
+--platform one platform that is here will do. The exit status is 1 when something is
+missing.`,
+		Example: `  larder drill --pins
+  larder drill --last 24h
+  larder drill --from-manifest deploy.yaml --platform linux/arm64`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 || from.any() {
+				var err error
+				if request.Images, err = from.images(cmd, args); err != nil {
+					return err
+				}
+			}
+			if last > 0 {
+				request.Since = time.Now().Add(-time.Duration(last))
+			}
+			if len(request.Images) == 0 && !request.Pins && last == 0 {
+				return usagef("say which images: --pins, --last 24h, or images as for larder warm")
+			}
+			return runDrill(cmd, request)
+		},
+	}
+	from.addFlags(cmd)
+	cmd.Flags().BoolVar(&request.Pins, "pins", false, "the images that are pinned")
+	cmd.Flags().Var(&last, "last", "the images that were pulled in this time, such as 24h")
+	cmd.Flags().StringArrayVar(&request.Platforms, "platform", nil, "these have to be here, or all (again and again)")
+	return cmd
+}
+
+// runDrill asks for a thousand named images at a time, and for all others with the first.
+func runDrill(cmd *cobra.Command, request api.DrillRequest) error {
+	const atOnce = 1000
+	looked, lost := 0, 0
+	for images := request.Images; ; {
+		request.Images = images[:min(len(images), atOnce)]
+		images = images[len(request.Images):]
+		l, m, err := drillSome(cmd, request)
+		if err != nil {
+			return err
+		}
+		looked, lost = looked+l, lost+m
+		if len(images) == 0 {
+			break
+		}
+		request.Pins, request.Since = false, time.Time{}
+	}
+	if lost > 0 {
+		return fmt.Errorf("%d of %s could not be pulled without an upstream: larder warm fetches what is missing", lost, counted(looked, "image"))
+	}
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s could be pulled without an upstream\n", counted(looked, "image"))
+	return err
+}
+
+func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, err error) {
+	c, _, err := currentClient()
+	if err != nil {
+		return 0, 0, err
+	}
+	done := false
+	err = c.lines(cmd.Context(), http.MethodPost, "/api/v1/drill", request, func(text []byte) error {
+		var line api.DrillLine
+		if err := json.Unmarshal(text, &line); err != nil {
+			return fmt.Errorf("reading the answer of %s: %w", c.server, err)
+		}
+		switch {
+		case line.Done:
+			done = true
+			return nil
+		case line.Image == "" && line.Error != "":
+			return errors.New(line.Error)
+		case line.Image == "":
+			return nil
+		}
+		looked++
+		if line.Error == "" && len(line.Missing) == 0 {
+			return nil
+		}
+		lost++
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", printable(line.Image), printable(missingText(line)))
+		return err
+	})
+	if err == nil && !done {
+		err = fmt.Errorf("the answer of %s broke off before all images were looked at: run the command again", c.server)
+	}
+	return looked, lost, err
+}
+
+// missingText says what is missing of an image, as far as fits on a line.
+func missingText(line api.DrillLine) string {
+	if line.Error != "" {
+		return line.Error
+	}
+	const most = 3
+	var parts []string
+	for i, m := range line.Missing {
+		if i == most {
+			parts = append(parts, fmt.Sprintf("and %d more", len(line.Missing)-most))
+			break
+		}
+		parts = append(parts, missingPart(m))
+	}
+	return strings.Join(parts, ", ") + " missing"
+}
+
+func missingPart(m warm.Missing) string {
+	words := []string{m.Kind}
+	for _, word := range []string{m.Name, m.Digest.String()} {
+		if word != "" {
+			words = append(words, word)
+		}
+	}
+	return strings.Join(words, " ")
+}
