@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -84,7 +83,7 @@ func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, 
 		return 0, 0, err
 	}
 	done := false
-	err = c.lines(cmd.Context(), http.MethodPost, "/api/v1/drill", request, func(text []byte) error {
+	err = c.lines(cmd.Context(), "/api/v1/drill", request, func(text []byte) error {
 		var line api.DrillLine
 		if err := json.Unmarshal(text, &line); err != nil {
 			return fmt.Errorf("reading the answer of %s: %w", c.server, err)

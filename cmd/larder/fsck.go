@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -76,7 +75,7 @@ func fsckOnline(ctx context.Context, check registry.Fsck) error {
 	}
 	query := url.Values{"bandwidth": {strconv.FormatInt(check.Bandwidth, 10)}, "olderThan": {check.OlderThan.String()}, "repair": {strconv.FormatBool(check.Repair)}}
 	done := false
-	err = c.lines(ctx, http.MethodPost, "/api/v1/fsck?"+query.Encode(), nil, func(text []byte) error {
+	err = c.lines(ctx, "/api/v1/fsck?"+query.Encode(), nil, func(text []byte) error {
 		var line api.FsckLine
 		if err := json.Unmarshal(text, &line); err != nil {
 			return fmt.Errorf("reading the answer of %s: %w", c.server, err)

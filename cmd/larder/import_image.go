@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 
@@ -66,7 +65,7 @@ func importImage(cmd *cobra.Command, project, repository string, request api.Imp
 	}
 	path := fmt.Sprintf("/api/v1/projects/%s/repositories/%s/imports", url.PathEscape(project), url.PathEscape(repository))
 	var done *api.Import
-	err = c.lines(cmd.Context(), http.MethodPost, path, request, func(text []byte) error {
+	err = c.lines(cmd.Context(), path, request, func(text []byte) error {
 		var line api.ImportLine
 		if err := json.Unmarshal(text, &line); err != nil {
 			return fmt.Errorf("reading the answer of %s: %w", c.server, err)

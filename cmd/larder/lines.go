@@ -17,14 +17,14 @@ const (
 	maxLine = 1 << 20
 )
 
-// lines sends body as JSON and reads an answer that grows while the server works, for
+// lines posts body as JSON and reads an answer that grows while the server works, for
 // as long as something comes. What the server refuses is an *answerError.
-func (c *client) lines(ctx context.Context, method, path string, body any, each func(line []byte) error) error {
+func (c *client) lines(ctx context.Context, path string, body any, each func(line []byte) error) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	silence := time.AfterFunc(linesPatience, func() { end(fmt.Errorf("nothing came for %s", linesPatience)) })
 	defer silence.Stop()
-	r, err := c.request(ctx, method, path, body)
+	r, err := c.request(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +40,7 @@ The server does the same by itself once a day.`,
 			}
 			request := api.PruneRequest{Confirm: confirm, KeepYoungerThanSeconds: int64(keep.Round(time.Second).Seconds())}
 			p := pruning{out: cmd.OutOrStdout()}
-			err = c.lines(cmd.Context(), http.MethodPost, "/api/v1/prune", request, p.line)
+			err = c.lines(cmd.Context(), "/api/v1/prune", request, p.line)
 			if err != nil {
 				return err
 			}

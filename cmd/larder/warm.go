@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -95,7 +94,7 @@ func (w *warming) one(ctx context.Context, c *client, image string) error {
 	request := w.request
 	request.Image = image
 	var done *api.Warmed
-	err := c.lines(ctx, http.MethodPost, "/api/v1/warm", request, func(text []byte) error {
+	err := c.lines(ctx, "/api/v1/warm", request, func(text []byte) error {
 		var line api.WarmLine
 		if err := json.Unmarshal(text, &line); err != nil {
 			return fmt.Errorf("reading the answer of %s: %w", c.server, err)
