@@ -112,7 +112,7 @@ func (s *service) getFailure(ctx context.Context, who caller, in *failureInput) 
 		return nil, err
 	}
 	if !all {
-		sees, err := seesRepository(ctx, s.Authorizer.Allowed, who, oci.Repository(f.Repository))
+		sees, err := s.seesRepository(ctx, s.Authorizer.Allowed, who, oci.Repository(f.Repository))
 		if err != nil {
 			return nil, err
 		}
@@ -141,7 +141,7 @@ func (s *service) listFailures(ctx context.Context, who caller, in *listFailures
 	decide := s.Authorizer.ForMany()
 	for _, f := range found {
 		if !all {
-			sees, err := seesRepository(ctx, decide, who, oci.Repository(f.Repository))
+			sees, err := s.seesRepository(ctx, decide, who, oci.Repository(f.Repository))
 			if errors.Is(err, authz.ErrSpent) {
 				break
 			}
@@ -158,11 +158,15 @@ func (s *service) listFailures(ctx context.Context, who caller, in *listFailures
 }
 
 // seesRepository tells whether somebody knows of a cached repository anyway.
-func seesRepository(ctx context.Context, decide authz.Decide, who caller, repo oci.Repository) (bool, error) {
+func (s *service) seesRepository(ctx context.Context, decide authz.Decide, who caller, repo oci.Repository) (bool, error) {
 	target := repositoryTarget(repo, metadata.Cache)
 	for _, action := range []authz.Action{authz.Pull, authz.Describe} {
-		if may, err := decide(ctx, who.Identity, action, target); err != nil || may {
-			return may, err
+		may, err := decide(ctx, who.Identity, action, target)
+		if err == nil && may {
+			return s.shows(ctx, who, target)
+		}
+		if err != nil {
+			return false, err
 		}
 	}
 	return false, nil

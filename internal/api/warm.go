@@ -103,7 +103,11 @@ func (s *service) pullableImage(ctx context.Context, decide authz.Decide, who ca
 	}
 	may := false
 	if target.Kind != "" {
-		if may, err = decide(ctx, who.Identity, authz.Pull, repositoryTarget(target.Repository, target.Kind)); err != nil {
+		object := repositoryTarget(target.Repository, target.Kind)
+		if may, err = decide(ctx, who.Identity, authz.Pull, object); err == nil && may {
+			may, err = s.shows(ctx, who, object)
+		}
+		if err != nil {
 			return warm.Target{}, err
 		}
 	}
