@@ -398,10 +398,10 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 		"/api/v1/warm":                                                            {"post"},
 		"/api/v1/drill":                                                           {"post"},
 		"/api/v1/pins":                                                            {"get"},
-		"/api/v1/projects/{project}/repositories/{repository}/pins/{reference}": {"put", "delete"},
-		"/api/v1/failures":                {"get"},
-		"/api/v1/failures/{id}":           {"get"},
-		"/api/v1/upstreams/{name}/ledger": {"get"},
+		"/api/v1/projects/{project}/repositories/{repository}/pins/{reference}":   {"put", "delete"},
+		"/api/v1/failures":                                                        {"get"},
+		"/api/v1/failures/{id}":                                                   {"get"},
+		"/api/v1/upstreams/{name}/ledger":                                         {"get"},
 	}
 	open := map[string]bool{
 		"/api/v1/version": true, "/api/v1/login": true, "/api/v1/login/ci": true,
