@@ -49,7 +49,6 @@ func TestAnAccessTokenDoesNoMoreThanItsScopesAndTargets(t *testing.T) {
 		{"deleting deletes tags", deletes, authz.DeleteTag, repository("demo/app"), true},
 		{"deleting does not pull", deletes, authz.Pull, repository("demo/app"), false},
 		{"deleting deletes no project", deletes, authz.DeleteProject, project("demo"), false},
-		{"deleting what is pulled is for no scope but admin", deletes, "delete imagestreams/layers", repository("demo/app"), false},
 		{"one repository is pushed to", app, authz.Push, repository("demo/app"), true},
 		{"another is not", app, authz.Push, repository("demo/application"), false},
 		{"nor is one below it", app, authz.Push, repository("demo/app/x"), false},
@@ -68,7 +67,7 @@ func TestAnAccessTokenDoesNoMoreThanItsScopesAndTargets(t *testing.T) {
 		action authz.Action
 		want   bool
 	}{
-		{"read", authz.Prune, false}, {"write", authz.Prune, false}, {"delete", authz.Prune, true}, {"delete", "get images", false},
+		{"read", authz.Prune, false}, {"write", authz.Prune, false}, {"delete", authz.Prune, true}, {"delete", "get images", false}, {"delete", "delete imagestreams/layers", false},
 		{"read", authz.Backup, false}, {"write", authz.Verify, false}, {"delete", authz.DeleteUser, false}, {"read", authz.Metrics, false},
 		{"admin", authz.Backup, true},
 	} {
