@@ -213,7 +213,7 @@ func TestWithTheCredentialGoesWhatOnlyItCouldFetch(t *testing.T) {
 	s.send(request{path: acmeApp + "manifests/1", token: demo}).is(t, app.Digest)
 }
 
-func TestAnAccountThatLosesARepositoryTakesItFromItsProject(t *testing.T) {
+func TestAPublicImageThatNoAccountMayReadAnyMoreStaysOpen(t *testing.T) {
 	s, demo, shop, _ := lending(t)
 	public := s.hub.AddImage("acme/shared", "1", small(7))
 	s.send(request{path: "/v2/docker-hub/acme/shared/manifests/1", token: demo}).is(t, public.Digest)
