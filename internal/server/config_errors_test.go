@@ -44,7 +44,7 @@ func TestAWrongConfigurationSaysWhatWasGivenWhereAndWhatIsAllowed(t *testing.T) 
 		{"a file that is not there, named by the environment", inEnvironment("LARDER_CONFIG", "no.yaml"), `configuration file "no.yaml" (environment variable LARDER_CONFIG) cannot be read: open no.yaml: file does not exist`},
 		{"a file that is too large", withFile(strings.Repeat("#", maxConfigSize+1)), `configuration file "larder.yaml" (flag --config) is larger than 1048576 bytes`},
 		{"a file that is not YAML", withFile("a: 1\nlisten: ["), `larder.yaml line 2: this is not YAML: sequence end token ']' not found`},
-		{"a file that is a list", withFile("- listen"), `the configuration (larder.yaml line 1) takes a mapping with the keys access, cacheSize, ciTokens, data, database, databaseFile, kubernetes, ledger, listen, log, metrics, mirror, oidc, projects, publicURL, pullLimits, replica, shutdownTimeout, storage, tls, trustedProxies, upstreams`},
+		{"a file that is a list", withFile("- listen"), `the configuration (larder.yaml line 1) takes a mapping with the keys access, cacheSize, ciTokens, credentialKeyFile, data, database, databaseFile, kubernetes, ledger, listen, log, metrics, mirror, oidc, projects, publicURL, pullLimits, replica, shutdownTimeout, storage, tls, trustedProxies, upstreams`},
 		{"two documents", withFile("---\ndata: a\n---\ndata: b\n"), `larder.yaml line 4: a second document begins here: write one only`},
 		{"a key twice", withFile("data: a\ndata: b\n"), `larder.yaml line 2: this is not YAML: mapping key "data" already defined at [1:1]`},
 
