@@ -23,8 +23,8 @@ const (
 
 const restoreAdvice = "nothing was changed: restore the data folder from a backup, or start with another one"
 
-// inspectSQLite looks at a database without changing anything and tells its schema
-// version, 0 when there is none yet.
+// inspectSQLite looks at a database without changing anything, but for what SQLite has to
+// undo after a crash, and tells its schema version, 0 when there is none yet.
 func inspectSQLite(ctx context.Context, path string) (int64, error) {
 	logSize, err := sizeOf(path + "-wal")
 	if err != nil {
@@ -44,8 +44,17 @@ func inspectSQLite(ctx context.Context, path string) (int64, error) {
 	if err := checkMagic(path); err != nil {
 		return 0, err
 	}
+	undone, err := sizeOf(path + "-journal")
+	if err != nil {
+		return 0, err
+	}
 	options := url.Values{"mode": {"ro"}, "_query_only": {"on"}, "_busy_timeout": {milliseconds(patience)}}
-	if logSize == 0 {
+	switch {
+	case undone > 0:
+		// Power was lost during the first start: SQLite undoes what was not committed, for
+		// which it has to write, before anything can be read.
+		options.Set("mode", "rw")
+	case logSize == 0:
 		// Without a log to read there is no need for locks, nor for the files that
 		// SQLite keeps them in.
 		options.Set("immutable", "1")
