@@ -12,6 +12,7 @@ import (
 	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/pulllimit"
+	"github.com/larder-registry/larder/internal/ratelimit"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -154,12 +155,5 @@ func plainDuration(d time.Duration) string {
 	if d >= time.Hour {
 		d = (d + time.Minute - 1).Truncate(time.Minute)
 	}
-	text := d.String()
-	if cut, ok := strings.CutSuffix(text, "m0s"); ok {
-		text = cut + "m"
-	}
-	if cut, ok := strings.CutSuffix(text, "h0m"); ok {
-		text = cut + "h"
-	}
-	return text
+	return ratelimit.PlainDuration(d)
 }

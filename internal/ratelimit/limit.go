@@ -47,7 +47,7 @@ func ParseLimit(text string) (Limit, error) {
 	}
 	window, err := time.ParseDuration(length)
 	if err != nil || window < time.Second || window > MaxWindow || window%time.Second != 0 {
-		return Limit{}, errors.New("has no window after the slash, which is a duration in whole seconds, from 1s to " + plain(MaxWindow))
+		return Limit{}, errors.New("has no window after the slash, which is a duration in whole seconds, from 1s to " + PlainDuration(MaxWindow))
 	}
 	return Limit{Most: int(most), Window: window}, nil
 }
@@ -57,11 +57,11 @@ func (l Limit) String() string {
 	if l.Unlimited() {
 		return "unlimited"
 	}
-	return strconv.Itoa(l.Most) + "/" + plain(l.Window)
+	return strconv.Itoa(l.Most) + "/" + PlainDuration(l.Window)
 }
 
-// plain leaves out of a duration the units that are zero at its end: 6h, not 6h0m0s.
-func plain(d time.Duration) string {
+// PlainDuration leaves out the units that are zero at a duration's end: 6h, not 6h0m0s.
+func PlainDuration(d time.Duration) string {
 	text := d.String()
 	if cut, ok := strings.CutSuffix(text, "m0s"); ok {
 		text = cut + "m"
