@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -94,11 +93,11 @@ the cluster; with a URL, anywhere.`,
 // endpoint reads how an API server reaches the webhook.
 func endpoint(address, service string) (mirror.Endpoint, error) {
 	if address != "" {
-		u, err := url.Parse(address)
-		if err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		u, bare := parseBareURL(address)
+		if !bare || u.Scheme != "https" {
 			return mirror.Endpoint{}, usagef("--url %q is not https://HOST:PORT: an API server speaks nothing but https to a webhook", address)
 		}
-		return mirror.Endpoint{URL: "https://" + u.Host}, nil
+		return mirror.Endpoint{URL: u.String()}, nil
 	}
 	namespace, rest, slash := strings.Cut(service, "/")
 	name, number, colon := strings.Cut(rest, ":")

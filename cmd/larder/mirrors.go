@@ -119,11 +119,20 @@ func speaksPlain(ctx context.Context) (bool, error) {
 
 // bareURL accepts where something is reached, and nothing more.
 func bareURL(flag, text string) (*url.URL, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+	u, bare := parseBareURL(text)
+	if !bare {
 		return nil, usagef("--%s %q is not where a registry is reached: write it like https://registry.example.com", flag, text)
 	}
-	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
+	return u, nil
+}
+
+// parseBareURL reads a URL of http or https that has a host and nothing more.
+func parseBareURL(text string) (*url.URL, bool) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
+		return nil, false
+	}
+	return &url.URL{Scheme: u.Scheme, Host: u.Host}, true
 }
 
 func readBounded(name string) (string, error) {
