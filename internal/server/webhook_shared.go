@@ -20,8 +20,8 @@ const (
 	sharedPause = 10 * time.Second
 	// webhookConfiguration is the name of what larder kube webhook prints.
 	webhookConfiguration = "larder"
-	// authorityFile and authorityKey are in the Secret beside the server's certificate,
-	// which has the names that Kubernetes gives it.
+	// The authority is in the Secret beside the server's certificate, which has the names
+	// that Kubernetes gives it.
 	authorityData    = "ca.crt"
 	authorityKeyData = "ca.key"
 	serverData       = "tls.crt"
@@ -142,7 +142,7 @@ func (c *sharedCertificates) agree(ctx context.Context) (*tls.Certificate, []byt
 	if err != nil {
 		return nil, nil, err
 	}
-	next := kube.Secret(secret)
+	next := secret
 	next.Data = map[string][]byte{
 		authorityData: secret.Data[authorityData], authorityKeyData: secret.Data[authorityKeyData],
 		serverData: issued.certificate, serverKeyData: issued.key,
