@@ -11,6 +11,8 @@ VERSION ?= $(patsubst v%,%,$(shell git describe --tags --match 'v*' 2>/dev/null 
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 
+PLATFORMS ?= linux/amd64,linux/arm64
+
 FUZZTIME ?= 20s
 FUZZFLAGS ?= -fuzz .
 BENCHTIME ?= 1s
@@ -27,6 +29,11 @@ help: ## list the targets
 .PHONY: build
 build: ## the static program, bin/larder
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/larder ./cmd/larder
+
+.PHONY: image
+image: ## the container image for PLATFORMS, dist/larder.tar, without a container engine
+	go run ./deploy/image -o dist/larder.tar -version '$(VERSION)' -commit '$(COMMIT)' \
+		-time "$$(git log -1 --format=%ct 2>/dev/null || echo 0)" -platforms '$(PLATFORMS)'
 
 .PHONY: test
 test: deps tools lint vet unit fuzz-short chaos e2e ## install what the tests need, then lint, vet, fuzz and run every test

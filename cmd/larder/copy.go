@@ -41,6 +41,7 @@ a folder in the form of an OCI image layout. SRC and DST are
   HOST/NAME:TAG, HOST/NAME@DIGEST   in a registry; without a tag it is latest
   oci:FOLDER:TAG                    in a folder, as skopeo writes it; a DST without TAG
                                     gets that of SRC
+  oci-archive:FILE:TAG              in a tar file with such a folder; only as SRC
 
 What DST has already is not sent again, so a copy that was broken off goes on where it
 was when it is run again. The copy is read back and compared before it is reported.

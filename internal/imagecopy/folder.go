@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -27,7 +27,24 @@ import (
 // folder is an image in an OCI image layout: a source and a destination.
 type folder struct {
 	place Place
+	files layoutFiles
 	mu    sync.Mutex // held while index.json is changed
+}
+
+// layoutFiles are those of an image layout.
+type layoutFiles interface {
+	// open reads the file of that name below the layout's top, with slashes; an error of
+	// the kind fs.ErrNotExist when there is none.
+	open(name string) (io.ReadCloser, error)
+}
+
+func newFolder(p Place) *folder { return &folder{place: p, files: directory(p.Folder)} }
+
+// directory is a folder of the machine.
+type directory string
+
+func (d directory) open(name string) (io.ReadCloser, error) {
+	return os.Open(filepath.Join(string(d), filepath.FromSlash(name)))
 }
 
 func (f *folder) repository() *name.Repository { return nil }
@@ -38,16 +55,17 @@ func (f *folder) path(elements ...string) string {
 
 // index reads index.json; an absentError when there is none.
 func (f *folder) index() (*v1.IndexManifest, error) {
-	index, err := layout.ImageIndexFromPath(f.place.Folder)
+	file, err := f.files.open(ocispec.ImageIndexFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, absentf("%s is no OCI image layout: it has no index.json", f.place.Folder)
+		return nil, absentf("%s is no OCI image layout: %w", f.place.Folder, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", f.path("index.json"), err)
+		return nil, fmt.Errorf("reading the index of %s: %w", f.place.Folder, err)
 	}
-	list, err := index.IndexManifest()
+	defer func() { _ = file.Close() }()
+	list, err := v1.ParseIndexManifest(file)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", f.path("index.json"), err)
+		return nil, fmt.Errorf("reading the index of %s: %w", f.place.Folder, err)
 	}
 	return list, nil
 }
@@ -73,9 +91,9 @@ func (f *folder) head(context.Context) (oci.Descriptor, error) {
 	case len(found) == 1, len(found) > 1 && f.place.Reference != "":
 		return descriptor(found[0]), nil
 	case len(found) > 1:
-		return oci.Descriptor{}, fmt.Errorf("%s holds %d images: name one, as in oci:%s:TAG; its tags are %s", f.place, len(found), f.place.Folder, strings.Join(tags, ", "))
+		return oci.Descriptor{}, fmt.Errorf("%s holds %d images: name one, as in %s:TAG; its tags are %s", f.place, len(found), f.place, strings.Join(tags, ", "))
 	}
-	return oci.Descriptor{}, absentf("there is no %s; the folder's tags are: %s", f.place, strings.Join(tags, ", "))
+	return oci.Descriptor{}, absentf("there is no %s; the tags there are: %s", f.place, strings.Join(tags, ", "))
 }
 
 // names tells whether the place means an entry. Without a tag it is the only image;
@@ -156,11 +174,7 @@ func (f *folder) open(d digest.Digest) (io.ReadCloser, error) {
 	if err := d.Validate(); err != nil {
 		return nil, fmt.Errorf("digest %q in %s: %w", d, f.place.Folder, err)
 	}
-	hash, err := v1.NewHash(d.String())
-	if err != nil {
-		return nil, fmt.Errorf("digest %q in %s: %w", d, f.place.Folder, err)
-	}
-	body, err := layout.Path(f.place.Folder).Blob(hash)
+	body, err := f.files.open(path.Join(ocispec.ImageBlobsDir, d.Algorithm().String(), d.Encoded()))
 	if err != nil {
 		return nil, fmt.Errorf("%s lacks %s, or it cannot be read: %w", f.place.Folder, d, err)
 	}

@@ -14,6 +14,8 @@ import (
 type Place struct {
 	// Folder is that of an OCI image layout; empty for a registry.
 	Folder string
+	// Archive says that it is a tar file in place of a folder.
+	Archive bool
 	// Reference is the image in a folder: a tag, a digest, or nothing for the only one.
 	Reference string
 
@@ -34,8 +36,8 @@ func (n Naming) options() []name.Option {
 }
 
 // Source reads the place of an image that is there: HOST/NAME[:TAG|@DIGEST], with
-// Docker Hub as the host that may be left out, or oci:FOLDER[:TAG|@DIGEST]. skopeo's
-// docker:// may stand before a registry's.
+// Docker Hub as the host that may be left out, oci:FOLDER[:TAG|@DIGEST], or
+// oci-archive:FILE with the same. skopeo's docker:// may stand before a registry's.
 func (n Naming) Source(text string) (Place, error) {
 	if folder, ok := cutFolder(text); ok {
 		return folder.checked(text)
@@ -52,8 +54,13 @@ func (n Naming) Source(text string) (Place, error) {
 // nobody means to publish on Docker Hub by leaving out a word.
 func (n Naming) Destination(text string) (Place, error) {
 	to, err := n.Source(text)
-	if err != nil || to.Folder != "" {
+	switch {
+	case err != nil:
 		return to, err
+	case to.Archive:
+		return Place{}, fmt.Errorf("%q cannot be written to: copy to oci:FOLDER:TAG, and pack the folder with tar", text)
+	case to.Folder != "":
+		return to, nil
 	}
 	if err := namesHost(text); err != nil {
 		return Place{}, err
@@ -70,26 +77,44 @@ func namesHost(text string) error {
 	return fmt.Errorf("%q does not say to which registry: write HOST/%s, and docker.io/%s for Docker Hub", text, text, text)
 }
 
-// cutFolder reads oci:FOLDER and oci://FOLDER, each with an optional tag or digest.
+// How the places begin that are no registry.
+const (
+	folderScheme  = "oci:"
+	archiveScheme = "oci-archive:"
+)
+
+// cutFolder reads oci:FOLDER, oci://FOLDER and oci-archive:FILE, each with an optional tag
+// or digest.
 func cutFolder(text string) (Place, bool) {
-	rest, ok := strings.CutPrefix(text, "oci:")
-	if !ok {
-		return Place{}, false
+	rest, archive := strings.CutPrefix(text, archiveScheme)
+	if !archive {
+		var ok bool
+		if rest, ok = strings.CutPrefix(text, folderScheme); !ok {
+			return Place{}, false
+		}
 	}
 	rest = strings.TrimPrefix(rest, "//")
-	if i := strings.LastIndex(rest, "@"); i > strings.LastIndexByte(rest, '/') {
-		return Place{Folder: rest[:i], Reference: rest[i+1:]}, true
-	}
+	p := Place{Folder: rest, Archive: archive}
 	// A colon before the last slash belongs to the folder's name.
-	if i := strings.LastIndex(rest, ":"); i > strings.LastIndexByte(rest, '/') {
-		return Place{Folder: rest[:i], Reference: rest[i+1:]}, true
+	for _, separator := range []string{"@", ":"} {
+		if i := strings.LastIndex(rest, separator); i > strings.LastIndexByte(rest, '/') {
+			p.Folder, p.Reference = rest[:i], rest[i+1:]
+			return p, true
+		}
 	}
-	return Place{Folder: rest}, true
+	return p, true
+}
+
+func (p Place) scheme() string {
+	if p.Archive {
+		return archiveScheme
+	}
+	return folderScheme
 }
 
 func (p Place) checked(text string) (Place, error) {
 	if p.Folder == "" || strings.ContainsAny(filepath.Base(p.Folder), ":@") {
-		return Place{}, fmt.Errorf("%q names no folder: write oci:FOLDER:TAG", text)
+		return Place{}, fmt.Errorf("%q names no folder and no file: write oci:FOLDER:TAG or oci-archive:FILE:TAG", text)
 	}
 	p.Folder = filepath.Clean(p.Folder)
 	if p.Reference == "" {
@@ -119,11 +144,11 @@ func (p Place) String() string {
 	case p.Folder == "":
 		return p.hub(p.image.Name())
 	case p.Reference == "":
-		return "oci:" + p.Folder
+		return p.scheme() + p.Folder
 	case strings.Contains(p.Reference, ":"):
-		return "oci:" + p.Folder + "@" + p.Reference
+		return p.scheme() + p.Folder + "@" + p.Reference
 	}
-	return "oci:" + p.Folder + ":" + p.Reference
+	return p.scheme() + p.Folder + ":" + p.Reference
 }
 
 // hub calls Docker Hub as people do.

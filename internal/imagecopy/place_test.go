@@ -8,24 +8,28 @@ import (
 
 func TestPlacesAreReadAsOtherToolsReadThem(t *testing.T) {
 	for text, want := range map[string]string{
-		"nginx":                            "docker.io/library/nginx:latest",
-		"docker.io/library/nginx:1":        "docker.io/library/nginx:1",
-		"docker://quay.io/a/b:1":           "quay.io/a/b:1",
-		"localhost:5000/a/b":               "localhost:5000/a/b:latest",
-		"oci:images":                       "oci:images",
-		"oci:images:1.0":                   "oci:images:1.0",
-		"oci:/abs/with:colon/images:v1":    "oci:/abs/with:colon/images:v1",
-		"oci://images:v1":                  "oci:images:v1",
-		"oci:///abs/images":                "oci:/abs/images",
-		"oci:images@sha256:" + hex64:       "oci:images@sha256:" + hex64,
-		"example.com/a/b@sha256:" + hex64:  "example.com/a/b@sha256:" + hex64,
-		"docker.io/library/nginx:1@sha256": "",
-		"oci:":                             "",
-		"oci::v1":                          "",
-		"oci:images:-bad":                  "",
-		"oci:images@md5:1":                 "",
-		"Example.com/UPPER":                "",
-		"":                                 "",
+		"nginx":                             "docker.io/library/nginx:latest",
+		"docker.io/library/nginx:1":         "docker.io/library/nginx:1",
+		"docker://quay.io/a/b:1":            "quay.io/a/b:1",
+		"localhost:5000/a/b":                "localhost:5000/a/b:latest",
+		"oci:images":                        "oci:images",
+		"oci:images:1.0":                    "oci:images:1.0",
+		"oci:/abs/with:colon/images:v1":     "oci:/abs/with:colon/images:v1",
+		"oci://images:v1":                   "oci:images:v1",
+		"oci:///abs/images":                 "oci:/abs/images",
+		"oci:images@sha256:" + hex64:        "oci:images@sha256:" + hex64,
+		"example.com/a/b@sha256:" + hex64:   "example.com/a/b@sha256:" + hex64,
+		"docker.io/library/nginx:1@sha256":  "",
+		"oci-archive:larder.tar":            "oci-archive:larder.tar",
+		"oci-archive:/abs/larder.tar:1.0":   "oci-archive:/abs/larder.tar:1.0",
+		"oci-archive:l.tar@sha256:" + hex64: "oci-archive:l.tar@sha256:" + hex64,
+		"oci-archive:":                      "",
+		"oci:":                              "",
+		"oci::v1":                           "",
+		"oci:images:-bad":                   "",
+		"oci:images@md5:1":                  "",
+		"Example.com/UPPER":                 "",
+		"":                                  "",
 	} {
 		got, err := imagecopy.Naming{}.Source(text)
 		if (err != nil) != (want == "") || got.String() != want && want != "" {
@@ -40,6 +44,7 @@ func TestADestinationNamesItsRegistry(t *testing.T) {
 	for text, good := range map[string]bool{
 		"demo/app:1": false, "nginx": false, "docker.io/me/app": true, "localhost/a/b": true,
 		"127.0.0.1:5000/a/b": true, "oci:images:1": true, "docker://demo/app": false,
+		"oci-archive:images.tar:1": false,
 	} {
 		if _, err := (imagecopy.Naming{}).Destination(text); (err == nil) != good {
 			t.Errorf("%q: %v, want it to be good: %t", text, err, good)

@@ -55,15 +55,18 @@ func (c Client) New() (*Registries, error) {
 }
 
 func (r *Registries) source(p Place) source {
-	if p.Folder != "" {
-		return &folder{place: p}
+	switch {
+	case p.Archive:
+		return newArchive(p)
+	case p.Folder != "":
+		return newFolder(p)
 	}
 	return &registry{Registries: r, image: p.image}
 }
 
 func (r *Registries) destination(p Place) destination {
 	if p.Folder != "" {
-		return &folder{place: p}
+		return newFolder(p)
 	}
 	return &registry{Registries: r, image: p.image}
 }
