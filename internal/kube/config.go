@@ -28,7 +28,7 @@ func (c Config) restConfig() (*rest.Config, error) {
 	// The number of reviews at once is bounded, not how many there are in a second.
 	config.QPS = -1
 	config.WarningHandlerWithContext = rest.NoWarnings{}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return bounded{next, maxAnswer} })
 	return config, nil
 }
 
@@ -72,8 +72,11 @@ func (c Config) ofPod() (*rest.Config, error) {
 	return config, nil
 }
 
-// bounded cuts answers off that are too long to be reviews.
-type bounded struct{ next http.RoundTripper }
+// bounded cuts answers off that are too long.
+type bounded struct {
+	next http.RoundTripper
+	most int64 // bytes
+}
 
 // RoundTrip implements http.RoundTripper.
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -84,6 +87,6 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	response.Body = struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(response.Body, maxAnswer), response.Body}
+	}{io.LimitReader(response.Body, b.most), response.Body}
 	return response, nil
 }
