@@ -16,11 +16,12 @@ import (
 
 func newKubeCommand() *cobra.Command {
 	return newVerbCommand("kube", "do", "Have a Kubernetes cluster pull its images through the registry",
-		newKubePolicyCommand(), newKubeWebhookCommand())
+		newKubePolicyCommand(), newKubeWebhookCommand(), newKubeWatchCommand(),
+		newKubeOffCommand(), newKubeOnCommand(), newKubeImagesCommand(), newKubeUninstallCommand())
 }
 
-// rewriting asks the server for its rules.
-func rewriting(ctx context.Context) (api.Kubernetes, mirror.Rules, mirror.OptOut, error) {
+// serverRules asks the server for its rules.
+func serverRules(ctx context.Context) (api.Kubernetes, mirror.Rules, mirror.OptOut, error) {
 	c, _, err := currentClient()
 	if err != nil {
 		return api.Kubernetes{}, mirror.Rules{}, mirror.OptOut{}, err
@@ -33,29 +34,80 @@ func rewriting(ctx context.Context) (api.Kubernetes, mirror.Rules, mirror.OptOut
 		mirror.OptOut{Annotations: k.OptOut.Annotations, Namespaces: k.OptOut.Namespaces, Owners: k.OptOut.Owners}, nil
 }
 
+// policyCommand is what the flags of larder kube policy say.
+type policyCommand struct{ namespace, image, url, ca string }
+
 func newKubePolicyCommand() *cobra.Command {
-	var namespace string
+	var p policyCommand
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Print a policy by which an API server rewrites the images of pods itself",
 		Long: `Print a MutatingAdmissionPolicy, its binding, and the ConfigMap that turns it off, for
 kubectl apply. It takes Kubernetes 1.36 or later. Images of pods become those that the
-registry caches; nothing of it can be down.`,
-		Example: "  larder kube policy | kubectl apply -f -",
+registry caches; nothing of it can be down.
+
+With --image it also prints a watcher: a pod that turns the policy off while the registry
+is not ready. Without it pods are made with images that nobody serves then.`,
+		Example: "  larder kube policy --image registry.example.com/larder/larder:latest | kubectl apply -f -",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !mirror.IsNamespace(namespace) {
-				return usagef("--in %q is not the name of a namespace", namespace)
-			}
-			_, rules, optOut, err := rewriting(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return printForm(cmd.OutOrStdout(), func() (string, error) { return mirror.Policy(rules, optOut, namespace) })
+			return p.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	cmd.Flags().StringVar(&namespace, "in", "larder", "the namespace of the ConfigMap that turns it off")
+	cmd.Flags().StringVar(&p.namespace, "in", "larder", "the namespace of the ConfigMap that turns it off, and of the watcher")
+	cmd.Flags().StringVar(&p.image, "image", "", "an image of larder, for the watcher")
+	cmd.Flags().StringVar(&p.url, "url", "", "where the watcher reaches the registry, instead of its public URL")
+	cmd.Flags().StringVar(&p.ca, "ca", "", "a PEM file with the CA that its certificate comes from, if pods do not know it")
 	return cmd
+}
+
+func (p policyCommand) run(ctx context.Context, out, stderr io.Writer) error {
+	if !mirror.IsNamespace(p.namespace) {
+		return usagef("--in %q is not the name of a namespace", p.namespace)
+	}
+	if p.image == "" && (p.url != "" || p.ca != "") {
+		return usagef("--url and --ca are for the watcher: name its image, too, with --image")
+	}
+	_, rules, optOut, err := serverRules(ctx)
+	if err != nil {
+		return err
+	}
+	if err := printForm(out, func() (string, error) { return mirror.Policy(rules, optOut, p.namespace) }); err != nil {
+		return err
+	}
+	if p.image == "" {
+		_, err := fmt.Fprintln(stderr, "larder: without --image there is no watcher: nothing turns the policy off by itself when the registry is gone")
+		return err
+	}
+	pods, err := helpers(ctx, p.namespace, p.image, p.url, p.ca)
+	if err != nil {
+		return err
+	}
+	return printForm(out, func() (string, error) {
+		text, err := mirror.Watcher(pods)
+		return "---\n" + text, err
+	})
+}
+
+// helpers are pods of this program that reach the registry at a URL, or at its public one.
+func helpers(ctx context.Context, namespace, image, address, ca string) (mirror.Pods, error) {
+	pods := mirror.Pods{Namespace: namespace, Image: image}
+	if address == "" {
+		registry, err := currentRegistry(ctx)
+		if err != nil {
+			return pods, err
+		}
+		address = registry.URL
+	}
+	u, err := bareURL("url", address)
+	if err != nil {
+		return pods, err
+	}
+	pods.URL = u.String()
+	if ca != "" {
+		pods.CA, err = readBounded(ca)
+	}
+	return pods, err
 }
 
 func newKubeWebhookCommand() *cobra.Command {
@@ -74,7 +126,7 @@ the cluster; with a URL, anywhere.`,
 			if err != nil {
 				return err
 			}
-			k, rules, optOut, err := rewriting(cmd.Context())
+			k, rules, optOut, err := serverRules(cmd.Context())
 			if err != nil {
 				return err
 			}

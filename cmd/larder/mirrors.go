@@ -97,24 +97,25 @@ func (m mirrorsCommand) nodes(ctx context.Context) (mirror.Nodes, error) {
 		nodes.Rules, nodes.Plain = mirror.DockerHub(u.Host), u.Scheme == "http"
 		return nodes, nil
 	}
-	_, rules, _, err := rewriting(ctx)
+	_, rules, _, err := serverRules(ctx)
 	if err != nil {
 		return nodes, err
 	}
 	nodes.Rules = rules
-	nodes.Plain, err = speaksPlain(ctx)
+	registry, err := currentRegistry(ctx)
+	nodes.Plain = strings.HasPrefix(registry.URL, "http://")
 	return nodes, err
 }
 
-// speaksPlain asks the server how it is reached.
-func speaksPlain(ctx context.Context) (bool, error) {
+// currentRegistry asks the server how it is reached.
+func currentRegistry(ctx context.Context) (api.Registry, error) {
+	var registry api.Registry
 	c, _, err := currentClient()
 	if err != nil {
-		return false, err
+		return registry, err
 	}
-	var registry api.Registry
 	err = c.call(ctx, http.MethodGet, "/api/v1/registry", nil, &registry)
-	return strings.HasPrefix(registry.URL, "http://"), err
+	return registry, err
 }
 
 // bareURL accepts where something is reached, and nothing more.

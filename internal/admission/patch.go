@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/larder-registry/larder/internal/mirror"
 )
 
 const (
-	// OriginalImages is the annotation that keeps what a pod asked for: an object with the
-	// names of containers and volumes, and their images.
-	OriginalImages = "larder.dev/original-images"
+	// OriginalImages is the annotation that keeps what a pod asked for.
+	OriginalImages = mirror.OriginalImages
 	// maxOriginal bounds what is read back of it, in bytes: a cluster bounds all
 	// annotations of an object to 256 KiB.
 	maxOriginal = 64 << 10

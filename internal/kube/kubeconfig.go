@@ -77,7 +77,10 @@ func (k Kubeconfig) files() ([]string, error) {
 		return named, nil
 	}
 	home, err := os.UserHomeDir()
-	if err != nil {
+	switch {
+	case err != nil && isPod():
+		return nil, nil
+	case err != nil:
 		return nil, fmt.Errorf("looking for the kubeconfig: %w; name it with --kubeconfig or the variable %s", err, kubeconfigVariable)
 	}
 	return []string{filepath.Join(home, ".kube", "config")}, nil
@@ -97,14 +100,17 @@ func known(kept *clientcmdapi.Config, name, tried string) error {
 	return nil
 }
 
+// isPod tells whether a cluster has started this program.
+func isPod() bool { return os.Getenv("KUBERNETES_SERVICE_HOST") != "" }
+
 // inPod is the cluster that this program runs in.
 func (k Kubeconfig) inPod(tried string) (place, error) {
-	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+	if !isPod() {
 		return place{}, fmt.Errorf("looking for a cluster: %s is not there or names none, and this is no pod; name a kubeconfig with --kubeconfig or the variable %s", tried, kubeconfigVariable)
 	}
 	config, err := Config{PodFolder: k.PodFolder}.ofPod()
 	if err != nil {
-		return place{}, fmt.Errorf("looking for a cluster: %s is not there or names none, and %w", tried, err)
+		return place{}, fmt.Errorf("looking for a cluster: %s is not there or names none, and %w", cmp.Or(tried, "no file"), err)
 	}
 	namespace, err := os.ReadFile(filepath.Join(cmp.Or(k.PodFolder, podFolder), "namespace"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

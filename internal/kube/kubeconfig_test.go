@@ -105,6 +105,10 @@ func TestInAPodTheClusterIsThePodsOwn(t *testing.T) {
 	if err := c.Get(t.Context(), "/version", &seen); err != nil || seen.Token != "Bearer larders-own" {
 		t.Errorf("it is asked with %q: %v", seen.Token, err)
 	}
+	t.Setenv("HOME", "") // as many images have it
+	if _, err := (kube.Kubeconfig{PodFolder: folder}).Open("larder/test"); err != nil {
+		t.Errorf("without a home folder: %v", err)
+	}
 }
 
 func TestAClusterThatIsNotFoundSaysWhatWasTried(t *testing.T) {

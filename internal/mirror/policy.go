@@ -34,6 +34,7 @@ func Policy(r Rules, o OptOut, namespace string) (string, error) {
 		"Host": r.Host, "Prefix": r.Host + "/", "Caches": r.caches(), "MaxName": maxName, "Reference": remainder,
 		"Namespace": namespace, "Namespaces": namespacesForm(o.Namespaces), "Owners": o.Owners,
 		"Annotations": o.keys(), "Label": OptOutKey, "Disabled": Disabled,
+		"Switch": SwitchName, "On": On, "Labels": labels, "NoteKey": NoteKey, "Note": note(r, o),
 	}
 	text := &strings.Builder{}
 	if err := forms("policy", policyText).Execute(text, rules); err != nil {

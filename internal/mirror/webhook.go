@@ -8,8 +8,15 @@ import (
 	"strings"
 )
 
-// WebhookPath is where the API server posts reviews.
-const WebhookPath = "/kubernetes/mutate"
+const (
+	// WebhookPath is where the API server posts reviews.
+	WebhookPath = "/kubernetes/mutate"
+	// WebhookName is the webhook's, in any configuration that holds it.
+	WebhookName = "images.larder.dev"
+	// OriginalImages is the annotation in which the webhook keeps what a pod asked for: an
+	// object with the names of containers and volumes, and their images.
+	OriginalImages = "larder.dev/original-images"
+)
 
 //go:embed webhook.yaml.tmpl
 var webhookText string
@@ -35,6 +42,7 @@ func Webhook(r Rules, o OptOut, at Endpoint) (string, error) {
 	values := map[string]any{
 		"Host": r.Host, "Path": WebhookPath, "Label": OptOutKey, "Disabled": Disabled,
 		"Excluded": plainNames(o.Namespaces), "Service": at.Service, "URL": "", "CA": base64.StdEncoding.EncodeToString(at.CA),
+		"Name": WebhookName, "Labels": labels, "NoteKey": NoteKey, "Note": note(r, o),
 	}
 	if at.URL != "" {
 		values["URL"] = at.URL + WebhookPath

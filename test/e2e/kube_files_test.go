@@ -16,9 +16,9 @@ func TestTheClusterTakesEveryFileThatIsShippedForIt(t *testing.T) {
 	for _, file := range files {
 		path := shippedFile(t, file.Name())
 		// newCluster has applied it: nothing is to be changed, of what the server made of it.
-		// What the webhook needs is for those who have one.
+		// What the webhook and the policy need is for those who have them.
 		outcome := "unchanged"
-		if file.Name() == "webhook.yaml" {
+		if file.Name() == "webhook.yaml" || file.Name() == "watcher.yaml" {
 			outcome = "created"
 		}
 		for line := range strings.Lines(c.kubectl.run("apply", "--filename", path, "--dry-run=server", "--validate=strict")) {

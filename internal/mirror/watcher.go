@@ -1,0 +1,40 @@
+package mirror
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
+
+//go:embed watcher.yaml.tmpl
+var watcherText string
+
+// Pods are those of Larder's own program that help a cluster.
+type Pods struct {
+	// Namespace is theirs.
+	Namespace string
+	// Image is the program's.
+	Image string
+	// URL is where they reach Larder.
+	URL string
+	// CA is what its certificate comes from, in PEM form; empty where it is trusted anyway.
+	CA string
+}
+
+// Watcher is what turns the policy off while Larder is not ready, in YAML: a Deployment of
+// one pod, which may read and write the switch and nothing else.
+func Watcher(p Pods) (string, error) { return p.form("watcher", watcherText) }
+
+func (p Pods) form(name, template string) (string, error) {
+	values := map[string]any{
+		"Namespace": p.Namespace, "Image": p.Image, "URL": p.URL, "CA": "", "Switch": SwitchName, "Labels": labels,
+	}
+	if p.CA != "" {
+		values["CA"] = indented(p.CA)
+	}
+	text := &strings.Builder{}
+	if err := forms(name, template).Execute(text, values); err != nil {
+		return "", fmt.Errorf("writing the %s: %w", name, err)
+	}
+	return text.String(), nil
+}

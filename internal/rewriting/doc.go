@@ -1,0 +1,4 @@
+// Package rewriting works on a cluster in which images are pulled through Larder: it turns
+// that off and on, tells which pods have which images, and removes what was installed. It
+// asks the cluster alone, so that it works while Larder does not.
+package rewriting
