@@ -85,7 +85,10 @@ func explanation(f api.Failure) [][2]string {
 	}
 	if f.Upstream.Kind != "" {
 		said := "no answer"
-		if f.Upstream.Status != 0 {
+		switch rule := oci.Rule(f.Rule); {
+		case rule == oci.RuleReserve || rule == oci.RuleBudget:
+			said = "nothing, it was not asked"
+		case f.Upstream.Status != 0:
 			said = strconv.Itoa(f.Upstream.Status)
 		}
 		if f.Upstream.Said != "" {
@@ -109,6 +112,10 @@ func decidedBy(f api.Failure) string {
 		return "visibility: strangers may not see it, or it is not known whether they may"
 	case oci.RulePullLimit:
 		return "this registry's own pull limit"
+	case oci.RuleReserve:
+		return "a reserve: the pulls that are left are set aside for other projects"
+	case oci.RuleBudget:
+		return "the budget of the project"
 	case oci.RuleRemembered:
 		return "what the upstream said a moment ago: " + f.Upstream.Kind
 	case oci.RulePatience:

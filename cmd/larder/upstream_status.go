@@ -24,7 +24,10 @@ pulled since. SOURCE is whom the upstream charges, RESETS when all of it has com
 again if nothing is pulled. BURN/H is how many pulls are spent in an hour at the present
 rate, and FORECAST what comes of that. ELSEWHERE is how many pulls others have spent
 with the same account. Strangers are the last line of an upstream, once for each address
-that they are charged by.`,
+that they are charged by.
+
+Where pulls are shared out among projects, a second table has what is reserved of each
+account, and what projects have as a budget: SPENT OF so many pulls in any WINDOW.`,
 		Example: "  larder upstream status\n  larder upstream status -o wide",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -35,7 +38,11 @@ that they are charged by.`,
 			if len(all.Items) == 0 && output == formatTable {
 				return none(cmd, "No upstreams are configured.")
 			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "upstream"}.print(all, upstreamRows(all.Items, time.Now()))
+			list := listing{out: cmd.OutOrStdout(), format: output, resource: "upstream"}
+			if err := list.print(all, upstreamRows(all.Items, time.Now())); err != nil {
+				return err
+			}
+			return list.printShares(shareRows(all.Items))
 		},
 	}
 	addOutputFlag(cmd, &output)
@@ -59,6 +66,35 @@ func upstreamRows(all []api.Upstream, now time.Time) table {
 	for _, u := range all {
 		for _, a := range u.Accounts {
 			t.rows = append(t.rows, append([]string{u.Name}, append(accountCells(a, now), u.URL)...))
+		}
+	}
+	return t
+}
+
+// printShares adds a second table, where there is something to tell, for people alone.
+func (l listing) printShares(shares table) error {
+	if len(shares.rows) == 0 || l.format != formatTable && l.format != formatWide {
+		return nil
+	}
+	if _, err := fmt.Fprintln(l.out); err != nil {
+		return err
+	}
+	return l.print(nil, shares)
+}
+
+// shareRows are what is set aside for projects, and what they may spend.
+func shareRows(all []api.Upstream) table {
+	t := table{header: []string{"UPSTREAM", "PROJECT", "SHARE", "CREDENTIAL", "SPENT", "OF", "WINDOW"}}
+	number := func(n int64) string { return strconv.FormatInt(n, 10) }
+	seconds := func(n int64) string { return span(time.Duration(n) * time.Second) }
+	for _, u := range all {
+		for _, a := range u.Accounts {
+			for _, r := range a.Reserves {
+				t.rows = append(t.rows, []string{u.Name, r.Project, "reserve", a.Credential, number(r.Spent), number(r.Reserved), seconds(a.WindowSeconds)})
+			}
+		}
+		for _, b := range u.Budgets {
+			t.rows = append(t.rows, []string{u.Name, b.Project, "budget", "-", number(b.Spent), number(b.Limit), seconds(b.WindowSeconds)})
 		}
 	}
 	return t

@@ -33,7 +33,7 @@ type Failure struct {
 	LastAt   time.Time       `json:"lastAt"`
 	Count    int64           `json:"count" doc:"How often, since the same within ten minutes is one failure"`
 	Asked    FailureAsked    `json:"asked"`
-	Rule     string          `json:"rule" enum:"allow-deny,visibility,pull-limit,remembered,patience,upstream,registry" doc:"What decided: the operator's lists of what may be fetched; that the upstream does not show it to strangers; this registry's own pull limit; what the upstream said a moment ago; that the upstream had not answered when nobody waited any longer; the upstream; or this registry could not"`
+	Rule     string          `json:"rule" enum:"allow-deny,visibility,pull-limit,reserve,budget,remembered,patience,upstream,registry" doc:"What decided: the operator's lists of what may be fetched; that the upstream does not show it to strangers; this registry's own pull limit; that the upstream's pulls that are left are set aside for other projects; that the project has spent its budget of them; what the upstream said a moment ago; that the upstream had not answered when nobody waited any longer; the upstream; or this registry could not"`
 	Upstream FailureUpstream `json:"upstream"`
 	Answer   FailureAnswer   `json:"answer"`
 }

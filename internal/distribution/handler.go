@@ -78,6 +78,8 @@ type exchange struct {
 	// projects are those that the caller is a member of, as far as the target's upstream
 	// has credentials of their own.
 	projects []string
+	// shares are the same, as far as the upstream's pulls are shared out among them.
+	shares []string
 	// scope is what a challenge asks for, "" for none.
 	scope string
 }

@@ -106,8 +106,7 @@ func (h *Handler) limitReached(x *exchange, reached *pulllimit.ReachedError) err
 
 // pointToPage adds to the refusal of an upstream's limit where people read about limits.
 func (h *Handler) pointToPage(x *exchange, refusal *oci.Error) *oci.Error {
-	kind := upstream.KindOf(refusal)
-	if refusal.Code != oci.CodeTooManyRequests || kind != upstream.PullLimit && kind != upstream.AbuseLimit {
+	if refusal.Code != oci.CodeTooManyRequests || upstream.KindOf(refusal) == 0 {
 		return refusal
 	}
 	pointed := *refusal

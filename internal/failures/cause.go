@@ -21,7 +21,12 @@ func Caused(err error) metadata.Failure {
 
 func rule(err error) oci.Rule {
 	refusal, ok := errors.AsType[*oci.Error](err)
+	held := upstream.HeldOf(err)
 	switch {
+	case held != nil && held.Project != "":
+		return oci.RuleBudget
+	case held != nil:
+		return oci.RuleReserve
 	case ok && refusal.Rule != "":
 		return refusal.Rule
 	case upstream.KindOf(err) != 0:

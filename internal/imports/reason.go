@@ -54,7 +54,7 @@ func word(err error) string {
 func words() map[upstream.Kind]string {
 	return map[upstream.Kind]string{
 		upstream.NotFound: "NotFound", upstream.Denied: "Unauthorized", upstream.CredentialRefused: "Unauthorized",
-		upstream.Blocked: "Unauthorized", upstream.PullLimit: "TooManyRequests", upstream.AbuseLimit: "TooManyRequests",
+		upstream.Blocked: "Unauthorized", upstream.PullLimit: "TooManyRequests", upstream.Reserved: "TooManyRequests", upstream.OverBudget: "TooManyRequests", upstream.AbuseLimit: "TooManyRequests",
 		upstream.Timeout: "Timeout", upstream.Invalid: "Invalid", upstream.Unavailable: "Unavailable",
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/ratelimit"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -24,6 +25,24 @@ type Upstream struct {
 	// Credentials are those that it is asked with, in the order in which they are tried,
 	// and strangers at last.
 	Credentials []upstream.Budget
+	// Reserves tells what is set aside of an account that is metered; nil: nothing is.
+	Reserves func(a Account) []Reserve
+	// Budgets are those of projects.
+	Budgets []Budget
+}
+
+// Reserve is what is set aside of an account for the members of a project.
+type Reserve struct {
+	Project  string
+	Reserved int64 // pulls in any window
+	Spent    int64 // of them, in the window now
+}
+
+// Budget is how many pulls may be made for the members of a project.
+type Budget struct {
+	Project string
+	Limit   ratelimit.Limit
+	Spent   int64 // in the window now
 }
 
 // Account is what an upstream charges, and how it stands: a credential or, for strangers,
@@ -52,6 +71,8 @@ type Account struct {
 	RestsUntil time.Time
 	// Refused is true when the upstream refused the credential.
 	Refused bool
+	// Reserves are what is set aside of it.
+	Reserves []Reserve
 }
 
 // Share is what is left, between 0 and 1.
@@ -83,6 +104,9 @@ func (l *Ledger) Accounts(ctx context.Context, u Upstream) ([]Account, error) {
 			a, err := l.account(ctx, o, now)
 			if err != nil {
 				return nil, err
+			}
+			if u.Reserves != nil && c.Project == "" {
+				a.Reserves = u.Reserves(a)
 			}
 			all = append(all, a.standing(c))
 		}

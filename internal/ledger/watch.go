@@ -59,7 +59,7 @@ func (l *Ledger) Watch(ctx context.Context) {
 func (l *Ledger) Look(ctx context.Context) error {
 	l.looking.Lock()
 	defer l.looking.Unlock()
-	var all []Account
+	var all []Status
 	for _, u := range l.config.Upstreams() {
 		accounts, err := l.Accounts(ctx, u)
 		if err != nil {
@@ -70,7 +70,7 @@ func (l *Ledger) Look(ctx context.Context) error {
 				return err
 			}
 		}
-		all = append(all, accounts...)
+		all = append(all, Status{Upstream: u, Accounts: accounts})
 	}
 	l.config.Metrics.set(all, l.config.Now())
 	return nil

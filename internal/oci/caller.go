@@ -11,6 +11,9 @@ type Caller struct {
 	// Projects are those that the caller is a member of, as far as the upstream that is
 	// asked has credentials of their own: these may be used for the caller.
 	Projects []string
+	// Shares are those that the caller is a member of, as far as the pulls of the upstream
+	// that is asked are shared out among projects.
+	Shares []string
 	// Client is where the request comes from; see ClientOf. It is the zero prefix when
 	// nobody has asked for it from anywhere.
 	Client netip.Prefix

@@ -149,8 +149,8 @@ func (c *Cache) question(caller oci.Caller, repo oci.Repository, ref string) que
 
 // sharedBy is shared for a question of a caller. One that was joined may have failed for
 // want of a credential that may be used for the caller: then it is asked anew.
-func sharedBy[T any](ctx context.Context, c *Cache, asked question, key string, limit time.Duration, fn func(context.Context) (T, error)) (value T, joined bool, err error) {
-	value, joined, err = shared(ctx, c, key, limit, fn)
+func sharedBy[T any](ctx context.Context, c *Cache, caller oci.Caller, asked question, key string, limit time.Duration, fn func(context.Context) (T, error)) (value T, joined bool, err error) {
+	value, joined, err = sharedFor(ctx, c, caller, key, limit, fn)
 	if joined && asked.audience != "" && upstream.KindOf(err) == upstream.Denied {
 		value, _, err = shared(ctx, c, key+" for "+asked.audience, limit, fn)
 	}

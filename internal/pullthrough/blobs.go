@@ -190,7 +190,7 @@ func (c *Cache) openShown(ctx context.Context, shown oci.Descriptor) (oci.Blob, 
 // links it there when it is held.
 func (c *Cache) confirmBlob(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (oci.Descriptor, error) {
 	asked := c.question(caller, repo, blobReference+d.String())
-	found, _, err := sharedBy(ctx, c, asked, "confirm "+string(repo)+"@"+d.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
+	found, _, err := sharedBy(ctx, c, caller, asked, "confirm "+string(repo)+"@"+d.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}

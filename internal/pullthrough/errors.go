@@ -85,6 +85,8 @@ func (c *Cache) describe(asked question, failure *upstream.Error) error {
 		return answer(oci.CodeUpstreamInvalid, "%s wants the credentials of upstream %s sent to a host that is not its own, which was not done, and it does not show %s to strangers: the operator can list that host under realms. %s", c.Title, c.Project, what, failure.Message)
 	case upstream.PullLimit:
 		return answer(oci.CodeTooManyRequests, "You have reached your pull rate limit, %s's, upstream of project %s: %s is not in the cache. Try again later, or have the operator of this registry add credentials for the upstream", c.Title, c.Project, what)
+	case upstream.Reserved, upstream.OverBudget:
+		return answer(oci.CodeTooManyRequests, "%s", c.heldBack(what, failure))
 	case upstream.AbuseLimit:
 		return answer(oci.CodeTooManyRequests, "%s is refusing all requests of this registry for a while (its overall request limit, upstream of project %s), and %s is not in the cache: try again later", c.Title, c.Project, what)
 	case upstream.Timeout:
@@ -123,6 +125,10 @@ func (c *Cache) trouble(err error) string {
 		return c.Title + " cannot be asked with the configured credentials"
 	case upstream.PullLimit:
 		return c.Title + "'s pull rate limit is reached"
+	case upstream.Reserved:
+		return "what is left of " + c.Title + "'s pull rate limit is set aside for others"
+	case upstream.OverBudget:
+		return "the project's budget of pulls from " + c.Title + " is used up"
 	case upstream.AbuseLimit:
 		return c.Title + " is refusing all requests from this address for a while"
 	case upstream.Timeout:

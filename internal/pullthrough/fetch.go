@@ -56,7 +56,7 @@ func (c *Cache) fetchByDigest(ctx context.Context, caller oci.Caller, repo oci.R
 	if err == nil {
 		return manifest, nil
 	}
-	got, joined, err := shared(ctx, c, "manifest "+d.String(), c.Limits.Fetch, func(ctx context.Context) (transfer, error) {
+	got, joined, err := sharedFor(ctx, c, caller, "manifest "+d.String(), c.Limits.Fetch, func(ctx context.Context) (transfer, error) {
 		return c.transferManifest(ctx, caller, repo, d)
 	})
 	denied := upstream.KindOf(err) == upstream.Denied && len(c.asker(caller, repo).Projects) > 0

@@ -53,6 +53,12 @@ func (c *Cache) refresh(ctx context.Context, caller oci.Caller, key tagKey, stat
 	}
 }
 
+// due tells whether the upstream is to be asked again for a caller. That pulls were held
+// back from somebody else does not keep those waiting whom they are set aside for.
+func (c *Cache) due(state tagState, caller oci.Caller) bool {
+	return state.due(c.Now(), c.TagTTL) || len(caller.Shares) > 0 && heldFromOther(state.cause, caller)
+}
+
 // startCheck finds the check that is running, or the answer of one that has ended
 // since the caller read the tag's state, or begins one, for which the caller pays.
 func (c *Cache) startCheck(caller oci.Caller, key tagKey, state tagState) *check {
@@ -65,7 +71,7 @@ func (c *Cache) startCheck(caller oci.Caller, key tagKey, state tagState) *check
 		state = last
 	}
 	started := &check{from: state, moved: make(chan struct{}), done: make(chan struct{})}
-	if !state.due(c.Now(), c.TagTTL) || c.life.Err() != nil {
+	if !c.due(state, caller) || c.life.Err() != nil {
 		started.state = state
 		close(started.done)
 		return started

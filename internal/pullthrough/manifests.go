@@ -78,7 +78,7 @@ func (c *Cache) knownTag(ctx context.Context, caller oci.Caller, repo oci.Reposi
 	if err != nil {
 		return tagState{}, c.missed(err), err
 	}
-	due := known && state.due(c.Now(), c.TagTTL)
+	due := known && c.due(state, caller)
 	if due && !state.held {
 		known, due = false, false
 	}
@@ -149,7 +149,7 @@ func (c *Cache) statUnseenTag(ctx context.Context, caller oci.Caller, repo oci.R
 func (c *Cache) statUnseen(ctx context.Context, caller oci.Caller, repo oci.Repository, ref oci.Reference, learn func(context.Context, oci.Descriptor) error) (oci.Descriptor, oci.Served, error) {
 	asked := c.question(caller, repo, ref.String())
 	key := "head " + string(repo) + " " + ref.String()
-	head, joined, err := sharedBy(ctx, c, asked, key, c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
+	head, joined, err := sharedBy(ctx, c, caller, asked, key, c.Limits.Fetch, func(ctx context.Context) (oci.Descriptor, error) {
 		if err := c.rememberedNotFound(asked); err != nil {
 			return oci.Descriptor{}, err
 		}
@@ -190,7 +190,7 @@ func (c *Cache) fetchSeenTag(ctx context.Context, caller oci.Caller, repo oci.Re
 // fetchTag fetches a manifest, once for all who ask for the tag here or of another
 // replica, and points the tag to it.
 func (c *Cache) fetchTag(ctx context.Context, caller oci.Caller, key tagKey, seen tagState, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
-	manifest, joined, err := sharedBy(ctx, c, c.question(caller, key.repository, key.tag), "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+	manifest, joined, err := sharedBy(ctx, c, caller, c.question(caller, key.repository, key.tag), "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
 		return once(ctx, c, "tag/"+key.String(), func(ctx context.Context) (oci.Manifest, bool, error) {
 			return c.fetchedElsewhere(ctx, key, seen.Digest)
 		}, func(ctx context.Context) (oci.Manifest, error) {
@@ -252,7 +252,7 @@ func (c *Cache) manifestByDigest(ctx context.Context, caller oci.Caller, repo oc
 		return manifest, oci.Served{Cache: &oci.CacheStatus{Hit: true}}, nil
 	}
 	key := "digest " + string(repo) + "@" + ref.String()
-	manifest, joined, err := sharedBy(ctx, c, c.question(caller, repo, ref.String()), key, c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
+	manifest, joined, err := sharedBy(ctx, c, caller, c.question(caller, repo, ref.String()), key, c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
 		return c.fetch(ctx, caller, repo, ref)
 	})
 	if err == nil { // it may have come to be held, by a credential's pull, after the caller was admitted

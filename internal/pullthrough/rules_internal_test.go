@@ -89,6 +89,8 @@ func TestEachFailureOfAnUpstreamBecomesAnErrorOfItsClass(t *testing.T) {
 		upstream.CredentialRefused: oci.CodeUpstreamInvalid,
 		upstream.Blocked:           oci.CodeUpstreamInvalid,
 		upstream.PullLimit:         oci.CodeTooManyRequests,
+		upstream.Reserved:          oci.CodeTooManyRequests,
+		upstream.OverBudget:        oci.CodeTooManyRequests,
 		upstream.AbuseLimit:        oci.CodeTooManyRequests,
 		upstream.Timeout:           oci.CodeUpstreamTimeout,
 		upstream.Invalid:           oci.CodeUpstreamInvalid,
@@ -100,7 +102,7 @@ func TestEachFailureOfAnUpstreamBecomesAnErrorOfItsClass(t *testing.T) {
 	for kind, want := range codes {
 		t.Run(kind.String(), func(t *testing.T) {
 			failure := &upstream.Error{
-				Kind: kind, Status: 599, RetryAfter: 7 * time.Second, Upstream: "docker-hub", Message: "reading manifest",
+				Kind: kind, Status: 599, RetryAfter: 7 * time.Second, Upstream: "docker-hub", Message: "reading manifest", Held: &upstream.Held{},
 				Err: &url.Error{Op: "Get", URL: "https://cdn.example/blob?signature=secret", Err: errors.New("no route to host")},
 			}
 			err := cache.refused(question{as: upstream.Any, repository: "docker-hub/library/nginx", reference: "latest"}, failure)

@@ -8,6 +8,7 @@ import (
 	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/ledger"
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/ratelimit"
 )
 
 // newLedger makes the ledger of all upstreams.
@@ -33,7 +34,27 @@ func (s *Server) budgets() []ledger.Upstream {
 	defer g.requests.Done()
 	all := make([]ledger.Upstream, 0, len(g.upstreams))
 	for _, u := range g.upstreams {
-		all = append(all, ledger.Upstream{Name: u.Name, URL: u.URL.String(), WarnAt: u.WarnAt, Credentials: u.remote.Budget()})
+		told := ledger.Upstream{Name: u.Name, URL: u.URL.String(), WarnAt: u.WarnAt, Credentials: u.remote.Budget()}
+		if u.gate != nil {
+			told.Reserves, told.Budgets = u.reserves, u.budgets()
+		}
+		all = append(all, told)
+	}
+	return all
+}
+
+// reserves tells what is set aside of an account.
+func (u openUpstream) reserves(a ledger.Account) (all []ledger.Reserve) {
+	limit := ratelimit.Limit{Most: int(a.Limit), Window: a.Window}
+	for _, r := range u.gate.Reserves(a.Credential, a.Source, limit) {
+		all = append(all, ledger.Reserve(r))
+	}
+	return all
+}
+
+func (u openUpstream) budgets() (all []ledger.Budget) {
+	for _, b := range u.gate.Budgets() {
+		all = append(all, ledger.Budget{Project: b.Project, Limit: b.Limit, Spent: b.Spent})
 	}
 	return all
 }

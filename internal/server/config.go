@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/larder-registry/larder/internal/fairshare"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/ledger"
 )
@@ -123,11 +124,12 @@ type Upstream struct {
 	// Registries are the names by which images and ?ns= mean this upstream.
 	Registries  []string
 	Credentials []Credential
-	TagTTL      time.Duration // how long a tag is served without asking upstream
-	Allow, Deny []string      // patterns of repositories; see Allows
-	Realms      []string      // further hosts that may ask for the credentials
-	CA          string        // PEM file with further roots; may be empty
-	WarnAt      []int         // percent of a pull limit; what is left is warned of there
+	TagTTL      time.Duration  // how long a tag is served without asking upstream
+	Allow, Deny []string       // patterns of repositories; see Allows
+	Realms      []string       // further hosts that may ask for the credentials
+	CA          string         // PEM file with further roots; may be empty
+	WarnAt      []int          // percent of a pull limit; what is left is warned of there
+	Shares      fairshare.Plan // who may have how much of a pull limit
 }
 
 // Hub tells whether the upstream is Docker Hub: its registries hold docker.io.

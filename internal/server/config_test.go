@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/larder-registry/larder/internal/fairshare"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/pulllimit"
@@ -207,6 +208,8 @@ upstreams:
     deny: [nginx, acme/*]
     realms: [auth.example.com:8443]
     warnAt: [25%, 1%]
+    reserve: [{project: prod, share: 20%}]
+    budgets: [{project: demo, limit: 50/6h}]
     ca: /etc/ssl/corp.pem
   - name: quay
     url: http://QUAY.example:8080
@@ -264,6 +267,10 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 				Realms:      []string{"auth.example.com:8443"},
 				CA:          "/etc/ssl/corp.pem",
 				WarnAt:      []int{25, 1},
+				Shares: fairshare.Plan{
+					Reserves: []fairshare.Reserve{{Project: "prod", Percent: 20}},
+					Budgets:  []fairshare.Budget{{Project: "demo", Limit: ratelimit.Limit{Most: 50, Window: 6 * time.Hour}}},
+				},
 			},
 			{
 				Name:       "quay",

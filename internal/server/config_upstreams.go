@@ -30,6 +30,8 @@ func (r *fileReader) upstream(e entry) Upstream {
 		"realms":      func(e entry) { u.Realms = list(&r.yamlFile, e, parseHost) },
 		"ca":          func(e entry) { r.authorities(e, &u.CA) },
 		"warnAt":      func(e entry) { u.WarnAt = list(&r.yamlFile, e, parseLevel) },
+		"reserve":     func(e entry) { u.Shares.Reserves = r.reserves(e) },
+		"budgets":     func(e entry) { u.Shares.Budgets = r.budgets(e) },
 	})
 	return u
 }

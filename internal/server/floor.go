@@ -16,6 +16,7 @@ import (
 	"github.com/larder-registry/larder/internal/blob/tier"
 	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/failures"
+	"github.com/larder-registry/larder/internal/fairshare"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/ledger"
@@ -64,6 +65,8 @@ type floor struct {
 	fills   *pullthrough.Fills
 	// limits counts pulls, whatever rules are in force.
 	limits *pulllimit.Limiter
+	// shares counts what is spent of reserves and budgets, whatever plans are in force.
+	shares *fairshare.Shares
 	gc     *gc.Collector
 	evict  *gc.Evictor
 	// forget is told of manifests that were evicted. It is set before anything is served.
@@ -102,6 +105,12 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	f.failures = failures.New(f.DB.Failures, options.Tuning.Now, f.log)
 	f.limits, err = pulllimit.Open(ctx, pulllimit.Config{
 		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: pulllimit.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	f.shares, err = fairshare.Open(ctx, fairshare.Config{
+		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: fairshare.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
 	})
 	if err != nil {
 		return nil, err
@@ -227,6 +236,9 @@ func (f *floor) close() {
 	}
 	if f.ledger != nil {
 		f.ledger.Close() // what the last transfers have cost
+	}
+	if f.shares != nil {
+		f.shares.Close() // likewise
 	}
 	if f.failures != nil {
 		f.failures.Close()

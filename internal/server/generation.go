@@ -14,6 +14,7 @@ import (
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/distribution"
+	"github.com/larder-registry/larder/internal/fairshare"
 	"github.com/larder-registry/larder/internal/hubapi"
 	"github.com/larder-registry/larder/internal/imports"
 	"github.com/larder-registry/larder/internal/metadata"
@@ -54,6 +55,7 @@ type generation struct {
 type openUpstream struct {
 	Upstream
 	remote *upstream.Registry
+	gate   *fairshare.Gate // nil where pulls are not shared out
 }
 
 // newGeneration wires one configuration from top to bottom.
@@ -135,15 +137,23 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	for _, c := range u.Credentials {
 		credentials = append(credentials, upstream.Credential{Username: c.Username, Password: string(c.Password)})
 	}
+	opened := openUpstream{Upstream: u}
+	var gate upstream.Gate
+	if !u.Shares.Empty() {
+		opened.gate = s.floor.shares.With(u.Name, u.Shares)
+		gate = opened.gate
+	}
 	remote, err := upstream.New(upstream.Config{
 		Name: u.Name, URL: u.URL, Hub: u.Hub(), Credentials: credentials, Realms: u.Realms, CAFile: u.CA,
 		UserAgent: "larder/" + s.options.Version, Timeouts: tuning.Upstream, Now: tuning.Now, Report: s.floor.ledger.Book,
 		Refused: func(c upstream.Credential, by string) { s.floor.recordRefusal(u.Name, c, by) },
+		Gate:    gate,
 	}, s.floor.upstreamMetrics, s.log)
 	if err != nil {
 		return cacheProject{}, fmt.Errorf("upstream %s: %w", u.Name, err)
 	}
-	g.upstreams = append(g.upstreams, openUpstream{Upstream: u, remote: remote})
+	opened.remote = remote
+	g.upstreams = append(g.upstreams, opened)
 	for _, host := range u.Registries {
 		g.sources[strings.ToLower(host)] = imports.Source{Remote: remote, Project: u.Name, Allows: u.Allows}
 	}

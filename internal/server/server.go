@@ -137,6 +137,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.ledger.Watch(background) })
 	work.Go(func() { s.floor.failures.Run(background) })
 	work.Go(func() { s.floor.limits.Run(background) })
+	work.Go(func() { s.floor.shares.Run(background) })
 	work.Go(func() { s.lender.watch(background) })
 	work.Go(func() { s.floor.who.Run(background, s.log) })
 	work.Go(func() { s.retain(background) })

@@ -83,6 +83,8 @@ type account struct {
 	// first is held while a credential that never worked is being tried: a wrong
 	// password must not be sent by many at once, since that locks accounts.
 	first chan struct{}
+	// asking is held by who asks what the account has left, before a pull.
+	asking chan struct{}
 
 	mu      sync.Mutex
 	proven  bool
@@ -100,7 +102,7 @@ type rest struct {
 }
 
 func newAccount(credential *Credential) *account {
-	a := &account{name: anonymousName, credential: credential, first: make(chan struct{}, 1)}
+	a := &account{name: anonymousName, credential: credential, first: make(chan struct{}, 1), asking: make(chan struct{}, 1)}
 	if credential != nil {
 		a.name = credential.String()
 	}
@@ -206,6 +208,14 @@ func (r *Registry) accounts(as Asker) []*account {
 
 // Lenders are the projects that have credentials of their own, in order.
 func (r *Registry) Lenders() []string { return r.pool.lending() }
+
+// Shares are the projects that the upstream's pulls are shared out among, in order.
+func (r *Registry) Shares() []string {
+	if r.config.Gate == nil {
+		return nil
+	}
+	return r.config.Gate.Projects()
+}
 
 // HasShared tells whether there is a credential that serves everybody.
 func (r *Registry) HasShared() bool { return len(r.accounts(Asker{Auth: Shared})) > 0 }

@@ -35,10 +35,16 @@ const (
 	// Blocked: the challenge named a token service that must not see the configured
 	// credentials, and strangers are denied.
 	Blocked
+	// Reserved: what the account has left is set aside for others. Held and RetryAfter are
+	// set.
+	Reserved
+	// OverBudget: the project that would pay has spent what it may. Held and RetryAfter are
+	// set.
+	OverBudget
 )
 
 func (k Kind) String() string {
-	names := [...]string{"none", "not found", "denied", "credential refused", "pull limit", "abuse limit", "unavailable", "timeout", "invalid", "blocked"}
+	names := [...]string{"none", "not found", "denied", "credential refused", "pull limit", "abuse limit", "unavailable", "timeout", "invalid", "blocked", "reserved", "over budget"}
 	if k < 0 || int(k) >= len(names) {
 		return "unknown"
 	}
@@ -54,6 +60,7 @@ type Error struct {
 	Upstream   string        // its configured name
 	Credential string        // whose standing it was: a user name or "anonymous"; "" when it is nobody's
 	Message    string        // what was asked, what happened, what to do next
+	Held       *Held         // for whom it was held back; nil when it was not
 	Err        error         // the cause, when there is one
 }
 
@@ -103,10 +110,10 @@ var errStalled = errors.New("the upstream stopped sending")
 // credential that rests may well be the one that has the right; of several, the one
 // that is back first counts. That strangers are denied explains least.
 func moreTelling(one, other error, later *account) error {
-	rank := map[Kind]int{PullLimit: 3, Denied: 2, CredentialRefused: 1, Blocked: 1}
+	rank := map[Kind]int{Reserved: 3, OverBudget: 3, PullLimit: 3, Denied: 2, CredentialRefused: 1, Blocked: 1}
 	was, is := KindOf(one), KindOf(other)
 	switch {
-	case one == nil, was == PullLimit && is == PullLimit && retryAfter(other) < retryAfter(one):
+	case one == nil, rank[was] == 3 && rank[is] == 3 && retryAfter(other) < retryAfter(one):
 		return other
 	case is == Denied && later.anonymous():
 		return one
@@ -126,7 +133,7 @@ func retryAfter(err error) time.Duration {
 // another tells whether another credential may succeed where this one failed.
 func another(err error) bool {
 	switch KindOf(err) {
-	case PullLimit, Denied, CredentialRefused, Blocked:
+	case PullLimit, Reserved, OverBudget, Denied, CredentialRefused, Blocked:
 		return true
 	}
 	return false

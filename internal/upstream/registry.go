@@ -39,6 +39,8 @@ type Config struct {
 	CAFile string
 	// PublicOnly refuses to connect to addresses that are not public.
 	PublicOnly bool
+	// Gate decides on pulls before they are asked for. Nil: all are.
+	Gate Gate
 	// UserAgent is "larder" when empty.
 	UserAgent string
 	Timeouts  Timeouts

@@ -20,6 +20,7 @@ type query struct {
 	repo      string
 	reference string // tag or digest, if it is about one
 	payer     oci.Caller
+	draw      bool   // on a reserve of the payer's
 	path      string // after /v2/NAME/
 	values    url.Values
 	header    http.Header
@@ -57,21 +58,33 @@ func (r *Registry) do(ctx context.Context, as Asker, q query) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	got, reserved, err := r.doAsEach(ctx, as, q, &known)
+	if err != nil && reserved && len(as.For.Shares) > 0 {
+		// What is open to all comes first, whichever account has it.
+		q.draw = true
+		got, _, err = r.doAsEach(ctx, as, q, &known)
+	}
+	return got, err
+}
+
+// doAsEach tells also whether an account has something left that is reserved.
+func (r *Registry) doAsEach(ctx context.Context, as Asker, q query, known *scheme) (got *answer, reserved bool, err error) {
 	var telling error
 	for _, a := range r.accounts(as) {
-		got, err := r.doAs(ctx, a, q, &known)
+		got, err := r.doAs(ctx, a, q, known)
 		if err == nil {
-			return got, nil
+			return got, false, nil
 		}
 		if !another(err) {
-			return nil, err
+			return nil, false, err
 		}
+		reserved = reserved || KindOf(err) == Reserved
 		telling = moreTelling(telling, err, a)
 	}
 	if telling == nil { // the last credential that would do was removed
 		telling = &Error{Kind: Denied, Upstream: r.config.Name, Message: q.what + ": there is no credential to ask with"}
 	}
-	return nil, telling
+	return nil, reserved, telling
 }
 
 // doAs asks as one account. Known is what has been learned of the registry's way to
@@ -80,6 +93,11 @@ func (r *Registry) doAs(ctx context.Context, a *account, q query, known *scheme)
 	if err := r.passOver(a, q); err != nil {
 		return nil, err
 	}
+	at, err := r.enter(ctx, a, q, known)
+	if err != nil {
+		return nil, err
+	}
+	defer at.end()
 	renewed := false
 	for turn := 1; ; turn++ {
 		p, err := r.prove(ctx, a, *known, q)
@@ -91,10 +109,12 @@ func (r *Registry) doAs(ctx context.Context, a *account, q query, known *scheme)
 			return nil, err
 		}
 		if got.foreign || got.StatusCode != http.StatusUnauthorized {
+			at.answered(a, p, got)
 			return r.judge(a, q, p, got)
 		}
 		next, again := p.after(wanted(got.Header), q.repo, renewed)
 		if !again || turn == maxTurns || next.name == basic && a.anonymous() {
+			at.answered(a, p, got)
 			return nil, r.unauthorized(a, q, got)
 		}
 		discard(got.Response)
