@@ -178,7 +178,7 @@ func TestWhatMovedIsServedStaleToOthersAndRefreshedForWhomThePullsAreReserved(t 
 	s.cold("other", request{}).wants(t, 200, "larder; fwd=miss; stored")
 	moved := s.hub.AddImage("library/nginx", "latest", small(2))
 	s.clock.Pass(2 * time.Minute)
-	got := s.get(nginx + "manifests/latest").is(t, old.Digest)
+	got := s.get(nginx+"manifests/latest").is(t, old.Digest)
 	if !strings.Contains(got.cache(), "stale") || !strings.Contains(got.header.Get("Warning"), "set aside for others") {
 		t.Errorf("the old image came with %q and %q", got.cache(), got.header.Get("Warning"))
 	}
