@@ -16,7 +16,7 @@ import (
 
 func newKubeCommand() *cobra.Command {
 	return newVerbCommand("kube", "do", "Have a Kubernetes cluster pull its images through the registry",
-		newKubePolicyCommand(), newKubeWebhookCommand(), newKubeWatchCommand(),
+		newKubePolicyCommand(), newKubeWebhookCommand(), newKubeRelayCommand(), newKubeWatchCommand(),
 		newKubeOffCommand(), newKubeOnCommand(), newKubeImagesCommand(), newKubeUninstallCommand())
 }
 

@@ -3,6 +3,7 @@ package admission
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 
@@ -41,29 +42,49 @@ type Handler struct{ Config }
 // New makes a handler.
 func New(c Config) *Handler { return &Handler{c} }
 
+// noReview is said of a body that is none.
+const noReview = "This is no AdmissionReview of admission.k8s.io/v1 with a request."
+
 // ServeHTTP answers every review that can be read with "allowed".
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "This is for the API server of a Kubernetes cluster, which posts reviews of pods here.", http.StatusMethodNotAllowed)
+	body, ok := readReview(w, r)
+	if !ok {
 		return
 	}
 	var review admissionv1.AdmissionReview
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReview)).Decode(&review)
+	if err := json.Unmarshal(body, &review); err != nil || review.Request == nil {
+		http.Error(w, noReview, http.StatusBadRequest)
+		return
+	}
+	respond(w, h.review(review.Request), h.Log)
+}
+
+// readReview reads what an API server posts; it has answered where it returns false.
+func readReview(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		http.Error(w, "This is for the API server of a Kubernetes cluster, which posts reviews of pods here.", http.StatusMethodNotAllowed)
+		return nil, false
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxReview))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		http.Error(w, "The review is larger than 7 MiB.", http.StatusRequestEntityTooLarge)
-		return
+		return nil, false
 	}
-	if err != nil || review.Request == nil {
-		http.Error(w, "This is no AdmissionReview of admission.k8s.io/v1 with a request.", http.StatusBadRequest)
-		return
+	if err != nil {
+		http.Error(w, noReview, http.StatusBadRequest)
+		return nil, false
 	}
-	answer := admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
-		Response: h.review(review.Request),
-	}
+	return body, true
+}
+
+func respond(w http.ResponseWriter, answer *admissionv1.AdmissionResponse, log *slog.Logger) {
 	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(answer); err != nil {
-		h.Log.Debug("an admission review could not be answered", "error", err)
+	err := json.NewEncoder(w).Encode(admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"},
+		Response: answer,
+	})
+	if err != nil {
+		log.Debug("an admission review could not be answered", "error", err)
 	}
 }

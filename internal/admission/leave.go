@@ -18,6 +18,7 @@ const (
 	owned      reason = "owner"
 	ownSecrets reason = "pull_secrets"
 	notCached  reason = "not_cached"
+	away       reason = "registry_away"
 )
 
 // text is what the audit log says.
@@ -31,6 +32,7 @@ func (r reason) text() string {
 		owned:      "its controller compares the images of its pods",
 		ownSecrets: "it has pull secrets of its own, for images that are not known to be public",
 		notCached:  "no image is one that is cached",
+		away:       "the registry does not answer",
 	}[r]
 }
 

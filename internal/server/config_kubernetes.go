@@ -28,13 +28,11 @@ type SecretName struct{ Namespace, Name string }
 
 func (s SecretName) String() string { return s.Namespace + "/" + s.Name }
 
-// parseSecretName accepts NAMESPACE/NAME.
-func parseSecretName(g given) (*SecretName, error) {
-	namespace, name, _ := strings.Cut(g.text, "/")
-	if !mirror.IsNamespace(namespace) || !mirror.IsNamespace(name) || strings.Contains(g.text, "*") {
-		return nil, g.errorf("is not a secret of a cluster: write NAMESPACE/NAME, for example larder/larder-webhook")
-	}
-	return &SecretName{namespace, name}, nil
+// ParseSecretName accepts NAMESPACE/NAME.
+func ParseSecretName(text string) (SecretName, bool) {
+	namespace, name, _ := strings.Cut(text, "/")
+	ok := mirror.IsNamespace(namespace) && mirror.IsNamespace(name) && !strings.Contains(text, "*")
+	return SecretName{namespace, name}, ok
 }
 
 // atStart is what a reload does not change.
@@ -72,12 +70,12 @@ func (r *fileReader) kubernetes(e entry) {
 		"secret": func(e entry) {
 			if g, ok := r.text(e); ok {
 				r.loader.given[e.key] = g
-				secret, err := parseSecretName(g)
-				if err != nil {
-					r.fail(err)
+				secret, ok := ParseSecretName(g.text)
+				if !ok {
+					r.fail(g.errorf("is not a secret of a cluster: write NAMESPACE/NAME, for example larder/larder-webhook"))
 					return
 				}
-				c.Secret = secret
+				c.Secret = &secret
 			}
 		},
 		"optOut": r.optOut,

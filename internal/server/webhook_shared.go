@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +19,8 @@ const (
 	// sharedPause lies between two looks at the certificate that replicas share, each of
 	// which may have renewed it.
 	sharedPause = 10 * time.Second
+	// maxSharedNames bounds the names of the certificate.
+	maxSharedNames = 64
 	// webhookConfiguration is the name of what larder kube webhook prints.
 	webhookConfiguration = "larder"
 	// The authority is in the Secret beside the server's certificate, which has the names
@@ -133,12 +136,14 @@ func (c *sharedCertificates) agree(ctx context.Context) (*tls.Certificate, []byt
 	if err != nil {
 		return nil, nil, err
 	}
-	if made == nil {
-		if pair, err := tls.X509KeyPair(secret.Data[serverData], secret.Data[serverKeyData]); err == nil && c.serves(&pair, signer) {
+	names := c.names
+	if pair, err := tls.X509KeyPair(secret.Data[serverData], secret.Data[serverKeyData]); err == nil {
+		if made == nil && c.serves(&pair, signer) {
 			return &pair, secret.Data[authorityData], nil
 		}
+		names = c.withNamesOf(pair.Leaf)
 	}
-	issued, err := signer.issue(c.names, c.now())
+	issued, err := signer.issue(names, c.now())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,7 +158,7 @@ func (c *sharedCertificates) agree(ctx context.Context) (*tls.Certificate, []byt
 	if err := c.objects.PutSecret(ctx, c.secret.Namespace, c.secret.Name, next); err != nil {
 		return nil, nil, err
 	}
-	c.log.Info("a certificate of the admission webhook was made", "secret", c.secret.String(), "names", c.names)
+	c.log.Info("a certificate of the admission webhook was made", "secret", c.secret.String(), "names", names)
 	pair, err := tls.X509KeyPair(issued.certificate, issued.key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the certificate that was made: %w", err)
@@ -178,6 +183,26 @@ func (c *sharedCertificates) authority(secret kube.Secret) (*authority, *keyPair
 	}
 	signer, err := asAuthority(&pair)
 	return signer, made, err
+}
+
+// withNamesOf adds the names of a certificate to those that are needed here: replicas and
+// relays that are configured with different names would else make it anew for ever.
+func (c *sharedCertificates) withNamesOf(leaf *x509.Certificate) []string {
+	all := slices.Clone(c.names)
+	for _, name := range namesOf(leaf) {
+		if !slices.Contains(all, name) && len(all) < maxSharedNames {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func namesOf(leaf *x509.Certificate) []string {
+	names := slices.Clone(leaf.DNSNames)
+	for _, address := range leaf.IPAddresses {
+		names = append(names, address.String())
+	}
+	return names
 }
 
 // serves tells whether a certificate has all names, is the authority's and does not end soon.

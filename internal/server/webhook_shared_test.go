@@ -124,6 +124,26 @@ func TestOfReplicasThatMakeACertificateAtOnceTheFasterOneCounts(t *testing.T) {
 	}
 }
 
+func TestReplicasThatAreReachedByDifferentNamesAgree(t *testing.T) {
+	clock := testkit.NewClock(time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC))
+	cluster := &fakeCluster{applied: true}
+	registry, relay := newShared(cluster, clock), newShared(cluster, clock)
+	relay.names = []string{"larder-webhook.larder.svc", "larder.larder.svc"}
+	registry.leaf(t, authorityOf(t, registry), clock.Now())
+	agreed := relay.leaf(t, authorityOf(t, relay), clock.Now())
+	for range 3 {
+		if !registry.leaf(t, cluster.trusted, clock.Now()).Equal(agreed) || !relay.leaf(t, cluster.trusted, clock.Now()).Equal(agreed) {
+			t.Fatal("they make it anew again and again")
+		}
+	}
+	registry.names = append(registry.names, "10.0.0.7")
+	for _, name := range []string{"10.0.0.7", "larder.larder.svc"} {
+		if err := registry.leaf(t, cluster.trusted, clock.Now()).VerifyHostname(name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestADamagedSecretIsMadeAnew(t *testing.T) {
 	clock := testkit.NewClock(time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC))
 	cluster := &fakeCluster{data: map[string][]byte{authorityData: []byte("x"), serverData: []byte("y")}}

@@ -287,13 +287,13 @@ func (r reviewTimes) since(before reviewTimes) string {
 
 // newSharing is a stack whose webhook has its certificate from the cluster, by an account
 // that may do no more than the documentation says.
-func (c *cluster) newSharing(kubeconfig string) (webhook string) {
+func (c *cluster) newSharing(kubeconfig string) (s *stack, webhook string) {
 	c.t.Helper()
 	webhook = freeAddress(c.t)
-	newStack(c.t, hubsim.Options{},
+	s = newStack(c.t, hubsim.Options{},
 		"publicURL: https://"+rewrittenHost, "kubernetes:", "  listen: "+webhook, "  kubeconfig: "+kubeconfig,
 		"  secret: larder/larder-webhook", "  names: [127.0.0.1]")
-	return webhook
+	return s, webhook
 }
 
 func TestReplicasShareTheWebhooksCertificateAndMakeItAnew(t *testing.T) {
@@ -304,7 +304,8 @@ func TestReplicasShareTheWebhooksCertificateAndMakeItAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, second := c.newSharing(kubeconfig), c.newSharing(kubeconfig)
+	_, first := c.newSharing(kubeconfig)
+	_, second := c.newSharing(kubeconfig)
 	manifest, err := mirror.Webhook(mirror.DockerHub(rewrittenHost), mirror.OptOut{}, mirror.Endpoint{URL: "https://" + first})
 	if err != nil {
 		t.Fatal(err)
