@@ -52,7 +52,7 @@ func (r *fileReader) root(e entry) {
 			r.mapping(e, fields{"selfProvision": func(e entry) { r.boolean(e, &c.Projects.SelfProvision) }})
 		},
 		"replica": func(e entry) {
-			r.mapping(e, fields{"advertise": r.advertise})
+			r.mapping(e, fields{"advertise": r.setting})
 		},
 		"mirror":   r.mirror,
 		"ciTokens": r.ciTokens,
@@ -121,20 +121,6 @@ func (r *fileReader) tls(e entry) {
 		"selfSigned": func(e entry) { r.boolean(e, &c.SelfSigned) },
 		"acme":       r.acme,
 	})
-}
-
-func (r *fileReader) advertise(e entry) {
-	g, ok := r.text(e)
-	if !ok || g.text == "" {
-		return
-	}
-	r.loader.given[e.key] = g
-	address, err := parseBaseURL(g)
-	if err != nil {
-		r.fail(err)
-		return
-	}
-	r.loader.config.Replica.Advertise = address
 }
 
 func (r *fileReader) path(e entry, to *string) {

@@ -21,6 +21,7 @@ func settings() []setting {
 		{"database", "database", "LARDER_DATABASE", "keep metadata in PostgreSQL at `URL`, postgres://USER@HOST/DATABASE; a password belongs in the environment (default SQLite under the data folder)", (*loader).setDatabase},
 		{"storage", "storage", "LARDER_STORAGE", "keep blobs in S3 at `URL`, s3://BUCKET/PREFIX?endpoint=URL&region=R&path-style=true, with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment (default files under the data folder)", (*loader).setStorage},
 		{"publicURL", "public-url", "LARDER_PUBLIC_URL", "the `URL` by which clients reach this server (default taken from each request)", (*loader).setPublicURL},
+		{"replica.advertise", "replica-advertise", "LARDER_REPLICA_ADVERTISE", "the `URL` of this server's main listener as other replicas reach it, http://HOST:PORT or https://HOST:PORT (default none)", (*loader).setAdvertise},
 		{"log.level", "log-level", "LARDER_LOG_LEVEL", "log from `LEVEL` on: debug, info, warn or error (default info)", (*loader).setLogLevel},
 		{"log.format", "log-format", "LARDER_LOG_FORMAT", "log in `FORMAT`: text or json (default text on a terminal, else json)", (*loader).setLogFormat},
 	}
@@ -59,6 +60,18 @@ func (l *loader) setPublicURL(g given) {
 		return
 	}
 	l.config.PublicURL = u
+}
+
+func (l *loader) setAdvertise(g given) {
+	if g.text == "" {
+		return // as it stands in an example of the file
+	}
+	address, err := parseBaseURL(g)
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	l.config.Replica.Advertise = address
 }
 
 func (l *loader) setLogLevel(g given) {

@@ -97,6 +97,15 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDefault(t *testin
 				}
 				return c.PublicURL.String()
 			}},
+		{key: "replica.advertise", flag: "--replica-advertise", env: "LARDER_REPLICA_ADVERTISE",
+			yaml:   "database: postgres://db/larder\nstorage: s3://larder\nreplica: {advertise: %s}",
+			values: [4]string{"<nil>", "http://10.0.0.1:5000", "http://10.0.0.2:5000", "http://10.0.0.3:5000"},
+			read: func(c Config) string {
+				if c.Replica.Advertise == nil {
+					return "<nil>"
+				}
+				return c.Replica.Advertise.String()
+			}},
 		{key: "log.level", flag: "--log-level", env: "LARDER_LOG_LEVEL", yaml: "log: {level: %s}",
 			values: [4]string{"INFO", "debug", "warn", "error"},
 			read:   func(c Config) string { return strings.ToLower(c.Log.Level.String()) }},
@@ -111,8 +120,9 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDefault(t *testin
 				if level >= 1 {
 					given = withFile(fmt.Sprintf(tt.yaml, tt.values[1]))
 				}
+				given.env = map[string]string{"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
 				if level >= 2 {
-					given.env = map[string]string{tt.env: tt.values[2]}
+					given.env[tt.env] = tt.values[2]
 				}
 				if level >= 3 {
 					given.args = append(given.args, tt.flag, tt.values[3])
