@@ -3,6 +3,7 @@ module github.com/larder-registry/larder/test/e2e
 go 1.26.0
 
 require (
+	github.com/goccy/go-yaml v1.19.2
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
 	github.com/larder-registry/larder v0.0.0

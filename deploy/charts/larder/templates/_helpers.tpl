@@ -1,0 +1,147 @@
+{{- define "larder.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "larder.labels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{/* Called with a list of the chart's context and the component, registry or webhook. */}}
+{{- define "larder.selector" -}}
+{{- with index . 0 -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end }}
+
+{{- define "larder.image" -}}
+{{- with .Values.image -}}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- define "larder.serviceAccount" -}}
+{{ .Values.serviceAccount.name | default (ternary (include "larder.name" .) "default" .Values.serviceAccount.create) }}
+{{- end }}
+
+{{- define "larder.adminSecret" -}}
+{{ .Values.admin.existingSecret | default (printf "%s-admin" (include "larder.name" .)) }}
+{{- end }}
+
+{{/* Not empty when the pods serve TLS themselves. */}}
+{{- define "larder.tls" -}}
+{{ if or .Values.tls.selfSigned .Values.tls.existingSecret }}yes{{ end }}
+{{- end }}
+
+{{- define "larder.port" -}}
+{{ .Values.service.port | default (ternary 443 80 (ne (include "larder.tls" .) "")) }}
+{{- end }}
+
+{{/* Not empty when the state is outside the pod, so that several of them can serve. */}}
+{{- define "larder.shared" -}}
+{{ if and .Values.database.existingSecret .Values.storage.url }}yes{{ end }}
+{{- end }}
+
+{{/* Not empty when the cluster's API server is asked by the pods. */}}
+{{- define "larder.asksCluster" -}}
+{{ if or .Values.webhook.enabled (eq (.Values.config.access | default "local") "kubernetes") }}yes{{ end }}
+{{- end }}
+
+{{- define "larder.webhookName" -}}
+{{ include "larder.name" . }}-webhook
+{{- end }}
+
+{{/* Which rules the webhook follows, for larder kube off and its like, which ask the cluster alone. */}}
+{{- define "larder.rules" -}}
+{{- $hub := list "docker.io" "index.docker.io" "registry-1.docker.io" -}}
+{{- $caches := dict -}}
+{{- range .Values.config.upstreams | default (list (dict "name" "docker-hub")) -}}
+{{- $upstream := . -}}
+{{- range .registries | default (ternary $hub list (eq .name "docker-hub")) -}}{{ $_ := set $caches . $upstream.name }}{{ end -}}
+{{- end -}}
+{{- $optOut := deepCopy (dig "kubernetes" "optOut" dict .Values.config) -}}
+{{- if not $optOut.namespaces -}}
+{{- $_ := set $optOut "namespaces" (include "larder.excluded" . | fromYamlArray) -}}
+{{- end -}}
+{{- dict "host" (urlParse .Values.publicURL).host "caches" $caches "optOut" $optOut | toJson -}}
+{{- end }}
+
+{{/* Namespaces that the API server does not ask about. */}}
+{{- define "larder.excluded" -}}
+{{- concat (list "kube-system" .Release.Namespace) .Values.webhook.excludedNamespaces | uniq | toYaml -}}
+{{- end }}
+
+{{- define "larder.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "larder.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{- define "larder.scheduling" -}}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* The configuration file: what config says, and above it what the values decide. */}}
+{{- define "larder.config" -}}
+{{- $own := dict "listen" ":5000" -}}
+{{- if .Values.metrics.enabled }}{{ $_ := set $own "metrics" (dict "listen" ":9090") }}{{ end -}}
+{{- if .Values.database.existingSecret }}{{ $_ := set $own "databaseFile" "/etc/larder/database/url" }}{{ end -}}
+{{- if .Values.storage.url }}{{ $_ := set $own "storage" .Values.storage.url }}{{ end -}}
+{{- if .Values.credentialKey.existingSecret }}{{ $_ := set $own "credentialKeyFile" "/etc/larder/credential-key/key" }}{{ end -}}
+{{- if .Values.tls.existingSecret -}}
+{{- $_ := set $own "tls" (dict "certFile" "/etc/larder/tls/tls.crt" "keyFile" "/etc/larder/tls/tls.key") -}}
+{{- else if .Values.tls.selfSigned -}}
+{{- $_ := set $own "tls" (dict "selfSigned" true) -}}
+{{- end -}}
+{{- if .Values.webhook.enabled -}}
+{{- $namespace := .Release.Namespace -}}
+{{- $names := list -}}
+{{- range list (include "larder.webhookName" .) (printf "%s-internal" (include "larder.name" .)) }}{{ $names = append $names (printf "%s.%s.svc" . $namespace) }}{{ end -}}
+{{- $webhook := dict "listen" ":9443" "secret" (printf "%s/larder-webhook" $namespace) "names" $names -}}
+{{- if not (dig "kubernetes" "optOut" "namespaces" list .Values.config) -}}
+{{- $_ := set $webhook "optOut" (dict "namespaces" (include "larder.excluded" . | fromYamlArray)) -}}
+{{- end -}}
+{{- $_ := set $own "kubernetes" $webhook -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite (deepCopy .Values.config) $own) -}}
+{{- end }}
+
+{{/* The volume of /var/lib/larder: with a shared state, what is under way, and else all. */}}
+{{- define "larder.data" -}}
+{{- if not .Values.persistence.enabled -}}
+emptyDir: {}
+{{- else if include "larder.shared" . -}}
+ephemeral:
+  volumeClaimTemplate:
+    spec:
+      accessModes: [ReadWriteOnce]
+      {{- with .Values.persistence.storageClass }}
+      storageClassName: {{ . }}
+      {{- end }}
+      resources: {requests: {storage: {{ .Values.persistence.size }}}}
+{{- else -}}
+persistentVolumeClaim: {claimName: {{ .Values.persistence.existingClaim | default (include "larder.name" .) }}}
+{{- end }}
+{{- end }}

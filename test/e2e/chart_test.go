@@ -1,0 +1,176 @@
+package e2e_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/larder-registry/larder/internal/mirror"
+	"github.com/larder-registry/larder/internal/testkit"
+)
+
+// update writes the golden files anew: go test -run TheChart -update ./test/e2e
+var update = flag.Bool("update", false, "write the golden files of the chart anew")
+
+const chartValues = "testdata/chart"
+
+var kustomizeFolder = filepath.Join(projectFolder, "deploy", "kustomize")
+
+var chartFolder = filepath.Join(projectFolder, "deploy", "charts", "larder")
+
+// newHelm is helm on a machine of its own.
+func newHelm(t *testing.T) *program {
+	t.Helper()
+	path, err := testkit.Tool{Name: "helm", Source: "helm.sh/helm/v4/cmd/helm", Version: "v4.3.1"}.Program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newProgram(t, path)
+}
+
+// chart is what helm makes of the chart with values; the password that it draws is replaced.
+func chart(t *testing.T, values string) string {
+	t.Helper()
+	rendered := newHelm(t).run("template", "larder", absolute(t, chartFolder), "--namespace", "larder",
+		"--kube-version", "1.36.0", "--values", absolute(t, filepath.Join(chartValues, values)))
+	return regexp.MustCompile(`(?m)^  password: .+$`).ReplaceAllString(rendered, "  password: ZHJhd24=")
+}
+
+func absolute(t *testing.T, path string) string {
+	t.Helper()
+	found, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// chartCases are the files with values.
+func chartCases() []string { return []string{"one-pod.yaml", "replicas.yaml", "node-port.yaml"} }
+
+func TestTheChartRendersWhatIsWrittenDown(t *testing.T) {
+	for _, values := range chartCases() {
+		t.Run(values, func(t *testing.T) {
+			lint := newHelm(t).run("lint", "--strict", absolute(t, chartFolder), "--values", absolute(t, filepath.Join(chartValues, values)))
+			wants(t, lint, "0 chart(s) failed")
+			got, golden := chart(t, values), filepath.Join(chartValues, "golden", values)
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(read(t, golden), got); diff != "" {
+				t.Errorf("what helm renders is not what is written down; look at it, then -update (-written +rendered):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheKustomizationIsMadeOfTheChart(t *testing.T) {
+	// What is helm's own means nothing to kubectl.
+	plain := regexp.MustCompile(`(?m)^  annotations:\n    helm\.sh/resource-policy: keep\n|^ +(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n`)
+	got, file := plain.ReplaceAllString(chart(t, "kustomize.yaml"), ""), filepath.Join(kustomizeFolder, "base", "larder.yaml")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(read(t, file), got); diff != "" {
+		t.Errorf("deploy/kustomize/base/larder.yaml is not what the chart renders; look at it, then -update (-file +rendered):\n%s", diff)
+	}
+}
+
+func TestTheChartSaysWhatIsMissingAndWhatDoesNotFit(t *testing.T) {
+	for _, tt := range []struct{ set, want string }{
+		{"publicURL=", "publicURL says how clients, pods and nodes call the registry: set it"},
+		{"publicURL=registry.example.com", "publicURL says how"},
+		{"replicas=2", "set database.existingSecret and storage.url, or replicas to 1"},
+		{"storage.url=s3://larder", "a Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"},
+		{"tls.selfSigned=true,tls.existingSecret=x", "two sources of one certificate"},
+		{"service.type=NodePort", "without TLS nothing serves the https of publicURL"},
+		{"config.tls.selfSigned=true", "config.tls: the chart decides it by its own values"},
+		{"replica=2", "replica"},
+		{"service.type=Gateway", "service.type"},
+		{"persistence.size=much", "persistence.size"},
+		{"image.digest=latest", "image.digest"},
+	} {
+		output := newHelm(t).fails("template", "larder", absolute(t, chartFolder), "--set", "publicURL=https://registry.example.com", "--set", tt.set)
+		flat := strings.NewReplacer("\n", " ", "/", ".").Replace(output)
+		if !strings.Contains(flat, strings.ReplaceAll(tt.want, "/", ".")) {
+			t.Errorf("--set %s: %s\nlacks %q", tt.set, output, tt.want)
+		}
+	}
+}
+
+// documents are the objects of a kind in a stream of YAML.
+func documents(t *testing.T, stream, kind string) (found []map[string]any) {
+	t.Helper()
+	for text := range strings.SplitSeq(stream, "\n---\n") {
+		var object map[string]any
+		if err := yaml.Unmarshal([]byte(text), &object); err != nil {
+			t.Fatal(err)
+		}
+		if object["kind"] == kind {
+			found = append(found, object)
+		}
+	}
+	return found
+}
+
+func TestTheChartsWebhookIsTheOneThatLarderPrints(t *testing.T) {
+	rules, optOut := mirror.DockerHub(rewrittenHost), mirror.OptOut{Namespaces: []string{"kube-system", "larder"}}
+	printed, err := mirror.Webhook(rules, optOut,
+		mirror.Endpoint{Service: mirror.Service{Namespace: "larder", Name: "larder-webhook", Port: 443}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kind = "MutatingWebhookConfiguration"
+	want, got := documents(t, printed, kind), documents(t, chart(t, "one-pod.yaml"), kind)
+	if len(want) != 1 || len(got) != 1 {
+		t.Fatalf("there are %d and %d of them", len(want), len(got))
+	}
+	if diff := cmp.Diff(want[0]["webhooks"], got[0]["webhooks"]); diff != "" {
+		t.Errorf("-printed +chart:\n%s", diff)
+	}
+	metadata := at(t, got[0], "metadata")
+	for name, value := range mirror.Labels() {
+		if metadata["labels"].(map[string]any)[name] != value {
+			t.Errorf("the label %s is not %s", name, value)
+		}
+	}
+	noted, notedOptOut, err := mirror.ReadNote(metadata["annotations"].(map[string]any)[mirror.NoteKey].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(rules, noted) + cmp.Diff(optOut, notedOptOut); diff != "" {
+		t.Errorf("the rules that larder kube off reads (-printed +chart):\n%s", diff)
+	}
+}
+
+// at is the object at a path of another one.
+func at(t *testing.T, object map[string]any, path ...string) map[string]any {
+	t.Helper()
+	for _, name := range path {
+		next, ok := object[name].(map[string]any)
+		if !ok {
+			t.Fatalf("there is no %s in %v", name, object)
+		}
+		object = next
+	}
+	return object
+}
+
+func yamlOf(t *testing.T, object any) string {
+	t.Helper()
+	text, err := yaml.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
