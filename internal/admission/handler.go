@@ -30,6 +30,9 @@ type Config struct {
 	// Public tells whether an image of another registry is known to be open to strangers.
 	// It answers without waiting for anything; nil means that nothing is known.
 	Public func(image string) bool
+	// Coming is told of each pull through Larder that a pod will cause. It waits for nothing;
+	// nil: nobody is told.
+	Coming func(p Pull)
 	// Warn says to the user what was rewritten.
 	Warn    bool
 	Metrics *Metrics

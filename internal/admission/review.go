@@ -29,7 +29,9 @@ func (h *Handler) review(request *admissionv1.AdmissionRequest) *admissionv1.Adm
 	if why := h.leave(request, pod); why != "" {
 		return h.left(answer, why)
 	}
-	found, kept := h.rewritten(imagesOf(request.SubResource, pod, before), hasSecrets(pod))
+	images := imagesOf(request.SubResource, pod, before)
+	found, kept := h.rewritten(images, hasSecrets(pod))
+	h.announce(request, pod, images, found)
 	if len(found) == 0 {
 		return h.left(answer, kept)
 	}

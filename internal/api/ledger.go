@@ -30,7 +30,7 @@ type LedgerCall struct {
 	User       string    `json:"user,omitempty" doc:"Absent for a stranger"`
 	Project    string    `json:"project" doc:"That of the service account, or the cache project"`
 	Client     string    `json:"client,omitempty" doc:"IPv4 address or IPv6 /64 of who asked"`
-	Namespace  string    `json:"namespace,omitempty" doc:"Of the cluster that the image is for, where it is known"`
+	Namespace  string    `json:"namespace,omitempty" doc:"Of the cluster that the image is likely for, where the webhook has told it"`
 	Workload   string    `json:"workload,omitempty"`
 	Certainty  string    `json:"certainty" enum:"certain,likely" doc:"certain: the user was logged in; likely: it was inferred"`
 }
@@ -41,7 +41,7 @@ type LedgerSum struct {
 	Pulls        int64  `json:"pulls" doc:"By requests"`
 	Images       int64  `json:"images" doc:"Pulls by architecture"`
 	Unmetered    int64  `json:"unmetered" doc:"Those of the pulls that cost nothing"`
-	CertainPulls int64  `json:"certainPulls" doc:"Those of the pulls whose user was logged in"`
+	CertainPulls int64  `json:"certainPulls" doc:"Those of the pulls whose user was logged in; namespaces were inferred, so that by namespace it is 0"`
 	Checks       int64  `json:"checks" doc:"Of manifests, which are not counted"`
 	Blobs        int64  `json:"blobs"`
 	Tokens       int64  `json:"tokens"`

@@ -48,6 +48,7 @@ type Config struct {
 type Ledger struct {
 	config  Config
 	waiting *batch.Writer[upstream.Call]
+	coming  coming
 
 	looking sync.Mutex // held by who looks
 	stands  map[metadata.LedgerAccount]stand
@@ -79,7 +80,7 @@ func New(c Config) *Ledger {
 }
 
 // Book takes note of a call. It never blocks: a call too many is dropped and counted.
-func (l *Ledger) Book(c upstream.Call) { l.waiting.Put(c) }
+func (l *Ledger) Book(c upstream.Call) { l.waiting.Put(l.attributed(c)) }
 
 // Run writes what is booked every few seconds until ctx ends.
 func (l *Ledger) Run(ctx context.Context) { l.waiting.Run(ctx) }

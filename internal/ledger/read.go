@@ -42,7 +42,8 @@ func (l *Ledger) Calls(ctx context.Context, q metadata.LedgerQuery) ([]metadata.
 
 // Sums adds up the calls of an upstream since a time, by a key, the most pulls first.
 // Where single calls are not kept for that long, whole hours are added up, from the one on
-// that the time is in. Clients are known for as long as single calls are kept.
+// that the time is in. Namespaces were inferred, so that none of theirs is certain. Clients
+// are known for as long as single calls are kept.
 func (l *Ledger) Sums(ctx context.Context, upstream string, by metadata.LedgerKey, since time.Time, limit int) (sums []metadata.LedgerSum, hours bool, err error) {
 	if err := l.Flush(ctx); err != nil {
 		return nil, false, err
@@ -52,6 +53,11 @@ func (l *Ledger) Sums(ctx context.Context, upstream string, by metadata.LedgerKe
 		sums, err = l.config.Store.HourSums(ctx, upstream, by, since, limit)
 	} else {
 		sums, err = l.config.Store.Sums(ctx, upstream, by, since, limit)
+	}
+	if by == metadata.LedgerNamespace {
+		for i := range sums {
+			sums[i].Certain = 0
+		}
 	}
 	return sums, hours, err
 }

@@ -143,3 +143,41 @@ func TestALimitThatRunsLowIsAnEvent(t *testing.T) {
 		t.Errorf("the log heard %d warnings", got)
 	}
 }
+
+func TestWhatAPodPullsIsBookedToItsNamespaceAsTheWebhookToldIt(t *testing.T) {
+	s := newRewritingStack(t, hubsim.Options{})
+	s.hub.AddImage("library/nginx", "latest", small(1))
+	s.hub.AddImage("library/redis", "7", small(2))
+	image := s.hub.AddImage("acme/app", "1", small(3))
+	s.review("shop", `{"metadata":{"labels":{"pod-template-hash":"77"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-77","uid":"1","controller":true}]},
+		"spec":{"containers":[{"name":"c","image":"acme/app:1"}]}}`, "acme/app:1")
+	s.pullAll("/v2/docker-hub/acme/app/", "1", image)
+	s.get("/v2/docker-hub/library/redis/manifests/7").wants(t, 200, "larder; fwd=miss; stored") // no pod's
+	s.clock.Pass(10 * time.Minute)
+	s.hub.AddImage("acme/app", "1", small(4))
+	s.get("/v2/docker-hub/acme/app/manifests/1") // nor is this, any more
+
+	var page api.LedgerPage
+	s.read("/api/v1/upstreams/docker-hub/ledger?by=namespace", &page)
+	got := map[string][3]int64{}
+	for _, sum := range page.Sums {
+		got[sum.Key] = [3]int64{sum.Pulls, sum.Blobs, sum.CertainPulls}
+	}
+	want := map[string][3]int64{"shop": {1, 2, 0}, "": {2, 0, 0}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("pulls, blobs and what of them is certain, by namespace (-want +got):\n%s", diff)
+	}
+	for _, c := range s.calls() {
+		if c.Repository == "acme/app" && c.Kind == "blob" && (c.Namespace != "shop" || c.Workload != "Deployment/web") {
+			t.Errorf("a blob is booked to %q of %q", c.Workload, c.Namespace)
+		}
+	}
+}
+
+// calls are the single calls that the API tells of.
+func (s *stack) calls() []api.LedgerCall {
+	s.t.Helper()
+	var page api.LedgerPage
+	s.read("/api/v1/upstreams/docker-hub/ledger?limit=1000", &page)
+	return page.Calls
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/larder-registry/larder/internal/admission"
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/kube"
+	"github.com/larder-registry/larder/internal/ledger"
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/oci"
 )
@@ -79,7 +80,7 @@ func (s *Server) webhook(config Config, names *names) http.Handler {
 	return admission.New(admission.Config{
 		Rules: rules, OptOut: config.Kubernetes.OptOut, Warn: config.Kubernetes.Warn,
 		Ready: s.health.get, Public: func(image string) bool { return names.knownPublic(rules, image) },
-		Metrics: s.admission, Log: s.log,
+		Coming: func(p admission.Pull) { names.announce(s.floor.ledger, p) }, Metrics: s.admission, Log: s.log,
 	})
 }
 
@@ -135,6 +136,30 @@ func (n *names) knownPublic(rules mirror.Rules, image string) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), visibilityWithin)
 	defer cancel()
 	return cache.cache.KnownPublic(ctx, oci.Repository(name))
+}
+
+// announce tells the ledger for which namespace an image of an upstream will be pulled.
+func (n *names) announce(to *ledger.Ledger, p admission.Pull) {
+	name, digest, _ := strings.Cut(p.Image, "@")
+	tag := ""
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		name, tag = name[:colon], name[colon+1:]
+	}
+	project, rest, _ := strings.Cut(name, "/")
+	cache, ok := n.caches[project]
+	if !ok {
+		return
+	}
+	target, err := cache.target(project, rest, "")
+	if err != nil {
+		return // the pull will fail
+	}
+	if tag == "" && digest == "" {
+		tag = "latest"
+	}
+	to.Announce(ledger.Coming{
+		Upstream: project, Repository: target.Repository.Rest(), Tag: tag, Digest: digest, Namespace: p.Namespace, Workload: p.Workload,
+	})
 }
 
 // webhookCertificates makes what the webhook's TLS needs: an API server speaks nothing else.
