@@ -44,6 +44,7 @@ func places() map[string]place {
 
 		"internal/credentials": {floor: 2},
 		"internal/rewriting":   {floor: 2},
+		"internal/nodefiles":   {floor: 2},
 
 		"internal/blob":                  {floor: 1},
 		"internal/blob/s3":               {floor: 1, also: []string{"internal/blob"}},

@@ -24,6 +24,8 @@ const maxCA = 1 << 20
 // mirrorsCommand is what the flags of larder mirrors say.
 type mirrorsCommand struct {
 	client, url, listener, ca, to string
+	registries                    map[string]string
+	keeping                       bool
 }
 
 func newMirrorsCommand() *cobra.Command {
@@ -37,10 +39,15 @@ names where this one does not answer. No image and no pod changes.
 Clients: ` + strings.Join(mirror.Clients(), ", ") + `.
 
 Without --url it asks the server that you are logged in to which registries it mirrors.
-With --url nothing is asked, and the files are for Docker Hub alone.`,
+With --url nothing is asked, and the files are for Docker Hub alone, or for the --registry
+that are named.
+
+With --keep, for containerd, the files are kept in place until SIGTERM, and are removed
+then. Files of others are never touched. larder kube nodes prints a DaemonSet of it.`,
 		Example: `  larder mirrors --for containerd
   larder mirrors --for podman --url https://registry.example.com --ca larder-ca.crt --to /
-  larder mirrors --for docker --mirror-url https://registry.example.com:5001`,
+  larder mirrors --for docker --mirror-url https://registry.example.com:5001
+  larder mirrors --for containerd --url https://registry.example.com --to / --keep`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return m.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -51,6 +58,8 @@ With --url nothing is asked, and the files are for Docker Hub alone.`,
 	cmd.Flags().StringVar(&m.listener, "mirror-url", "", "where its mirror listener is reached, as https://HOST:PORT; for Docker and kaniko")
 	cmd.Flags().StringVar(&m.ca, "ca", "", "a PEM file with the CA that its certificate comes from, if nodes do not know it")
 	cmd.Flags().StringVar(&m.to, "to", "", "write the files below this folder, / for their own places, instead of printing them")
+	cmd.Flags().StringToStringVar(&m.registries, "registry", nil, "with --url, a registry and its cache project, as in quay.io=quay; again and again; naming one replaces docker.io=docker-hub")
+	cmd.Flags().BoolVar(&m.keeping, "keep", false, "keep the files in place until SIGTERM, and remove them then; for containerd")
 	return cmd
 }
 
@@ -65,6 +74,9 @@ func (m mirrorsCommand) run(ctx context.Context, out, stderr io.Writer) error {
 	files, err := nodes.Files(m.client)
 	if err != nil {
 		return usagef("--for %s: %v", m.client, err)
+	}
+	if m.keeping {
+		return m.keep(ctx, files)
 	}
 	if m.to == "" {
 		return printFiles(out, stderr, files)
@@ -95,7 +107,13 @@ func (m mirrorsCommand) nodes(ctx context.Context) (mirror.Nodes, error) {
 			return nodes, err
 		}
 		nodes.Rules, nodes.Plain = mirror.DockerHub(u.Host), u.Scheme == "http"
+		if len(m.registries) > 0 {
+			nodes.Caches = m.registries
+		}
 		return nodes, nil
+	}
+	if len(m.registries) > 0 {
+		return nodes, usagef("--registry goes with --url: without it the server says which registries it mirrors")
 	}
 	_, rules, _, err := serverRules(ctx)
 	if err != nil {

@@ -6,8 +6,12 @@ import (
 	"strings"
 )
 
-//go:embed watcher.yaml.tmpl
-var watcherText string
+var (
+	//go:embed watcher.yaml.tmpl
+	watcherText string
+	//go:embed nodes.yaml.tmpl
+	nodesText string
+)
 
 // Pods are those of Larder's own program that help a cluster.
 type Pods struct {
@@ -23,11 +27,18 @@ type Pods struct {
 
 // Watcher is what turns the policy off while Larder is not ready, in YAML: a Deployment of
 // one pod, which may read and write the switch and nothing else.
-func Watcher(p Pods) (string, error) { return p.form("watcher", watcherText) }
+func Watcher(p Pods) (string, error) { return p.form("watcher", watcherText, nil) }
 
-func (p Pods) form(name, template string) (string, error) {
+// NodeMirrors is what keeps containerd's files on the nodes, in YAML: a DaemonSet, whose pods
+// may write to the folder of these files and nothing else. They know Larder by the URL, and
+// the rules' registries.
+func NodeMirrors(p Pods, r Rules) (string, error) {
+	return p.form("node mirrors", nodesText, Nodes{Rules: r}.mirrored())
+}
+
+func (p Pods) form(name, template string, registries []cacheOf) (string, error) {
 	values := map[string]any{
-		"Namespace": p.Namespace, "Image": p.Image, "URL": p.URL, "CA": "", "Switch": SwitchName, "Labels": labels,
+		"Namespace": p.Namespace, "Image": p.Image, "URL": p.URL, "CA": "", "Switch": SwitchName, "Labels": labels, "Registries": registries,
 	}
 	if p.CA != "" {
 		values["CA"] = indented(p.CA)

@@ -12,16 +12,24 @@ import (
 )
 
 // shippedPods are those of the files that are shipped.
-func shippedPods() mirror.Pods {
-	return mirror.Pods{Namespace: "larder", Image: "registry.example.com/larder/larder:latest", URL: "http://larder.larder.svc:5000"}
+func shippedPods(url string) mirror.Pods {
+	return mirror.Pods{Namespace: "larder", Image: "registry.example.com/larder/larder:latest", URL: url}
 }
 
 func TestTheWatcherThatIsShippedIsTheOneThatIsPrinted(t *testing.T) {
-	want, err := mirror.Watcher(shippedPods())
+	want, err := mirror.Watcher(shippedPods("http://larder.larder.svc:5000"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	shipped(t, "watcher.yaml", want)
+}
+
+func TestTheNodeMirrorsThatAreShippedAreThoseThatArePrinted(t *testing.T) {
+	want, err := mirror.NodeMirrors(shippedPods("https://registry.example.com"), mirror.DockerHub("registry.example.com"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped(t, "nodes.yaml", want)
 }
 
 // shipped compares a file for clusters with what is printed, below its first lines, which say
@@ -39,7 +47,7 @@ func shipped(t *testing.T, name, want string) {
 }
 
 func TestPodsTrustTheAuthorityThatTheyAreGiven(t *testing.T) {
-	pods := shippedPods()
+	pods := shippedPods("https://registry.example.com")
 	pods.CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 	text, err := mirror.Watcher(pods)
 	if err != nil {
