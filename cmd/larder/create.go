@@ -6,7 +6,7 @@ func newCreateCommand() *cobra.Command {
 	return newVerbCommand("create", "create", "Make one thing",
 		newCreateImageStreamCommand(),
 		newCreateUserCommand(), newCreateGroupCommand(), newCreateServiceAccountCommand(),
-		newCreateTokenCommand(), newCreateAccessTokenCommand(),
+		newCreateWebhookCommand(), newCreateTokenCommand(), newCreateAccessTokenCommand(),
 		newCreateRoleCommand(roleKind()), newCreateRoleCommand(clusterRoleKind()),
 		newCreateRoleBindingCommand(bindingKind()), newCreateRoleBindingCommand(clusterBindingKind()),
 	)

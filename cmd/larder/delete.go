@@ -10,7 +10,7 @@ import (
 
 func newDeleteCommand() *cobra.Command {
 	return newVerbCommand("delete", "delete", "Delete one thing",
-		newDeleteProjectCommand(), newDeleteImageStreamCommand(), newDeleteTagCommand(), newDeleteRetentionCommand(),
+		newDeleteProjectCommand(), newDeleteImageStreamCommand(), newDeleteTagCommand(), newDeleteRetentionCommand(), newDeleteWebhookCommand(),
 		newDeleteUserCommand(), newDeleteGroupCommand(), newDeleteServiceAccountCommand(), newDeleteAccessTokenCommand(),
 		newDeleteAccessCommand(roleKind()), newDeleteAccessCommand(clusterRoleKind()),
 		newDeleteAccessCommand(bindingKind()), newDeleteAccessCommand(clusterBindingKind()),

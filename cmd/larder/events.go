@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -77,21 +76,7 @@ func listEvents(cmd *cobra.Command, query url.Values, limit int) ([]api.Event, e
 	if err != nil {
 		return nil, err
 	}
-	const page = 1000
-	all := []api.Event{}
-	for len(all) < limit {
-		var some api.EventList
-		query.Set("limit", strconv.Itoa(min(limit-len(all), page)))
-		if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/events?"+query.Encode(), nil, &some); err != nil {
-			return nil, err
-		}
-		all = append(all, some.Items...)
-		if some.Next == "" || len(some.Items) == 0 {
-			break
-		}
-		query.Set("after", some.Next)
-	}
-	return all, nil
+	return listFirst(cmd.Context(), c, "/api/v1/events", query, limit, func(p api.EventList) ([]api.Event, string) { return p.Items, p.Next })
 }
 
 func eventRows(all []api.Event, now time.Time) table {

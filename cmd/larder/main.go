@@ -77,7 +77,7 @@ through it, once for everybody. Begin with
 		newSetCommand(), newDeleteCommand(), newCreateCommand(), newDescribeCommand(), newEditCommand(),
 		newPasswdCommand(), newRegistryCommand(), newPullSecretCommand(), newCopyCommand(), newImportImageCommand(),
 		newPolicyCommand(), newAuthCommand(), newUpstreamCommand(), newKubeCommand(), newMirrorsCommand(),
-		newTagCommand(), newRepoCommand(),
+		newTagCommand(), newRepoCommand(), newWebhookCommand(),
 		newExplainCommand(), newPinCommand(), newUnpinCommand(), newWarmCommand(), newDrillCommand(),
 	)
 	addGlobalFlags(root)

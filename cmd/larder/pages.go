@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 )
 
 // listAll reads a list of the API to its last page; split takes a page apart.
@@ -26,4 +27,24 @@ func listAll[P, T any](ctx context.Context, c *client, path string, query url.Va
 		}
 		after = next
 	}
+}
+
+// listFirst reads a list of the API until it has so many items; split takes a page apart.
+func listFirst[P, T any](ctx context.Context, c *client, path string, query url.Values, limit int, split func(P) (items []T, next string)) ([]T, error) {
+	const page = 1000
+	all := []T{}
+	for len(all) < limit {
+		var some P
+		query.Set("limit", strconv.Itoa(min(limit-len(all), page)))
+		if err := c.call(ctx, http.MethodGet, path+"?"+query.Encode(), nil, &some); err != nil {
+			return nil, err
+		}
+		items, next := split(some)
+		all = append(all, items...)
+		if next == "" || len(items) == 0 {
+			break
+		}
+		query.Set("after", next)
+	}
+	return all, nil
 }

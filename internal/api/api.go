@@ -95,6 +95,10 @@ type Config struct {
 	Ledger Ledger
 	// UpstreamCredentials are those that upstreams are asked with.
 	UpstreamCredentials UpstreamCredentials
+	// Webhooks are told what happens, Deliveries are how they were.
+	Webhooks       Webhooks
+	Deliveries     Deliveries
+	WebhookCreator WebhookCreator
 	// Failures tells what caches refused or served stale.
 	Failures     Failures
 	ProjectMaker ProjectMaker
@@ -171,6 +175,8 @@ func New(c Config) http.Handler {
 	s.registerUpstreamCredentials(api)
 	s.registerFailures(api)
 	s.registerProjectCredentials(api)
+	s.registerWebhooks(api)
+	s.registerDeliveries(api)
 	s.registerBackup(api)
 	s.registerPrune(api)
 	s.registerRetention(api)

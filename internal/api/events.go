@@ -26,7 +26,7 @@ type Event struct {
 	At      time.Time `json:"at"`
 	Actor   string    `json:"actor,omitempty" doc:"Absent for a stranger"`
 	Address string    `json:"address,omitempty" doc:"The client's"`
-	Action  string    `json:"action" doc:"The operation of this API, or push, delete, login, warn-budget for a pull limit that runs low, or refuse-credential for one that an upstream does not take"`
+	Action  string    `json:"action" doc:"The operation of this API, or push, delete, login, warn-budget for a pull limit that runs low, refuse-credential for one that an upstream does not take, or set-aside-webhook for one that fails too often"`
 	Project string    `json:"project,omitempty"`
 	Object  string    `json:"object,omitempty"`
 	Result  string    `json:"result" enum:"done,refused,failed"`

@@ -57,6 +57,13 @@ const (
 	GetCredential    Action = "get upstreams/credentials"
 	CreateCredential Action = "create upstreams/credentials"
 	DeleteCredential Action = "delete upstreams/credentials"
+	// ListWebhooks and the others are for who is told what happens in a project. To get one
+	// is to read its deliveries too, to update it to have them delivered again.
+	ListWebhooks  Action = "list webhooks"
+	GetWebhook    Action = "get webhooks"
+	CreateWebhook Action = "create webhooks"
+	UpdateWebhook Action = "update webhooks"
+	DeleteWebhook Action = "delete webhooks"
 	// Prune removes what nothing refers to any more.
 	Prune Action = "delete images"
 	// Backup reads everything that is kept, secrets included.
@@ -123,7 +130,8 @@ func decided() []Action {
 	return []Action{
 		Pull, Push, CreateRepository, Delete, List, Describe, UpdateRepository, Tag, DeleteTag, Import,
 		CreateProject, RequestProject, GetProject, UpdateProject, DeleteProject, ListEvents,
-		Metrics, ListUpstreams, GetLedger, ListCredentials, GetCredential, CreateCredential, DeleteCredential, Prune, Backup, Verify,
+		Metrics, ListUpstreams, GetLedger, ListCredentials, GetCredential, CreateCredential, DeleteCredential,
+		ListWebhooks, GetWebhook, CreateWebhook, UpdateWebhook, DeleteWebhook, Prune, Backup, Verify,
 		ListRoles, GetRole, CreateRole, UpdateRole, DeleteRole,
 		ListRoleBindings, GetRoleBinding, CreateRoleBinding, UpdateRoleBinding, DeleteRoleBinding,
 		ListClusterRoles, GetClusterRole, CreateClusterRole, UpdateClusterRole, DeleteClusterRole,

@@ -136,6 +136,7 @@ func registryAdminRules() []rbacv1.PolicyRule {
 		rule([]string{groupReview}, "create")("localsubjectaccessreviews"),
 		projects("get", "delete"),
 		rule([]string{groupImage}, "get", "list", "create", "delete")("upstreams/credentials"),
+		rule([]string{groupImage}, "get", "list", "create", "update", "delete")("webhooks"),
 	)
 }
 

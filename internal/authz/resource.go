@@ -25,7 +25,7 @@ func groupsOf(resource string) []string {
 		return []string{groupAuthz, groupCore}
 	case "localsubjectaccessreviews", "subjectaccessreviews", "subjectrulesreviews":
 		return []string{groupReview, groupAuthz, groupCore}
-	case "registry", "upstreams":
+	case "registry", "upstreams", "webhooks":
 		return []string{groupImage}
 	}
 	return []string{groupCore}

@@ -76,7 +76,7 @@ func (k *Keeper) Put(ctx context.Context, to string, c upstream.Credential, crea
 	if err != nil {
 		return false, err
 	}
-	sealed, err := seal(secret, binding(to, c.Project, c.Username), []byte(c.Password))
+	sealed, err := seal(secret, ofUpstreams, binding(to, c.Project, c.Username), []byte(c.Password))
 	if err != nil {
 		return false, err
 	}
@@ -113,7 +113,7 @@ func (k *Keeper) Open(ctx context.Context) (open map[string][]upstream.Credentia
 	}
 	open = map[string][]upstream.Credential{}
 	for _, c := range all {
-		password, err := unseal(secret, binding(c.Upstream, c.Project, c.Username), c.Sealed)
+		password, err := unseal(secret, ofUpstreams, binding(c.Upstream, c.Project, c.Username), c.Sealed)
 		if err != nil {
 			c.Sealed = nil
 			shut = append(shut, c)

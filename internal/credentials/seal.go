@@ -16,7 +16,10 @@ const (
 	sealVersion = 1
 	// MinSecret is how long a secret must be from which the key is made, in bytes.
 	MinSecret = 32
-	keyUse    = "larder: passwords of upstreams"
+	// ofUpstreams and ofWebhooks are what keys are for: a secret is not opened by a key for
+	// others.
+	ofUpstreams = "larder: passwords of upstreams"
+	ofWebhooks  = "larder: secrets of webhooks"
 )
 
 // KeySource finds the secret from which the key is made. With create it makes one where
@@ -26,9 +29,9 @@ type KeySource func(create bool) ([]byte, error)
 // errShut says that a password cannot be read.
 var errShut = errors.New("it was encrypted by another key, or is damaged")
 
-// seal encrypts a password by AES-256-GCM. It opens with the same secret and binding only.
-func seal(secret []byte, binding, password []byte) ([]byte, error) {
-	box, err := newBox(secret)
+// seal encrypts a password by AES-256-GCM. It opens with the same secret, use and binding only.
+func seal(secret []byte, use string, binding, password []byte) ([]byte, error) {
+	box, err := newBox(secret, use)
 	if err != nil {
 		return nil, err
 	}
@@ -39,8 +42,8 @@ func seal(secret []byte, binding, password []byte) ([]byte, error) {
 	return box.Seal(append([]byte{sealVersion}, nonce...), nonce, password, binding), nil
 }
 
-func unseal(secret []byte, binding, sealed []byte) ([]byte, error) {
-	box, err := newBox(secret)
+func unseal(secret []byte, use string, binding, sealed []byte) ([]byte, error) {
+	box, err := newBox(secret, use)
 	if err != nil {
 		return nil, err
 	}
@@ -55,11 +58,11 @@ func unseal(secret []byte, binding, sealed []byte) ([]byte, error) {
 	return password, nil
 }
 
-func newBox(secret []byte) (cipher.AEAD, error) {
+func newBox(secret []byte, use string) (cipher.AEAD, error) {
 	if len(secret) < MinSecret {
 		return nil, ErrNoKey
 	}
-	key, err := hkdf.Key(sha256.New, secret, nil, keyUse, 32)
+	key, err := hkdf.Key(sha256.New, secret, nil, use, 32)
 	if err != nil {
 		return nil, fmt.Errorf("making the key: %w", err)
 	}
@@ -71,8 +74,8 @@ func newBox(secret []byte) (cipher.AEAD, error) {
 }
 
 // binding is what a password is for: put into another row it does not open.
-func binding(upstream, project, username string) []byte {
-	text, err := json.Marshal([]string{upstream, project, username})
+func binding(words ...string) []byte {
+	text, err := json.Marshal(words)
 	if err != nil { // never: they are strings
 		return nil
 	}

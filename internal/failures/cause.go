@@ -3,6 +3,7 @@ package failures
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
@@ -17,6 +18,16 @@ func Caused(err error) metadata.Failure {
 		f.Credential, f.UpstreamKind, f.UpstreamStatus, f.UpstreamText = failure.Credential, failure.Kind.String(), failure.Status, failure.Plain()
 	}
 	return f
+}
+
+// fillFailed tells whether a pull was refused that would have been served if the upstream, or
+// the registry itself, had done its part. That there is no such image is no such thing.
+func fillFailed(f metadata.Failure) bool {
+	switch oci.Rule(f.Rule) {
+	case oci.RulePatience, oci.RuleUpstream, oci.RuleRegistry:
+		return f.Status >= http.StatusInternalServerError || f.Status == http.StatusTooManyRequests
+	}
+	return false
 }
 
 func rule(err error) oci.Rule {

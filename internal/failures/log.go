@@ -122,6 +122,7 @@ func (l *Log) Note(f metadata.Failure) string {
 		return ""
 	}
 	f.ID, f.FirstAt, f.LastAt, f.Count = seen.id, seen.first, now, 1
+	f.Told = fillFailed(f)
 	f.Asked, f.Message, f.UpstreamText = cut(f.Asked), cut(f.Message), cut(f.UpstreamText)
 	l.waiting.Put(f)
 	return f.ID

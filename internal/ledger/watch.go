@@ -95,7 +95,8 @@ func (l *Ledger) warn(ctx context.Context, a Account, levels []int) error {
 		l.stands[of] = now
 		return nil
 	}
-	first, err := l.config.Store.Warn(ctx, of, now.fallen)
+	w := Warning{Account: a, Level: now.fallen}
+	first, err := l.config.Store.Warn(ctx, of, w.Level, l.config.Now(), w.String())
 	if err != nil {
 		return err
 	}
@@ -103,7 +104,6 @@ func (l *Ledger) warn(ctx context.Context, a Account, levels []int) error {
 	if !first {
 		return nil
 	}
-	w := Warning{Account: a, Level: now.fallen}
 	l.config.Log.Warn("an upstream's pull limit is running low", "upstream", a.Upstream, "credential", a.Credential, "source", a.Source,
 		"left", a.Left, "limit", a.Limit, "level", w.Level, "empty_at", a.EmptyAt)
 	l.config.Metrics.warned(w)

@@ -34,6 +34,7 @@ type DB struct {
 	Retentions    *Retentions
 	Pins          *Pins
 	LimitCounters *LimitCounters
+	Webhooks      *Webhooks
 	// Changes tells what has to be read again because another process changed it.
 	Changes *Changes
 
@@ -79,6 +80,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Retentions:    &Retentions{s},
 		Pins:          &Pins{s},
 		LimitCounters: &LimitCounters{s},
+		Webhooks:      &Webhooks{s},
 		Changes:       s.changes,
 		store:         s,
 		// The writer goes last: the last connection to go tidies the log away.

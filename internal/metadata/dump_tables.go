@@ -121,6 +121,17 @@ func dumpTables() []dumpTable {
 			{"upstream", textCell, 9}, {"project", textCell, 9}, {"username", textCell, 9}, {"sealed", bytesCell, 9},
 			{"creator", textCell, 9}, {"created_at", integerCell, 9}, {"updated_at", integerCell, 9},
 		}},
+		{name: "webhooks", key: "id", counted: true, since: 12, columns: []dumpColumn{
+			{"id", integerCell, 12}, {"project", textCell, 12}, {"name", textCell, 12}, {"repository", textCell, 12}, {"url", textCell, 12},
+			{"events", textCell, 12}, {"sealed", bytesCell, 12}, {"creator", textCell, 12}, {"created_at", integerCell, 12},
+			{"failures", integerCell, 12}, {"set_aside_at", integerCell, 12}, {"reason", textCell, 12},
+		}},
+		{name: "deliveries", key: "id", counted: true, since: 12, columns: []dumpColumn{
+			{"id", integerCell, 12}, {"webhook_id", integerCell, 12}, {"event", textCell, 12}, {"repository", textCell, 12}, {"tag", textCell, 12},
+			{"digest", textCell, 12}, {"actor", textCell, 12}, {"detail", textCell, 12}, {"at", integerCell, 12}, {"next_at", integerCell, 12},
+			{"delivered", booleanCell, 12}, {"attempts", integerCell, 12}, {"attempted_at", integerCell, 12}, {"status", integerCell, 12},
+			{"took", integerCell, 12}, {"message", textCell, 12},
+		}},
 		{name: "signing_keys", key: "id", since: 1, columns: []dumpColumn{
 			{"id", textCell, 1}, {"secret", bytesCell, 1}, {"created_at", integerCell, 1},
 		}},

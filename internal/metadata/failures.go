@@ -4,6 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/larder-registry/larder/internal/oci"
 )
 
 // Failure is something that a cache project refused or served stale, and why.
@@ -33,6 +37,8 @@ type Failure struct {
 	// Digest and Age are those of a stale copy that was served.
 	Digest string
 	Age    time.Duration
+	// Told has webhooks of the project hear of it, unless it is kept already.
+	Told bool
 }
 
 // Failures keeps what was refused and served stale.
@@ -50,15 +56,23 @@ func (fs *Failures) Note(ctx context.Context, all []Failure) error {
 				code, status, message, credential, upstream_kind, upstream_status, upstream_text, digest, age)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 			ON CONFLICT (id) DO UPDATE SET count = f.count + excluded.count, last_at = excluded.last_at, message = excluded.message,
-				upstream_text = excluded.upstream_text, digest = excluded.digest, age = excluded.age`)
+				upstream_text = excluded.upstream_text, digest = excluded.digest, age = excluded.age
+			RETURNING count`)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = insert.Close() }()
 		for _, f := range all {
-			_, err := insert.ExecContext(ctx, f.ID, stamp{f.FirstAt}, stamp{f.LastAt}, f.Count, f.Repository, f.Asked, f.Kind, f.Reference, f.User, f.Client, f.Rule,
-				f.Code, f.Status, f.Message, f.Credential, f.UpstreamKind, f.UpstreamStatus, f.UpstreamText, f.Digest, f.Age.Microseconds())
+			var count int64
+			err := insert.QueryRowContext(ctx, f.ID, stamp{f.FirstAt}, stamp{f.LastAt}, f.Count, f.Repository, f.Asked, f.Kind, f.Reference, f.User, f.Client, f.Rule,
+				f.Code, f.Status, f.Message, f.Credential, f.UpstreamKind, f.UpstreamStatus, f.UpstreamText, f.Digest, f.Age.Microseconds()).Scan(&count)
 			if err != nil {
+				return err
+			}
+			if !f.Told || count > f.Count {
+				continue
+			}
+			if err := fs.store.tell(ctx, tx, f.event()); err != nil {
 				return err
 			}
 		}
@@ -68,6 +82,20 @@ func (fs *Failures) Note(ctx context.Context, all []Failure) error {
 		return failed(err, "noting %d failures", len(all))
 	}
 	return nil
+}
+
+// event is the failure as webhooks hear of it.
+func (f Failure) event() Event {
+	e := Event{
+		Kind: EventFillFailed, Project: oci.Repository(f.Repository).Project(), Repository: f.Repository,
+		Actor: f.User, Detail: f.Message, At: f.FirstAt,
+	}
+	if d := digest.Digest(f.Reference); d.Validate() == nil {
+		e.Digest = d
+	} else {
+		e.Tag = f.Reference
+	}
+	return e
 }
 
 const failureColumns = `id, first_at, last_at, count, repository, asked, kind, reference, user_name, client, rule,

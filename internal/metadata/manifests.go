@@ -119,11 +119,19 @@ func (ms *Manifests) Link(ctx context.Context, repository string, d digest.Diges
 // repository does not link it.
 func (ms *Manifests) Delete(ctx context.Context, repository string, d digest.Digest, keeps Keeps) error {
 	err := ms.store.update(ctx, func(tx *sql.Tx) error {
-		err := askTags(ctx, tx, keeps, `
+		tags, err := tryList(ctx, tx, scanOne[string], `
 			SELECT name FROM tags
 			WHERE repository_id = (SELECT id FROM repositories WHERE name = $1) AND digest = $2 ORDER BY name`, repository, d)
 		if err != nil {
-			return err
+			return failed(err, "reading the tags")
+		}
+		for _, tag := range tags {
+			if err := mayGo(keeps, tag); err != nil {
+				return err
+			}
+			if err := ms.store.tellDeletion(ctx, tx, repository, tag, ""); err != nil {
+				return err
+			}
 		}
 		// The tags go with the link, by their foreign key.
 		err = oneChanged(change(ctx, tx, `

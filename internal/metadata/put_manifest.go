@@ -29,6 +29,8 @@ type PutManifest struct {
 	CheckedAt        time.Time // when the upstream confirmed the tags; zero in hosted projects
 	Actor            string    // on whose behalf, for the tags' history
 	Keeps            Keeps     // nil: every tag may be moved
+	// Pushed has webhooks hear of each of the tags.
+	Pushed bool
 }
 
 // MissingError says which blobs and manifests that a push needs its repository does
@@ -71,6 +73,9 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 			if err := ms.store.setTag(ctx, tx, id, name, p.Manifest.Digest, p.CheckedAt, p.Actor); err != nil {
 				return failed(err, "setting tag %s", name)
 			}
+			if err := ms.store.tellPush(ctx, tx, p, name); err != nil {
+				return err
+			}
 		}
 		return ms.store.announce(ctx, tx, ofRepository(p.Repository))
 	})
@@ -78,6 +83,17 @@ func (ms *Manifests) Put(ctx context.Context, p PutManifest) error {
 		return failed(err, "keeping manifest %s in %s", p.Manifest.Digest, p.Repository)
 	}
 	return nil
+}
+
+// tellPush comes after the tag is set: pushes of one tag wait there for one another.
+func (s *store) tellPush(ctx context.Context, tx *sql.Tx, p PutManifest, tag string) error {
+	if !p.Pushed {
+		return nil
+	}
+	return s.tell(ctx, tx, Event{
+		Kind: EventPush, Project: oci.Repository(p.Repository).Project(), Repository: p.Repository,
+		Tag: tag, Digest: p.Manifest.Digest, Actor: p.Actor, At: s.now(),
+	})
 }
 
 // keepTag asks whether a tag that names another manifest may be moved.

@@ -33,8 +33,10 @@ func (rs *Repositories) Delete(ctx context.Context, name string, keeps Keeps) (R
 			return err
 		}
 		var err error
-		gone, err = rs.store.removeRepositories(ctx, tx, "r.name = $1", "u.repository = $1", name)
-		return err
+		if gone, err = rs.store.removeRepositories(ctx, tx, "r.name = $1", "u.repository = $1", name); err != nil {
+			return err
+		}
+		return rs.store.tellDeletion(ctx, tx, name, "", "")
 	})
 	if err != nil {
 		return Removed{}, failed(err, "deleting repository %s", name)
@@ -93,6 +95,14 @@ func askTags(ctx context.Context, tx *sql.Tx, keeps Keeps, query string, args ..
 		}
 	}
 	return nil
+}
+
+// mayGo asks keeps, if there is anybody to ask, for one tag.
+func mayGo(keeps Keeps, tag string) error {
+	if keeps == nil {
+		return nil
+	}
+	return keeps(tag)
 }
 
 // removeRepositories removes the repositories, called r, and the uploads, called u, for

@@ -43,6 +43,9 @@ func (ts *Tags) Retire(ctx context.Context, repository string, t Tag, actor stri
 		if err := rememberMove(ctx, tx, id, t.Name, TagMove{At: ts.store.now(), Actor: actor}); err != nil {
 			return err
 		}
+		if err := ts.store.tellDeletion(ctx, tx, repository, t.Name, actor); err != nil {
+			return err
+		}
 		return ts.store.announce(ctx, tx, ofRepository(repository))
 	})
 	if err != nil {

@@ -116,6 +116,9 @@ func (ts *Tags) Delete(ctx context.Context, repository, name string) error {
 		if err := rememberMove(ctx, tx, id, name, TagMove{At: ts.store.now()}); err != nil {
 			return err
 		}
+		if err := ts.store.tellDeletion(ctx, tx, repository, name, ""); err != nil {
+			return err
+		}
 		return ts.store.announce(ctx, tx, ofRepository(repository))
 	})
 	if err != nil {

@@ -79,6 +79,7 @@ func (r *Registry) putManifest(ctx context.Context, repo oci.Repository, push Ma
 		Tags:      receipt.Tags,
 		Actor:     push.Actor,
 		Keeps:     keeps,
+		Pushed:    true,
 	})
 	r.hot.forget(repo)
 	if missing, ok := errors.AsType[*metadata.MissingError](err); ok {

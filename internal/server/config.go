@@ -45,6 +45,7 @@ type Config struct {
 	Mirror          Mirror
 	CITokens        []CIToken
 	Ledger          Ledger
+	Webhooks        Webhooks
 	OIDC            *OIDC // where people log in; nil: with passwords only
 	PullLimits      PullLimits
 	CredentialKey   Password   // that passwords of upstreams are encrypted by; empty: see credentialKey
@@ -115,6 +116,11 @@ type CIToken struct {
 // Ledger says how long the pull ledger is kept.
 type Ledger struct {
 	Keep time.Duration // of single calls; the sums of hours are kept for longer
+}
+
+// Webhooks says where deliveries may go beside what is public.
+type Webhooks struct {
+	Allow []netip.Prefix
 }
 
 // Upstream is one remote registry, and the cache project of the same name.

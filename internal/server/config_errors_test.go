@@ -44,7 +44,7 @@ func TestAWrongConfigurationSaysWhatWasGivenWhereAndWhatIsAllowed(t *testing.T) 
 		{"a file that is not there, named by the environment", inEnvironment("LARDER_CONFIG", "no.yaml"), `configuration file "no.yaml" (environment variable LARDER_CONFIG) cannot be read: open no.yaml: file does not exist`},
 		{"a file that is too large", withFile(strings.Repeat("#", maxConfigSize+1)), `configuration file "larder.yaml" (flag --config) is larger than 1048576 bytes`},
 		{"a file that is not YAML", withFile("a: 1\nlisten: ["), `larder.yaml line 2: this is not YAML: sequence end token ']' not found`},
-		{"a file that is a list", withFile("- listen"), `the configuration (larder.yaml line 1) takes a mapping with the keys access, cacheSize, ciTokens, credentialKeyFile, data, database, databaseFile, kubernetes, ledger, listen, log, metrics, mirror, oidc, projects, publicURL, pullLimits, replica, shutdownTimeout, storage, tls, trustedProxies, upstreams`},
+		{"a file that is a list", withFile("- listen"), `the configuration (larder.yaml line 1) takes a mapping with the keys access, cacheSize, ciTokens, credentialKeyFile, data, database, databaseFile, kubernetes, ledger, listen, log, metrics, mirror, oidc, projects, publicURL, pullLimits, replica, shutdownTimeout, storage, tls, trustedProxies, upstreams, webhooks`},
 		{"two documents", withFile("---\ndata: a\n---\ndata: b\n"), `larder.yaml line 4: a second document begins here: write one only`},
 		{"a key twice", withFile("data: a\ndata: b\n"), `larder.yaml line 2: this is not YAML: mapping key "data" already defined at [1:1]`},
 
@@ -86,6 +86,7 @@ tls.acme (larder.yaml line 2) needs domains: list the names by which clients rea
 
 		// Values that only the file sets.
 		{"a duration without a unit", withFile("shutdownTimeout: 30"), `shutdownTimeout "30" (larder.yaml line 1) is not a duration: write a number with its unit, for example 30s, 1m or 1h30m`},
+		{"a network of webhooks that is none", withFile("webhooks: {allow: [ci.example]}"), `webhooks.allow[0] "ci.example" (larder.yaml line 1) is not a network: write it in CIDR form, for example 10.0.0.0/8 or fd00::/8`},
 		{"a ledger that forgets too soon", withFile("ledger: {keep: 23h}"), `ledger.keep "23h" (larder.yaml line 1) is too short: write at least 24h, since what an upstream has left is told from it`},
 		{"a level that is no share", hubWith("warnAt: [20]"), `upstreams[0].warnAt[0] "20" (larder.yaml line 3) is not a share of a pull limit between 1% and 99%: write it like 20%`},
 		{"a level that is always reached", hubWith("warnAt: [100%]"), `upstreams[0].warnAt[0] "100%" (larder.yaml line 3) is not a share of a pull limit between 1% and 99%: write it like 20%`},

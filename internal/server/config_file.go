@@ -65,6 +65,9 @@ func (r *fileReader) root(e entry) {
 		"oidc":       r.oidc,
 		"upstreams":  r.upstreams,
 		"pullLimits": r.pullLimits,
+		"webhooks": func(e entry) {
+			r.mapping(e, fields{"allow": func(e entry) { c.Webhooks.Allow = list(&r.yamlFile, e, parseNetwork) }})
+		},
 	})
 }
 

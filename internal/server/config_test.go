@@ -200,6 +200,7 @@ mirror:
   listen: :5001
   from: ["fd00::/8"]
 ledger: {keep: 2160h}
+webhooks: {allow: [10.1.0.0/16, "fd00::7"]}
 pullLimits:
   anonymous: 100/6h
   authenticated: 200/6h
@@ -255,8 +256,9 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 			Listen: "0.0.0.0:9443", Names: []string{"webhook.example"}, Secret: &SecretName{"larder", "webhook"}, Warn: true,
 			OptOut: mirror.OptOut{Annotations: []string{"example.com/cache"}, Namespaces: []string{"ci-*"}, Owners: []string{"Cluster.example.com"}},
 		},
-		Ledger: Ledger{Keep: 90 * 24 * time.Hour},
-		Mirror: Mirror{Listen: ":5001", From: []netip.Prefix{netip.MustParsePrefix("fd00::/8")}},
+		Ledger:   Ledger{Keep: 90 * 24 * time.Hour},
+		Webhooks: Webhooks{Allow: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::7/128")}},
+		Mirror:   Mirror{Listen: ":5001", From: []netip.Prefix{netip.MustParsePrefix("fd00::/8")}},
 		PullLimits: PullLimits{
 			Rules: pulllimit.Rules{
 				Anonymous: hours(100), Authenticated: hours(200), ServiceAccounts: &ratelimit.Limit{},

@@ -34,6 +34,8 @@ type Tuning struct {
 	Now       func() time.Time
 	// Retention is how long after the start the rules of projects are first kept to.
 	Retention time.Duration
+	// WebhookPause is how long a delivery waits after so many attempts.
+	WebhookPause func(attempts int) time.Duration
 	// Watch is how often it is looked what upstreams have left.
 	Watch time.Duration
 }
@@ -45,6 +47,7 @@ type generation struct {
 	main, mirror http.Handler
 	metrics      http.Handler // on a listener of its own
 	webhook      http.Handler
+	hooks        hooking
 	caches       []*pullthrough.Cache
 	upstreams    []openUpstream
 	sources      map[string]imports.Source // by the names of their registries
@@ -104,8 +107,9 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits, UpstreamCredentials: s.lender, Rewriting: s.rewriting(config, names),
 		Shows:    images{s.floor.held, s}.Shows,
 		Failures: s.floor.failures,
-		Pins:     s.floor.DB.Pins,
-		Pulled:   s.floor.DB.Manifests, Warmer: s.warmer(names),
+		Webhooks: s.floor.DB.Webhooks, Deliveries: s.floor.DB.Webhooks, WebhookCreator: s.webhookCreator(),
+		Pins:   s.floor.DB.Pins,
+		Pulled: s.floor.DB.Manifests, Warmer: s.warmer(names),
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{
@@ -113,6 +117,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Repositories: s.floor.DB.Repositories, Tags: s.floor.DB.Tags, Images: s.floor.held, Hub: names.registries[hubRegistry],
 		Now: s.options.Tuning.Now, Log: s.log,
 	})
+	g.hooks = newHooking(config, registry)
 	webhook := s.webhook(config, names)
 	page := &limitsPage{config: config.PullLimits, limits: limits, origin: origin(config, clients), clients: clients}
 	main := s.routes(config, clients, handlers{images: registry, administration: administration, hub: hub, limits: page, webhook: webhook})

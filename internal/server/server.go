@@ -16,6 +16,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/admission"
 	"github.com/larder-registry/larder/internal/credentials"
+	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
@@ -50,7 +51,9 @@ type Server struct {
 	log     *slog.Logger
 
 	floor   *floor
+	key     credentials.KeySource // by which secrets are encrypted
 	lender  *lender
+	hooks   *events.Hooks  // deliver to webhooks
 	retired sync.WaitGroup // generations that still answer their last requests
 	mu      sync.RWMutex
 	current *generation
@@ -93,9 +96,9 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 		return nil, err
 	}
 	s.floor.forget, s.floor.budgets = s.evicted, s.budgets
-	s.lender = &lender{
-		server: s, keeper: credentials.New(s.floor.DB.Credentials, s.floor.credentialKey(config.CredentialKey), options.Tuning.Now),
-	}
+	s.key = s.floor.credentialKey(config.CredentialKey)
+	s.lender = &lender{server: s, keeper: credentials.New(s.floor.DB.Credentials, s.key, options.Tuning.Now)}
+	s.hooks = s.newHooks()
 	if s.certs, err = s.floor.certificates(config, options.Tuning); err != nil {
 		return nil, err
 	}
@@ -142,6 +145,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.floor.who.Run(background, s.log) })
 	work.Go(func() { s.retain(background) })
 	work.Go(func() { s.importer().Run(background) })
+	work.Go(func() { s.tellWebhooks(background) })
 	if s.acme != nil {
 		work.Go(func() { s.acme.manage(background) })
 	}

@@ -92,8 +92,9 @@ func (s *stack) start() {
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tuning: server.Tuning{
 			Now: s.clock.Now, Retention: s.retention, Watch: 100 * time.Millisecond,
-			Backoff: func(int) time.Duration { return time.Millisecond },
-			Cache:   caches, Upstream: upstreams,
+			Backoff:      func(int) time.Duration { return time.Millisecond },
+			WebhookPause: func(int) time.Duration { return time.Millisecond },
+			Cache:        caches, Upstream: upstreams,
 		},
 	})
 	if err != nil {

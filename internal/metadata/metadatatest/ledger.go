@@ -228,7 +228,7 @@ func ledgerWarnings(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			var warning errgroup.Group
 			for i := range cap(warned) {
 				warning.Go(func() error {
-					first, err := db.Ledger.Warn(t.Context(), acme, 50-30*(i%2))
+					first, err := db.Ledger.Warn(t.Context(), acme, 50-30*(i%2), noon, "little is left")
 					warned <- first
 					return err
 				})
@@ -244,11 +244,13 @@ func ledgerWarnings(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			if count < 1 || count > 2 { // 50 may come first, and need not
 				t.Errorf("%d have warned of two levels", count)
 			}
-			same(t, false, must[bool](t)(db.Ledger.Warn(t.Context(), acme, 20)))
-			same(t, true, must[bool](t)(db.Ledger.Warn(t.Context(), metadata.LedgerAccount{Upstream: "hub", Credential: "anonymous"}, 20)))
+			same(t, false, must[bool](t)(db.Ledger.Warn(t.Context(), acme, 20, noon, "little is left")))
+			same(t, true, must[bool](t)(db.Ledger.Warn(t.Context(), metadata.LedgerAccount{Upstream: "hub", Credential: "anonymous"}, 20, noon, "little is left")))
 		},
 		"levels are warned of again once the account has risen": func(t *testing.T, db *metadata.DB) {
-			warn := func(level int) bool { return must[bool](t)(db.Ledger.Warn(t.Context(), acme, level)) }
+			warn := func(level int) bool {
+				return must[bool](t)(db.Ledger.Warn(t.Context(), acme, level, noon, "little is left"))
+			}
 			same(t, true, warn(20))
 			ok(t, db.Ledger.Rearm(t.Context(), acme, 50))
 			same(t, []bool{false, true, false}, []bool{warn(50), warn(20), warn(50)})
