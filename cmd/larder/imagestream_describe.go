@@ -59,7 +59,7 @@ func describeRepository(out io.Writer, r api.Repository, tags []api.Tag, host st
 		example = tags[len(tags)-1].Name
 	}
 	lines := [][2]string{
-		{"Name", r.Name}, {"Project", r.Project}, {"Description", cmp.Or(r.Description, "-")}, {"Visibility", r.Visibility},
+		{"Name", r.Name}, {"Project", r.Project}, {"Description", cmp.Or(r.Description, "-")}, {"Visibility", r.Visibility}, {"Image lookup", lookupText(r)},
 		{"Created", age(now.Sub(r.CreatedAt)) + " ago"}, {"Tags", fmt.Sprint(len(tags))},
 		{"Stars", fmt.Sprint(r.Stars)}, {"Pulls", fmt.Sprint(r.Pulls)},
 		{"Pull", "docker pull " + host + "/" + r.Project + "/" + r.Name + ":" + example},

@@ -1,15 +1,18 @@
 package admission
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 
+	"github.com/opencontainers/go-digest"
 	admissionv1 "k8s.io/api/admission/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/mirror"
 )
 
@@ -33,6 +36,9 @@ type Config struct {
 	// Coming is told of each pull through Larder that a pod will cause. It waits for nothing;
 	// nil: nobody is told.
 	Coming func(p Pull)
+	// Local finds the image of this registry that a short name means, within the context's
+	// time; nil means that short names are not looked up.
+	Local func(ctx context.Context, image metadata.LocalImage) (digest.Digest, bool)
 	// Warn says to the user what was rewritten.
 	Warn    bool
 	Metrics *Metrics
@@ -59,7 +65,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, noReview, http.StatusBadRequest)
 		return
 	}
-	respond(w, h.review(review.Request), h.Log)
+	respond(w, h.review(r.Context(), review.Request), h.Log)
 }
 
 // readReview reads what an API server posts; it has answered where it returns false.

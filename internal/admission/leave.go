@@ -1,9 +1,13 @@
 package admission
 
 import (
+	"slices"
+
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/larder-registry/larder/internal/mirror"
 )
 
 // reason is why a pod keeps its images, as metrics have it.
@@ -31,7 +35,7 @@ func (r reason) text() string {
 		static:     "it is a static pod of a node",
 		owned:      "its controller compares the images of its pods",
 		ownSecrets: "it has pull secrets of its own, for images that are not known to be public",
-		notCached:  "no image is one that is cached",
+		notCached:  "no image is one that is cached or looked up",
 		away:       "the registry does not answer",
 	}[r]
 }
@@ -71,5 +75,7 @@ func (h *Handler) compared(owners []metav1.OwnerReference) bool {
 	return false
 }
 
-// hasSecrets tells whether a pod brings credentials for registries.
-func hasSecrets(pod *corev1.Pod) bool { return len(pod.Spec.ImagePullSecrets) > 0 }
+// hasSecrets tells whether a pod brings credentials for other registries.
+func hasSecrets(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.ImagePullSecrets, func(s corev1.LocalObjectReference) bool { return !mirror.IsOwnSecret(s.Name) })
+}

@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -19,7 +20,7 @@ const (
 )
 
 // review decides about one pod.
-func (h *Handler) review(request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+func (h *Handler) review(ctx context.Context, request *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	answer := &admissionv1.AdmissionResponse{UID: request.UID, Allowed: true}
 	pod, before, err := podsOf(request)
 	if err != nil {
@@ -30,7 +31,7 @@ func (h *Handler) review(request *admissionv1.AdmissionRequest) *admissionv1.Adm
 		return h.left(answer, why)
 	}
 	images := imagesOf(request.SubResource, pod, before)
-	found, kept := h.rewritten(images, hasSecrets(pod))
+	found, kept := h.rewritten(ctx, request.Namespace, pod, images)
 	h.announce(request, pod, images, found)
 	if len(found) == 0 {
 		return h.left(answer, kept)
@@ -76,11 +77,19 @@ func podsOf(request *admissionv1.AdmissionRequest) (pod, before *corev1.Pod, err
 	return pod, before, nil
 }
 
-// rewritten are those of the images that are cached, under their new names. Kept says why
-// there are none.
-func (h *Handler) rewritten(images []image, secrets bool) (found []image, kept reason) {
+// rewritten are those of the images that are looked up or cached, under their new names.
+// Kept says why there are none.
+func (h *Handler) rewritten(ctx context.Context, namespace string, pod *corev1.Pod, images []image) (found []image, kept reason) {
+	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
+	defer cancel()
 	kept = notCached
+	secrets, always := hasSecrets(pod), pod.Annotations[ResolveNames] == AllNames
 	for _, i := range images {
+		if to, is := h.local(ctx, namespace, i.name, always); is {
+			i.becomes = to
+			found = append(found, i)
+			continue
+		}
 		to, cached := h.Rules.Rewrite(i.name)
 		if !cached {
 			continue
@@ -99,7 +108,7 @@ func (h *Handler) rewritten(images []image, secrets bool) (found []image, kept r
 
 func warnings(found []image) (all []string) {
 	for _, i := range found {
-		all = append(all, fmt.Sprintf("image %s is pulled through %s; the annotation %s: %s leaves it as it is",
+		all = append(all, fmt.Sprintf("image %s is pulled as %s; the annotation %s: %s leaves it as it is",
 			i.name, i.becomes, mirror.OptOutKey, mirror.Disabled))
 	}
 	return all

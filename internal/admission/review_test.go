@@ -129,7 +129,7 @@ func TestWhoAsksForItIsToldWhatWasRewritten(t *testing.T) {
 	c := config()
 	c.Warn = true
 	got := answer(t, c, request{namespace: "demo", pod: `{"spec":{"containers":[{"name":"web","image":"nginx"}]}}`}.review())
-	want := []string{"image nginx is pulled through registry.example/docker-hub/library/nginx:latest; the annotation larder.dev/pull-through-cache: disabled leaves it as it is"}
+	want := []string{"image nginx is pulled as registry.example/docker-hub/library/nginx:latest; the annotation larder.dev/pull-through-cache: disabled leaves it as it is"}
 	if diff := cmp.Diff(want, got.Warnings); diff != "" {
 		t.Error(diff)
 	}
@@ -195,8 +195,8 @@ func TestAPodIsLeftAsItIs(t *testing.T) {
 		"static":                   {request{namespace: "demo", pod: `{"metadata":{"annotations":{"kubernetes.io/config.mirror":"x"}},` + spec}, "it is a static pod of a node"},
 		"of CloudNativePG":         {request{namespace: "demo", pod: `{"metadata":{"ownerReferences":[{"apiVersion":"postgresql.cnpg.io/v1","kind":"Cluster","name":"db"}]},` + spec}, "its controller compares the images of its pods"},
 		"with pull secrets":        {request{namespace: "demo", pod: `{"spec":{"imagePullSecrets":[{"name":"hub"}],"containers":[{"name":"web","image":"acme/private"}]}}`}, "it has pull secrets of its own, for images that are not known to be public"},
-		"of other registries":      {request{namespace: "demo", pod: `{"spec":{"containers":[{"name":"web","image":"quay.io/a/b"}]}}`}, "no image is one that is cached"},
-		"that was rewritten":       {request{namespace: "demo", pod: `{"spec":{"containers":[{"name":"web","image":"registry.example/docker-hub/library/nginx:latest"}]}}`}, "no image is one that is cached"},
+		"of other registries":      {request{namespace: "demo", pod: `{"spec":{"containers":[{"name":"web","image":"quay.io/a/b"}]}}`}, "no image is one that is cached or looked up"},
+		"that was rewritten":       {request{namespace: "demo", pod: `{"spec":{"containers":[{"name":"web","image":"registry.example/docker-hub/library/nginx:latest"}]}}`}, "no image is one that is cached or looked up"},
 		"that cannot be read":      {request{namespace: "demo", pod: `{"spec":7}`}, "the review could not be read as one of a pod"},
 		"whose past is unreadable": {request{namespace: "demo", pod: `{` + spec, before: `7`}, "the review could not be read as one of a pod"},
 	}
@@ -209,6 +209,13 @@ func TestAPodIsLeftAsItIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPullSecretsForThisRegistryAreNoReasonToLeaveAPod(t *testing.T) {
+	got := answer(t, config(), request{namespace: "demo", pod: `{"metadata":{"annotations":{}},"spec":{"imagePullSecrets":[{"name":"larder-pull-default"}],"containers":[{"name":"web","image":"nginx"}]}}`}.review())
+	wantPatch(t, got, replaced("/spec/containers/0/image", "library/nginx:latest"), noted(`{"web":"nginx"}`))
+	got = answer(t, config(), request{namespace: "demo", pod: `{"spec":{"imagePullSecrets":[{"name":"larder-pull-default"},{"name":"hub"}],"containers":[{"name":"web","image":"nginx"}]}}`}.review())
+	wantPatch(t, got)
 }
 
 func TestAPublicImageIsRewrittenForAPodWithPullSecrets(t *testing.T) {

@@ -23,26 +23,39 @@ type Repositories interface {
 	Get(ctx context.Context, name string) (metadata.Repository, error)
 	Entries(ctx context.Context, project, after string, limit int) ([]metadata.Repository, error)
 	Describe(ctx context.Context, name, description, readme string) error
+	SetLocalLookup(ctx context.Context, name string, enabled bool) error
 }
 
 // Repository is a repository, which OpenShift calls an image stream.
 type Repository struct {
-	Name        string     `json:"name" doc:"Without the project"`
-	Project     string     `json:"project"`
-	Description string     `json:"description,omitempty"`
-	Readme      string     `json:"readme,omitempty" doc:"Markdown; not in lists"`
-	Tags        int        `json:"tags" doc:"How many there are"`
-	CreatedAt   time.Time  `json:"createdAt"`
-	UpdatedAt   *time.Time `json:"updatedAt,omitempty" doc:"When a tag was last set"`
-	Pulls       int64      `json:"pulls" doc:"How many images were pulled from it, each platform for itself; lags by seconds"`
-	Stars       int        `json:"stars" doc:"How many have starred it"`
-	Visibility  string     `json:"visibility" enum:"private,logged in,public" doc:"Who can pull from it: those with a role, all who are logged in, everybody"`
+	Name        string       `json:"name" doc:"Without the project"`
+	Project     string       `json:"project"`
+	Description string       `json:"description,omitempty"`
+	Readme      string       `json:"readme,omitempty" doc:"Markdown; not in lists"`
+	Tags        int          `json:"tags" doc:"How many there are"`
+	CreatedAt   time.Time    `json:"createdAt"`
+	UpdatedAt   *time.Time   `json:"updatedAt,omitempty" doc:"When a tag was last set"`
+	Pulls       int64        `json:"pulls" doc:"How many images were pulled from it, each platform for itself; lags by seconds"`
+	Stars       int          `json:"stars" doc:"How many have starred it"`
+	Lookup      LookupPolicy `json:"lookupPolicy"`
+	Visibility  string       `json:"visibility" enum:"private,logged in,public" doc:"Who can pull from it: those with a role, all who are logged in, everybody"`
+}
+
+// LookupPolicy says by which names pods reach a repository.
+type LookupPolicy struct {
+	Local bool `json:"local" doc:"Whether NAME:TAG in a pod of the namespace that is called like the project means this repository, where the webhook is on"`
 }
 
 // RepositoryText is what is said of a repository; what is absent stays.
 type RepositoryText struct {
 	Description *string `json:"description,omitempty" maxLength:"100" pattern:"^[^\\x00-\\x1f\\x7f]*$" patternDescription:"one line of text"`
 	Readme      *string `json:"readme,omitempty" maxLength:"25000" doc:"Markdown"`
+}
+
+// RepositoryChange changes a repository; what is absent stays.
+type RepositoryChange struct {
+	RepositoryText
+	Lookup *LookupPolicy `json:"lookupPolicy,omitempty"`
 }
 
 // RepositoryRequest asks for a new repository.
@@ -82,7 +95,7 @@ type createRepositoryInput struct {
 type describeRepositoryInput struct {
 	Credentials
 	RepositoryPath
-	Body RepositoryText
+	Body RepositoryChange
 }
 
 type listRepositoriesInput struct {
@@ -111,7 +124,7 @@ func (s *service) registerRepositories(api huma.API) {
 	}, s.getRepository)
 	register(s, api, huma.Operation{
 		OperationID: "describe-repository", Method: http.MethodPatch, Path: path + "/{repository}", Tags: tags,
-		Summary: "Change what is said of a repository", Errors: []int{http.StatusForbidden, http.StatusNotFound},
+		Summary: "Change what is said of a repository, and how pods reach it", Errors: []int{http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound},
 	}, s.describeRepository)
 	register(s, api, huma.Operation{
 		OperationID: "delete-repository", Method: http.MethodDelete, Path: path + "/{repository}", Tags: tags,
@@ -190,7 +203,7 @@ func repositoryOf(ctx context.Context, decide authz.Decide, r metadata.Repositor
 	shown := Repository{
 		Name: name.Rest(), Project: name.Project(), Description: r.Description, Readme: r.Readme,
 		Tags: r.Tags, CreatedAt: r.CreatedAt, UpdatedAt: timeOrNone(r.UpdatedAt), Visibility: visibility,
-		Pulls: r.Pulls, Stars: r.Stars,
+		Pulls: r.Pulls, Stars: r.Stars, Lookup: LookupPolicy{Local: r.LocalLookup},
 	}
 	return shown, err
 }
@@ -279,8 +292,18 @@ func (s *service) describeRepository(ctx context.Context, who caller, in *descri
 	if err := s.permit(ctx, who, authz.UpdateRepository, target); err != nil {
 		return nil, err
 	}
-	if err := s.say(ctx, r, in.Body); err != nil {
-		return nil, err
+	if lookup := in.Body.Lookup; lookup != nil {
+		if target.Kind == metadata.Cache && lookup.Local {
+			return nil, problem(http.StatusBadRequest, fmt.Sprintf("repository %s is not looked up by short names: project %s mirrors an upstream, and no namespace is that project's", r.Name, target.Project))
+		}
+		if err := s.Repositories.SetLocalLookup(ctx, r.Name, lookup.Local); err != nil {
+			return nil, err
+		}
+	}
+	if in.Body.RepositoryText != (RepositoryText{}) {
+		if err := s.say(ctx, r, in.Body.RepositoryText); err != nil {
+			return nil, err
+		}
 	}
 	return s.showRepository(ctx, oci.Repository(r.Name), target.Kind)
 }

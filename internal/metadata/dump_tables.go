@@ -43,6 +43,7 @@ func dumpTables() []dumpTable {
 			{"id", integerCell, 1}, {"name", textCell, 1}, {"project", textCell, 1}, {"public", booleanCell, 1},
 			{"visibility_checked_at", integerCell, 1}, {"created_at", integerCell, 1},
 			{"description", textCell, 3}, {"readme", textCell, 3}, {"pulls", integerCell, 7},
+			{"local_lookup", booleanCell, 14},
 		}},
 		{name: "stars", key: "repository_id, user_name", since: 7, columns: []dumpColumn{
 			{"repository_id", integerCell, 7}, {"user_name", textCell, 7}, {"created_at", integerCell, 7},

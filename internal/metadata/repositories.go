@@ -44,18 +44,19 @@ type Repository struct {
 	UpdatedAt   time.Time // when a tag was last set; zero: there is none
 	Pulls       int64     // how many images were pulled from it; lags by seconds
 	Stars       int       // how many have starred it
+	LocalLookup bool      // short names in pods may mean it
 }
 
 const selectRepositories = `
 	SELECT r.name, r.description, r.readme, r.created_at,
 		(SELECT COUNT(*) FROM tags t WHERE t.repository_id = r.id),
 		(SELECT MAX(t.updated_at) FROM tags t WHERE t.repository_id = r.id),
-		r.pulls, (SELECT COUNT(*) FROM stars s WHERE s.repository_id = r.id)
+		r.pulls, (SELECT COUNT(*) FROM stars s WHERE s.repository_id = r.id), r.local_lookup
 	FROM repositories r`
 
 func scanRepository(r row) (Repository, error) {
 	var found Repository
-	err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt}, &found.Tags, scanStamp{&found.UpdatedAt}, &found.Pulls, &found.Stars)
+	err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt}, &found.Tags, scanStamp{&found.UpdatedAt}, &found.Pulls, &found.Stars, &found.LocalLookup)
 	return found, err
 }
 

@@ -13,6 +13,9 @@ const (
 	OptOutKey = "larder.dev/pull-through-cache"
 	// Disabled is the value that opts out.
 	Disabled = "disabled"
+	// OwnSecret begins the names of pull secrets that are for Larder: a pod that has no
+	// others brings no credentials for the registries that its images name.
+	OwnSecret = "larder-pull"
 )
 
 // OptOut says which pods keep the images that they were given.
@@ -64,6 +67,9 @@ func (o OptOut) Owner(apiVersion, kind string) bool {
 	}
 	return slices.Contains(o.Owners, name)
 }
+
+// IsOwnSecret tells by its name whether a pull secret is for Larder.
+func IsOwnSecret(name string) bool { return strings.HasPrefix(name, OwnSecret) }
 
 // What a cluster accepts. A key may have a domain before its name.
 var (

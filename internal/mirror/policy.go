@@ -33,7 +33,7 @@ func Policy(r Rules, o OptOut, namespace string) (string, error) {
 	rules := map[string]any{
 		"Host": r.Host, "Prefix": r.Host + "/", "Caches": r.caches(), "MaxName": maxName, "Reference": remainder,
 		"Namespace": namespace, "Namespaces": namespacesForm(o.Namespaces), "Owners": o.Owners,
-		"Annotations": o.keys(), "Label": OptOutKey, "Disabled": Disabled,
+		"Annotations": o.keys(), "Label": OptOutKey, "Disabled": Disabled, "OwnSecret": OwnSecret,
 		"Switch": SwitchName, "On": On, "Labels": labels, "NoteKey": NoteKey, "Note": note(r, o),
 	}
 	text := &strings.Builder{}

@@ -145,6 +145,9 @@ func TestThePolicyOfAnAPIServerRewritesAsTheRulesDo(t *testing.T) {
 
 func (c *cluster) everyPlace(t *testing.T) {
 	c.t = t
+	own := pod("demo", "nginx")
+	own.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "larder-pull-default"}}
+	c.await(own, hub+"library/nginx:latest")
 	p := pod("demo", "nginx")
 	p.Spec.InitContainers = []corev1.Container{{Name: "i", Image: "busybox:1"}}
 	p.Spec.Volumes = []corev1.Volume{
@@ -173,6 +176,9 @@ func (c *cluster) optingOut(t *testing.T) {
 		"a pattern":           {"ci-1", func(*corev1.Pod) {}},
 		"a namespace's label": {"alone", func(*corev1.Pod) {}},
 		"pull secrets":        {"demo", func(p *corev1.Pod) { p.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "hub"}} }},
+		"a pull secret beside Larder's": {"demo", func(p *corev1.Pod) {
+			p.Spec.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "larder-pull-default"}, {Name: "hub"}}
+		}},
 		"an owner": {"demo", func(p *corev1.Pod) {
 			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "postgresql.cnpg.io/v1", Kind: "Cluster", Name: "db", UID: "1"}}
 		}},

@@ -10,10 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-registry/larder/internal/admission"
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/ledger"
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/oci"
 )
@@ -80,8 +83,19 @@ func (s *Server) webhook(config Config, names *names) http.Handler {
 	return admission.New(admission.Config{
 		Rules: rules, OptOut: config.Kubernetes.OptOut, Warn: config.Kubernetes.Warn,
 		Ready: s.health.get, Public: func(image string) bool { return names.knownPublic(rules, image) },
+		Local:  s.localImage,
 		Coming: func(p admission.Pull) { names.announce(s.floor.ledger, p) }, Metrics: s.admission, Log: s.log,
 	})
+}
+
+// localImage finds the image that a short name of a pod means. What cannot be found out is
+// left to what the name means elsewhere.
+func (s *Server) localImage(ctx context.Context, image metadata.LocalImage) (digest.Digest, bool) {
+	d, err := s.floor.DB.Repositories.Local(ctx, image)
+	if err != nil && !errors.Is(err, metadata.ErrNotFound) {
+		s.log.Warn("a short name of a pod was not looked up", "repository", image.Repository, "error", err)
+	}
+	return d, err == nil
 }
 
 // rewriting is what clusters are told.

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -335,4 +336,48 @@ func TestReplicasShareTheWebhooksCertificateAndMakeItAnew(t *testing.T) {
 func (c *cluster) certificate() string {
 	c.t.Helper()
 	return c.kubectl.run("get", "secret", "larder-webhook", "--namespace", "larder", "--ignore-not-found", `--output=jsonpath={.data.tls\.crt}`)
+}
+
+// What documentation of image streams promises: a short name in a pod is the image of the
+// namespace's own project, where that is set, and Docker Hub's before and after.
+func TestShortNamesInPodsMeanTheNamespacesImageStreams(t *testing.T) {
+	c := newCluster(t, podMakers()...)
+	c.namespaces("demo", "other")
+	s, _ := c.newRewritingStack()
+	newSkopeo(t).push("oci:"+newImageFolder(t), s.main+"/demo/centos:7")
+	var tag struct{ Digest string }
+	if err := json.Unmarshal([]byte(s.larder.run("get", "istag", "demo/centos:7", "-o", "json")), &tag); err != nil {
+		t.Fatal(err)
+	}
+	own, hub := rewrittenHost+"/demo/centos@"+tag.Digest, cached+"library/centos:7"
+
+	c.await("demo", "centos:7", hub)
+	s.larder.run("set", "image-lookup", "centos", "-n", "demo")
+	c.await("demo", "centos:7", own)
+	for image, want := range map[string]string{
+		"centos@" + tag.Digest: own,
+		"centos:8":             cached + "library/centos:8",
+		"library/centos:7":     hub,
+	} {
+		if got := c.made("demo", image); got != want {
+			t.Errorf("a pod gets %s for %s, want %s", got, image, want)
+		}
+	}
+	if got := c.made("other", "centos:7"); got != hub {
+		t.Errorf("a pod of another namespace gets %s", got)
+	}
+	c.kubectl.runWith(strings.ReplaceAll(workloads, "nginx:latest", "centos:7"), "apply", "--server-side", "--namespace", "demo", "--filename", "-")
+	c.kubectl.run("wait", "--for=create", "pod", "--selector=app=deployment", "--namespace=demo", "--timeout=60s")
+	if got := c.kubectl.run("get", "pods", "--namespace", "demo", "--selector=app=deployment", "--output=jsonpath={.items[0].spec.containers[0].image}"); got != own {
+		t.Errorf("the pod of a Deployment has %s", got)
+	}
+	if got := c.kubectl.run("get", "deployment", "deployment", "--namespace", "demo", "--output=jsonpath={.spec.template.spec.containers[0].image}"); got != "centos:7" {
+		t.Errorf("its template has %s", got)
+	}
+
+	s.larder.run("set", "image-lookup", "centos", "-n", "demo", "--enabled=false")
+	c.await("demo", "centos:7", hub)
+	if got := c.made("demo", "centos:7", "--annotations=alpha.image.policy.openshift.io/resolve-names=*"); got != own {
+		t.Errorf("a pod that asks for all its names gets %s", got)
+	}
 }

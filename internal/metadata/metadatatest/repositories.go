@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-registry/larder/internal/metadata"
 )
 
@@ -89,6 +91,26 @@ func repositories(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, metadata.Repository{Name: "demo/app", Description: "Our app", Readme: "# App", CreatedAt: got.CreatedAt}, got)
 			notFound(t, second(db.Repositories.Get(t.Context(), "demo/none")))
 			notFound(t, db.Repositories.Describe(t.Context(), "demo/none", "", ""))
+		},
+		"short names mean what a repository has, where it is looked up": func(t *testing.T, db *metadata.DB) {
+			image := manifest("one")
+			ok(t, put(t.Context(), db, "demo/app", image, "1"))
+			tagged, digested := metadata.LocalImage{Repository: "demo/app", Tag: "1"}, metadata.LocalImage{Repository: "demo/app", Digest: image.Digest}
+			notFound(t, second(db.Repositories.Local(t.Context(), tagged)))
+			notFound(t, second(db.Repositories.Local(t.Context(), digested)))
+			same(t, image.Digest, must[digest.Digest](t)(db.Repositories.Local(t.Context(), metadata.LocalImage{Repository: "demo/app", Tag: "1", Always: true})))
+
+			ok(t, db.Repositories.SetLocalLookup(t.Context(), "demo/app", true))
+			same(t, true, must[metadata.Repository](t)(db.Repositories.Get(t.Context(), "demo/app")).LocalLookup)
+			same(t, image.Digest, must[digest.Digest](t)(db.Repositories.Local(t.Context(), tagged)))
+			same(t, image.Digest, must[digest.Digest](t)(db.Repositories.Local(t.Context(), digested)))
+			notFound(t, second(db.Repositories.Local(t.Context(), metadata.LocalImage{Repository: "demo/app", Tag: "2"})))
+			notFound(t, second(db.Repositories.Local(t.Context(), metadata.LocalImage{Repository: "demo/app", Digest: manifest("two").Digest})))
+			notFound(t, second(db.Repositories.Local(t.Context(), metadata.LocalImage{Repository: "demo/none", Tag: "1", Always: true})))
+
+			ok(t, db.Repositories.SetLocalLookup(t.Context(), "demo/app", false))
+			notFound(t, second(db.Repositories.Local(t.Context(), tagged)))
+			notFound(t, db.Repositories.SetLocalLookup(t.Context(), "demo/none", true))
 		},
 		"a repository needs its project": func(t *testing.T, db *metadata.DB) {
 			notFound(t, db.Repositories.Create(t.Context(), "nobody/app"))
