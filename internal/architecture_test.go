@@ -43,6 +43,7 @@ func places() map[string]place {
 		"internal/backup":    {floor: 2},
 
 		"internal/credentials": {floor: 2},
+		"internal/pullsecrets": {floor: 2},
 		"internal/rewriting":   {floor: 2},
 		"internal/nodefiles":   {floor: 2},
 

@@ -51,6 +51,24 @@ func (k Kubeconfig) Open(agent string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	return found.open(agent)
+}
+
+// OpenCluster is the cluster that a server works on. It asks nothing yet. The error says
+// what is wrong with the kubeconfig or the pod's service account.
+func (c Config) OpenCluster() (*Cluster, error) {
+	config, err := c.credentials()
+	if err != nil {
+		return nil, err
+	}
+	found := place{from: "the service account of this pod", namespace: "default", config: config}
+	if c.Kubeconfig != "" {
+		found.from = c.Kubeconfig
+	}
+	return found.open(c.UserAgent)
+}
+
+func (found place) open(agent string) (*Cluster, error) {
 	config := found.config
 	config.UserAgent, config.QPS = agent, -1
 	config.WarningHandlerWithContext = rest.NoWarnings{}

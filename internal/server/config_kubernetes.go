@@ -21,6 +21,8 @@ type Kubernetes struct {
 	Secret *SecretName
 	OptOut mirror.OptOut
 	Warn   bool // the user is told what was rewritten
+	// PullSecrets keeps pull secrets on the service accounts of namespaces that ask for it.
+	PullSecrets bool
 }
 
 // SecretName is one of a cluster.
@@ -80,6 +82,10 @@ func (r *fileReader) kubernetes(e entry) {
 		},
 		"optOut": r.optOut,
 		"warn":   func(e entry) { r.boolean(e, &c.Warn) },
+		"pullSecrets": func(e entry) {
+			r.loader.given[e.key] = given{key: e.key, from: r.from(e)}
+			r.boolean(e, &c.PullSecrets)
+		},
 	})
 }
 
@@ -112,6 +118,9 @@ func (l *loader) validateKubernetes() {
 	k := l.config.Kubernetes
 	if k.Listen != "" && l.config.PublicURL == nil {
 		l.fail(l.given["kubernetes.listen"].errorf("is for pods whose images are pulled from this registry: set publicURL, so that it is known what they are called"))
+	}
+	if k.PullSecrets && l.config.PublicURL == nil {
+		l.fail(fmt.Errorf("kubernetes.pullSecrets (%s) is for pods that pull from this registry: set publicURL, so that it is known what it is called", l.given["kubernetes.pullSecrets"].from))
 	}
 	if k.Secret != nil && k.CertFile != "" {
 		l.fail(l.given["kubernetes.secret"].errorf("and kubernetes.tls are two sources of one certificate: keep one of them"))

@@ -23,6 +23,7 @@ import (
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/pulllimit"
+	"github.com/larder-registry/larder/internal/pullsecrets"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -73,6 +74,8 @@ type floor struct {
 	forget func(oci.Repository, []digest.Digest)
 	// replicas is nil where there is no other process, or none that could reach this one.
 	replicas *replicas
+	// pullSecrets is nil where none are kept in a cluster.
+	pullSecrets *pullsecrets.Controller
 
 	cacheMetrics    *pullthrough.Metrics
 	upstreamMetrics *upstream.Metrics
@@ -127,6 +130,9 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 		return nil, err
 	}
 	if err := f.openAccess(ctx, config, options); err != nil {
+		return nil, err
+	}
+	if err := f.openClusterWork(config, options); err != nil {
 		return nil, err
 	}
 	f.cacheMetrics = pullthrough.NewMetrics(to)

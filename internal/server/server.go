@@ -155,6 +155,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if shared, ok := s.webhookCerts.(*sharedCertificates); ok {
 		work.Go(func() { shared.watch(background) })
 	}
+	if s.floor.pullSecrets != nil {
+		work.Go(func() { s.floor.keepPullSecrets(background) })
+	}
 	if s.floor.cluster != nil {
 		work.Go(func() { s.floor.checkCluster(background) })
 	}

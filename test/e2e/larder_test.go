@@ -27,7 +27,7 @@ type stack struct {
 }
 
 // newStack starts both. The lines of config are added to the configuration file, whose
-// last ones are those of the upstream docker-hub.
+// last ones are those of the upstream docker-hub. One of them may have the address.
 func newStack(t *testing.T, options hubsim.Options, config ...string) *stack {
 	t.Helper()
 	hub, err := hubsim.Start(options)
@@ -37,8 +37,10 @@ func newStack(t *testing.T, options hubsim.Options, config ...string) *stack {
 	t.Cleanup(hub.Close)
 	s := &stack{t: t, hub: hub, larder: newLarder(t)}
 	s.larder.env = append(s.larder.env, "LARDER_ADMIN_PASSWORD="+adminPassword)
+	if !slices.ContainsFunc(config, func(line string) bool { return strings.HasPrefix(line, "listen: ") }) {
+		config = append(config, "listen: 127.0.0.1:0")
+	}
 	s.larder.write("larder.yaml", strings.Join(append([]string{
-		"listen: 127.0.0.1:0",
 		"mirror: {listen: 127.0.0.1:0}",
 		"upstreams:",
 		"  - name: docker-hub",
