@@ -119,29 +119,39 @@ func unverified(token string) (jwt.RegisteredClaims, bool) {
 }
 
 func (c *Cluster) review(ctx context.Context, token string) (Identity, Credential, error) {
+	user, credential, err := c.owner(ctx, token)
+	if err != nil {
+		return Identity{}, Credential{}, err
+	}
+	if err := c.distinct(ctx, user.Name); err != nil {
+		return Identity{}, Credential{}, err
+	}
+	return Identity{User: user.Name, Groups: user.Groups, UID: user.UID, Extra: user.Extra}, credential, nil
+}
+
+// owner is the cluster's user whose a token is. The error is ErrTokenInvalid,
+// ErrTokenExpired or an *UnknownError.
+func (c *Cluster) owner(ctx context.Context, token string) (kube.User, Credential, error) {
 	credential := Credential{Reviewed: true}
 	if claims, ok := unverified(token); ok && claims.ExpiresAt != nil {
 		// While the cluster does not answer, only the token itself tells that it is over.
 		credential.ExpiresAt = claims.ExpiresAt.Time
 		if !c.now().Before(credential.ExpiresAt) {
-			return Identity{}, Credential{}, ErrTokenExpired
+			return kube.User{}, Credential{}, ErrTokenExpired
 		}
 	}
 	user, err := c.reviewer.ReviewToken(ctx, token)
 	if silence, ok := errors.AsType[*kube.UnansweredError](err); ok {
-		return Identity{}, Credential{}, &UnknownError{Reason: silence.Public, Err: err}
+		return kube.User{}, Credential{}, &UnknownError{Reason: silence.Public, Err: err}
 	}
 	if errors.Is(err, kube.ErrTokenRefused) {
-		return Identity{}, Credential{}, ErrTokenInvalid
+		return kube.User{}, Credential{}, ErrTokenInvalid
 	}
 	if err != nil {
-		return Identity{}, Credential{}, fmt.Errorf("having a token reviewed: %w", err)
-	}
-	if err := c.distinct(ctx, user.Name); err != nil {
-		return Identity{}, Credential{}, err
+		return kube.User{}, Credential{}, fmt.Errorf("having a token reviewed: %w", err)
 	}
 	credential.User = user.Name
-	return Identity{User: user.Name, Groups: user.Groups, UID: user.UID, Extra: user.Extra}, credential, nil
+	return user, credential, nil
 }
 
 // distinct keeps a name from meaning two: whoever is called like an account that is kept

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -42,6 +43,8 @@ type Cluster struct {
 	Namespace string
 
 	client rest.Interface
+	// next is what whoever lacks a right there can do.
+	next string
 }
 
 // Open finds the cluster and asks nothing yet. The error says which files and which context
@@ -51,7 +54,7 @@ func (k Kubeconfig) Open(agent string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return found.open(agent)
+	return found.open(agent, "ask for that right, or name another context with --context")
 }
 
 // OpenCluster is the cluster that a server works on. It asks nothing yet. The error says
@@ -65,10 +68,10 @@ func (c Config) OpenCluster() (*Cluster, error) {
 	if c.Kubeconfig != "" {
 		found.from = c.Kubeconfig
 	}
-	return found.open(c.UserAgent)
+	return found.open(c.UserAgent, "give it that right: deploy/kubernetes has the roles, and a role binding is needed in each namespace")
 }
 
-func (found place) open(agent string) (*Cluster, error) {
+func (found place) open(agent, next string) (*Cluster, error) {
 	config := found.config
 	config.UserAgent, config.QPS = agent, -1
 	config.WarningHandlerWithContext = rest.NoWarnings{}
@@ -80,7 +83,7 @@ func (found place) open(agent string) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the connection to %s: %w", found.from, err)
 	}
-	return &Cluster{From: found.from, Server: config.Host, Namespace: found.namespace, client: client}, nil
+	return &Cluster{From: found.from, Server: config.Host, Namespace: found.namespace, client: client, next: next}, nil
 }
 
 // Get reads one object. The error is ErrNoObject where there is none.
@@ -99,6 +102,23 @@ func (c *Cluster) Create(ctx context.Context, path string, object, into any) err
 // where patch names a resourceVersion that is no longer the object's.
 func (c *Cluster) Merge(ctx context.Context, path string, patch, into any) error {
 	return c.do(ctx, c.client.Patch(types.MergePatchType), path, patch, into)
+}
+
+// Operation is one of a JSON patch (RFC 6902).
+type Operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+// Patch changes an object by operations, all of them or none. The error is ErrNoObject where
+// there is none, and ErrChanged where it is not as an operation "test" says.
+func (c *Cluster) Patch(ctx context.Context, path string, operations []Operation) error {
+	err := c.do(ctx, c.client.Patch(types.JSONPatchType), path, operations, nil)
+	if apierrors.IsInvalid(err) && strings.Contains(err.Error(), "testing ") {
+		return fmt.Errorf("%w: %w", ErrChanged, err)
+	}
+	return err
 }
 
 // Delete removes an object. The error is ErrNoObject where there is none.
@@ -184,7 +204,7 @@ func (c *Cluster) failure(verb, path string, err error) error {
 	at := fmt.Sprintf("%s %s of %s (%s)", verb, path, c.Server, c.From)
 	switch {
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("%s: %w; ask for that right, or name another context with --context", at, err)
+		return fmt.Errorf("%s: %w; %s", at, err, c.next)
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("%s: %w; log in to the cluster anew, so that the kubeconfig has credentials that it accepts", at, err)
 	}

@@ -10,9 +10,15 @@ import (
 // errWatchEnded says that the API server wants a watch to be begun anew.
 var errWatchEnded = errors.New("the API server has ended the watch")
 
-// Watch calls changed for each object of a list that is there, and for each change of one,
-// until the API server ends it, which it does every few minutes. The answer is never nil.
-func (c *Cluster) Watch(ctx context.Context, path, selector string, changed func()) error {
+// Event is of an object that is there, was changed, or has gone.
+type Event struct {
+	Gone   bool
+	Object json.RawMessage
+}
+
+// Watch tells of each object of a list that is there, and of each change of one, until the
+// API server ends it, which it does every few minutes. The answer is never nil.
+func (c *Cluster) Watch(ctx context.Context, path, selector string, tell func(Event)) error {
 	query := url.Values{"watch": {"true"}}
 	if selector != "" {
 		query.Set("labelSelector", selector)
@@ -26,7 +32,8 @@ func (c *Cluster) Watch(ctx context.Context, path, selector string, changed func
 	events := json.NewDecoder(stream)
 	for {
 		var event struct {
-			Type string `json:"type"`
+			Type   string          `json:"type"`
+			Object json.RawMessage `json:"object"`
 		}
 		if err := events.Decode(&event); err != nil {
 			return c.failure("watching", path, err)
@@ -34,6 +41,6 @@ func (c *Cluster) Watch(ctx context.Context, path, selector string, changed func
 		if event.Type == "ERROR" {
 			return c.failure("watching", path, errWatchEnded)
 		}
-		changed()
+		tell(Event{Gone: event.Type == "DELETED", Object: event.Object})
 	}
 }

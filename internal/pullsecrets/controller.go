@@ -19,6 +19,9 @@ const (
 
 	// resync is how often everything is looked at, heard of or not.
 	resync = time.Minute
+	// retry is how long after a failure it is tried again: nobody tells of a right that was
+	// given meanwhile.
+	retry = 5 * time.Second
 	// pause lies between two looks, however much changes.
 	pause = 200 * time.Millisecond
 	// watchPause is how long after an end a watch is begun anew.
@@ -35,7 +38,7 @@ type Cluster interface {
 	PullSecret(ctx context.Context, namespace, name string) (kube.PullSecret, error)
 	PutPullSecret(ctx context.Context, s kube.PullSecret) (kube.PullSecret, error)
 	DeletePullSecret(ctx context.Context, s kube.PullSecret) error
-	Watch(ctx context.Context, path, selector string, changed func()) error
+	Watch(ctx context.Context, path, selector string, tell func(kube.Event)) error
 }
 
 // Credential is what a service account pulls with.
@@ -114,10 +117,15 @@ func (c *Controller) Run(ctx context.Context) {
 		if !sleep(ctx, pause) {
 			return
 		}
+		var soon <-chan time.Time
+		if len(c.failing) > 0 {
+			soon = time.After(retry)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-changed:
+		case <-soon:
 		case <-again.C:
 			clear(c.seen) // also what nobody tells of: a secret that somebody has removed
 		}
@@ -127,7 +135,7 @@ func (c *Controller) Run(ctx context.Context) {
 // watch tells of changes for as long as the context lasts.
 func (c *Controller) watch(ctx context.Context, path, selector string, changed func()) {
 	for {
-		err := c.Cluster.Watch(ctx, path, selector, changed)
+		err := c.Cluster.Watch(ctx, path, selector, func(kube.Event) { changed() })
 		c.Log.Debug("a watch of the cluster has ended", "path", path, "error", err)
 		changed() // what happened meanwhile is not told
 		if !sleep(ctx, watchPause) {

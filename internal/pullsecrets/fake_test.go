@@ -120,9 +120,9 @@ func (f *fakeCluster) DeletePullSecret(_ context.Context, s kube.PullSecret) err
 	return nil
 }
 
-func (f *fakeCluster) Watch(ctx context.Context, _, _ string, changed func()) error {
+func (f *fakeCluster) Watch(ctx context.Context, _, _ string, tell func(kube.Event)) error {
 	f.mu.Lock()
-	f.watchers = append(f.watchers, changed)
+	f.watchers = append(f.watchers, func() { tell(kube.Event{}) })
 	f.mu.Unlock()
 	<-ctx.Done()
 	return ctx.Err()

@@ -27,6 +27,9 @@ func (f *floor) openAccess(ctx context.Context, config Config, options Options) 
 	if config.Access == AccessKubernetes {
 		return f.openCluster(config, options)
 	}
+	if config.Kubernetes.ServiceAccountTokens {
+		return f.openServiceAccounts(config, options)
+	}
 	return nil
 }
 

@@ -17,13 +17,28 @@ type authenticator interface {
 	api.Authenticator
 }
 
-// openCluster has a cluster decide. It need not answer yet.
-func (f *floor) openCluster(config Config, options Options) (err error) {
-	f.cluster, err = kube.New(kube.Config{
+// newReviewer makes a client that asks a cluster. It need not answer yet.
+func (f *floor) newReviewer(config Config, options Options) (*kube.Client, error) {
+	return kube.New(kube.Config{
 		Kubeconfig: config.Kubernetes.Kubeconfig, Audiences: config.Kubernetes.Audiences,
 		UserAgent: "larder/" + options.Version, Now: options.Tuning.Now, Log: f.log,
 	})
+}
+
+// openServiceAccounts takes the tokens of a cluster's service accounts, whose rights are
+// kept here.
+func (f *floor) openServiceAccounts(config Config, options Options) error {
+	reviewer, err := f.newReviewer(config, options)
 	if err != nil {
+		return fmt.Errorf("kubernetes.serviceAccountTokens: %w", err)
+	}
+	f.asks, err = authn.WithServiceAccounts(f.who, reviewer)
+	return err
+}
+
+// openCluster has a cluster decide.
+func (f *floor) openCluster(config Config, options Options) (err error) {
+	if f.cluster, err = f.newReviewer(config, options); err != nil {
 		return fmt.Errorf("access: kubernetes: %w", err)
 	}
 	f.asks, err = authn.WithCluster(f.who, f.cluster)

@@ -23,6 +23,11 @@ type Kubernetes struct {
 	Warn   bool // the user is told what was rewritten
 	// PullSecrets keeps pull secrets on the service accounts of namespaces that ask for it.
 	PullSecrets bool
+	// ServiceAccountTokens has the tokens of the cluster's service accounts pull, where access
+	// is local.
+	ServiceAccountTokens bool
+	// ImageTriggers are the namespaces, and patterns of them, whose workloads may follow tags.
+	ImageTriggers []string
 }
 
 // SecretName is one of a cluster.
@@ -86,8 +91,18 @@ func (r *fileReader) kubernetes(e entry) {
 			r.loader.given[e.key] = given{key: e.key, from: r.from(e)}
 			r.boolean(e, &c.PullSecrets)
 		},
+		"serviceAccountTokens": func(e entry) {
+			r.loader.given[e.key] = given{key: e.key, from: r.from(e)}
+			r.boolean(e, &c.ServiceAccountTokens)
+		},
+		"imageTriggers": func(e entry) {
+			r.loader.given[e.key] = given{key: e.key, from: r.from(e)}
+			c.ImageTriggers = list(&r.yamlFile, e, formed(mirror.IsNamespace, isNoNamespace))
+		},
 	})
 }
+
+const isNoNamespace = "is not the name of a namespace, nor a pattern such as kube-*"
 
 func (r *fileReader) optOut(e entry) {
 	c := &r.loader.config.Kubernetes.OptOut
@@ -96,7 +111,7 @@ func (r *fileReader) optOut(e entry) {
 			c.Annotations = list(&r.yamlFile, e, formed(mirror.IsAnnotation, "is not the key of an annotation: write it like example.com/pull-through-cache"))
 		},
 		"namespaces": func(e entry) {
-			c.Namespaces = list(&r.yamlFile, e, formed(mirror.IsNamespace, "is not the name of a namespace, nor a pattern such as kube-*"))
+			c.Namespaces = list(&r.yamlFile, e, formed(mirror.IsNamespace, isNoNamespace))
 		},
 		"owners": func(e entry) {
 			c.Owners = list(&r.yamlFile, e, formed(mirror.IsOwner, "is not a kind of objects with its group: write it like Cluster.postgresql.cnpg.io"))
@@ -119,8 +134,13 @@ func (l *loader) validateKubernetes() {
 	if k.Listen != "" && l.config.PublicURL == nil {
 		l.fail(l.given["kubernetes.listen"].errorf("is for pods whose images are pulled from this registry: set publicURL, so that it is known what they are called"))
 	}
-	if k.PullSecrets && l.config.PublicURL == nil {
-		l.fail(fmt.Errorf("kubernetes.pullSecrets (%s) is for pods that pull from this registry: set publicURL, so that it is known what it is called", l.given["kubernetes.pullSecrets"].from))
+	if k.ServiceAccountTokens && len(k.Audiences) == 0 {
+		l.fail(fmt.Errorf("kubernetes.serviceAccountTokens (%s) takes tokens that were made for this registry: set kubernetes.audiences to what they are made for, as [registry.example.com]", l.given["kubernetes.serviceAccountTokens"].from))
+	}
+	for key, on := range map[string]bool{"kubernetes.pullSecrets": k.PullSecrets, "kubernetes.imageTriggers": len(k.ImageTriggers) > 0} {
+		if on && l.config.PublicURL == nil {
+			l.fail(fmt.Errorf("%s (%s) is for pods that pull from this registry: set publicURL, so that it is known what it is called", key, l.given[key].from))
+		}
 	}
 	if k.Secret != nil && k.CertFile != "" {
 		l.fail(l.given["kubernetes.secret"].errorf("and kubernetes.tls are two sources of one certificate: keep one of them"))

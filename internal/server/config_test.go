@@ -194,6 +194,8 @@ kubernetes:
   optOut: {annotations: [example.com/cache], namespaces: [ci-*], owners: [Cluster.example.com]}
   warn: true
   pullSecrets: true
+  imageTriggers: [demo, team-*]
+  serviceAccountTokens: true
 projects: {selfProvision: false}
 replica: {advertise: }
 log: {level: warn, format: json}
@@ -254,7 +256,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 		Access:          AccessKubernetes,
 		Kubernetes: Kubernetes{
 			Kubeconfig: "/etc/larder/kubeconfig", Audiences: []string{"larder"},
-			Listen: "0.0.0.0:9443", Names: []string{"webhook.example"}, Secret: &SecretName{"larder", "webhook"}, Warn: true, PullSecrets: true,
+			Listen: "0.0.0.0:9443", Names: []string{"webhook.example"}, Secret: &SecretName{"larder", "webhook"}, Warn: true, PullSecrets: true, ImageTriggers: []string{"demo", "team-*"}, ServiceAccountTokens: true,
 			OptOut: mirror.OptOut{Annotations: []string{"example.com/cache"}, Namespaces: []string{"ci-*"}, Owners: []string{"Cluster.example.com"}},
 		},
 		Ledger:   Ledger{Keep: 90 * 24 * time.Hour},

@@ -23,7 +23,6 @@ import (
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/pulllimit"
-	"github.com/larder-registry/larder/internal/pullsecrets"
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/registry"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -74,8 +73,8 @@ type floor struct {
 	forget func(oci.Repository, []digest.Digest)
 	// replicas is nil where there is no other process, or none that could reach this one.
 	replicas *replicas
-	// pullSecrets is nil where none are kept in a cluster.
-	pullSecrets *pullsecrets.Controller
+	// clusterWork is what is done on the objects of a cluster.
+	clusterWork []clusterWork
 
 	cacheMetrics    *pullthrough.Metrics
 	upstreamMetrics *upstream.Metrics

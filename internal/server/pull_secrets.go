@@ -12,40 +12,6 @@ import (
 	"github.com/larder-registry/larder/internal/pullsecrets"
 )
 
-// clusterWorkPause is how long a replica waits before it looks whether the one that works on
-// the cluster has ended.
-const clusterWorkPause = 10 * time.Second
-
-// openClusterWork makes what works on the objects of a cluster, of what is configured.
-func (f *floor) openClusterWork(config Config, options Options) error {
-	if !config.Kubernetes.PullSecrets {
-		return nil
-	}
-	cluster, err := kube.Config{Kubeconfig: config.Kubernetes.Kubeconfig, UserAgent: "larder/" + options.Version}.OpenCluster()
-	if err != nil {
-		return fmt.Errorf("kubernetes.pullSecrets: %w", err)
-	}
-	issuer := pullsecrets.Issuer(&ownTokens{who: f.who, accounts: authn.NewAccounts(f.who, f.DB.Users, f.DB.Groups)})
-	if config.Access == AccessKubernetes {
-		issuer = &clusterTokens{cluster: cluster, audiences: config.Kubernetes.Audiences}
-	}
-	f.pullSecrets = pullsecrets.New(pullsecrets.Config{
-		Cluster: cluster, Issuer: issuer, Host: config.PublicURL.Host, Now: options.Tuning.Now, Log: f.log,
-	})
-	return nil
-}
-
-// keepPullSecrets works until the context ends, in one of the replicas at a time.
-func (f *floor) keepPullSecrets(ctx context.Context) {
-	for ctx.Err() == nil {
-		f.alone(ctx, "pull secrets", f.pullSecrets.Run)
-		select {
-		case <-ctx.Done():
-		case <-time.After(clusterWorkPause):
-		}
-	}
-}
-
 // ownTokens are access tokens of service accounts that are kept here. One is made for each
 // of the cluster's that has a project.
 type ownTokens struct {

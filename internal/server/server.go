@@ -155,8 +155,8 @@ func (s *Server) Run(ctx context.Context) error {
 	if shared, ok := s.webhookCerts.(*sharedCertificates); ok {
 		work.Go(func() { shared.watch(background) })
 	}
-	if s.floor.pullSecrets != nil {
-		work.Go(func() { s.floor.keepPullSecrets(background) })
+	for _, w := range s.floor.clusterWork {
+		work.Go(func() { s.floor.workOnCluster(background, w) })
 	}
 	if s.floor.cluster != nil {
 		work.Go(func() { s.floor.checkCluster(background) })

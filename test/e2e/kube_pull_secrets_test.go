@@ -92,6 +92,11 @@ func TestPodsPullPrivateImagesWithNothingInTheirManifests(t *testing.T) {
 			c.kubectl.run("apply", "--filename", shippedFile(t, "pull-secrets.yaml"), "--validate=strict")
 			c.namespaces("demo", "shop", "quiet")
 			s := tt.start(c, freeAddress(t))
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Log(s.daemon.output)
+				}
+			})
 			tt.projects(c, s)
 			newSkopeo(t).push("oci:"+newImageFolder(t), s.main+"/demo/app:1")
 			image := s.main + "/demo/app:1"

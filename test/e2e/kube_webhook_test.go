@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -347,19 +346,16 @@ func TestShortNamesInPodsMeanTheNamespacesImageStreams(t *testing.T) {
 	// Where the registry says that its tokens come from, nobody is here.
 	newSkopeo(t).run("copy", "--dest-tls-verify=false", "--dest-registry-token", strings.TrimSpace(s.larder.run("whoami", "-t")),
 		"oci:"+newImageFolder(t), "docker://"+s.main+"/demo/centos:7")
-	var tag struct{ Digest string }
-	if err := json.Unmarshal([]byte(s.larder.run("get", "istag", "demo/centos:7", "-o", "json")), &tag); err != nil {
-		t.Fatal(err)
-	}
-	own, hub := rewrittenHost+"/demo/centos@"+tag.Digest, cached+"library/centos:7"
+	digest := s.digestOfTag("demo/centos:7")
+	own, hub := rewrittenHost+"/demo/centos@"+digest, cached+"library/centos:7"
 
 	c.await("demo", "centos:7", hub)
 	s.larder.run("set", "image-lookup", "centos", "-n", "demo")
 	c.await("demo", "centos:7", own)
 	for image, want := range map[string]string{
-		"centos@" + tag.Digest: own,
-		"centos:8":             cached + "library/centos:8",
-		"library/centos:7":     hub,
+		"centos@" + digest: own,
+		"centos:8":         cached + "library/centos:8",
+		"library/centos:7": hub,
 	} {
 		if got := c.made("demo", image); got != want {
 			t.Errorf("a pod gets %s for %s, want %s", got, image, want)
