@@ -17,7 +17,8 @@ import (
 func newKubeCommand() *cobra.Command {
 	return newVerbCommand("kube", "do", "Have a Kubernetes cluster pull its images through the registry",
 		newKubePolicyCommand(), newKubeWebhookCommand(), newKubeRelayCommand(), newKubeWatchCommand(), newKubeNodesCommand(),
-		newKubeOffCommand(), newKubeOnCommand(), newKubeImagesCommand(), newKubeUninstallCommand())
+		newKubeOffCommand(), newKubeOnCommand(), newKubeImagesCommand(), newKubeUninstallCommand(),
+		newKubeCredentialProviderCommand())
 }
 
 // serverRules asks the server for its rules.
