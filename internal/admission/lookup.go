@@ -17,7 +17,8 @@ const (
 	// its short names are looked up, also in repositories that are not set to it. It is
 	// OpenShift's.
 	ResolveNames = "alpha.image.policy.openshift.io/resolve-names"
-	AllNames     = "*"
+	// AllNames is the one value that counts.
+	AllNames = "*"
 	// lookupWithin is what all lookups of a review may take together: the API server waits
 	// for two seconds in all.
 	lookupWithin = 50 * time.Millisecond

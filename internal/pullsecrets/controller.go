@@ -13,9 +13,11 @@ import (
 const (
 	// Label asks on a namespace, with the value Enabled, for pull secrets. On a service
 	// account it says that it has one, with the value Kept.
-	Label   = "larder.dev/pull-secrets"
+	Label = "larder.dev/pull-secrets"
+	// Enabled is what a namespace has.
 	Enabled = "enabled"
-	Kept    = "kept"
+	// Kept is what a service account has.
+	Kept = "kept"
 
 	// resync is how often everything is looked at, heard of or not.
 	resync = time.Minute
