@@ -16,6 +16,7 @@ type Gate struct {
 	shares   *Shares
 	upstream string
 	plan     Plan
+	projects []string // that the plan names
 }
 
 // With puts a plan over the pulls of an upstream. What was counted under another plan
@@ -24,7 +25,7 @@ func (s *Shares) With(upstream string, plan Plan) *Gate {
 	if !plan.Empty() {
 		s.wanted.Store(true)
 	}
-	return &Gate{shares: s, upstream: upstream, plan: plan}
+	return &Gate{shares: s, upstream: upstream, plan: plan, projects: plan.Projects()}
 }
 
 // turn is one question to an account.

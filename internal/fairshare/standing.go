@@ -4,8 +4,8 @@ import (
 	"github.com/larder-registry/larder/internal/ratelimit"
 )
 
-// Projects are those whose members have to be known, in order.
-func (g *Gate) Projects() []string { return g.plan.Projects() }
+// Projects are those whose members have to be known, in order. Nobody may change them.
+func (g *Gate) Projects() []string { return g.projects }
 
 // ReserveStanding is what an account has set aside for a project.
 type ReserveStanding struct {

@@ -21,7 +21,8 @@ type store struct {
 
 type repository struct {
 	private   bool
-	gone      int // RepositoryGone faults that hide it
+	readers   map[string]bool // of accounts for which it is not as Options say
+	gone      int             // RepositoryGone faults that hide it
 	tags      map[string]digest.Digest
 	manifests map[digest.Digest]manifest
 	blobs     map[digest.Digest]struct{}
@@ -201,6 +202,31 @@ func (h *Hub) SetPrivate(repository string, private bool) {
 	h.store.mu.Lock()
 	defer h.store.mu.Unlock()
 	h.store.ensure(repository).private = private
+}
+
+// SetReader lets an account read a private repository, or takes that from it, whatever
+// Options say. It makes the repository if there is none.
+func (h *Hub) SetReader(repository, account string, may bool) {
+	h.store.mu.Lock()
+	defer h.store.mu.Unlock()
+	repo := h.store.ensure(repository)
+	if repo.readers == nil {
+		repo.readers = map[string]bool{}
+	}
+	repo.readers[account] = may
+}
+
+// reader tells whether an account was let read a repository, or had that taken; set is false
+// when neither was.
+func (s *store) reader(name, account string) (may, set bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	repo, ok := s.visible(name)
+	if !ok {
+		return false, false
+	}
+	may, set = repo.readers[account]
+	return may, set
 }
 
 func (s *store) hide(name string, change int) {

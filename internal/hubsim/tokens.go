@@ -170,7 +170,9 @@ func (h *Hub) mayPull(account, repository string) error {
 	if !private {
 		return nil
 	}
-	if known, ok := h.options.account(account); ok && slices.Contains(known.Repositories, repository) {
+	known, ok := h.options.account(account)
+	may, set := h.store.reader(repository, account)
+	if ok && (may || !set && slices.Contains(known.Repositories, repository)) {
 		return nil
 	}
 	return errRepositoryPrivate

@@ -13,6 +13,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
 // explains ends each text about something that can be looked up, without its id.
@@ -197,5 +198,55 @@ func TestFreshAnswersAndWrongRequestsHaveNothingToExplain(t *testing.T) {
 	got := s.send(request{path: "/api/v1/failures", admin: true})
 	if got.status != 200 || !strings.Contains(string(got.body), `"items":[]`) {
 		t.Errorf("kept: %d %s", got.status, got.body)
+	}
+}
+
+func TestWhatFailedAtOneServerIsExplainedByAnotherOnTheSameDatabase(t *testing.T) {
+	postgres, err := metadatatest.StartPostgreSQL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := postgres.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	one, other := newStack(t, hubsim.Options{AnonymousLimit: 1}, ""), newStack(t, hubsim.Options{}, "")
+	database := postgres.Database(t)
+	for _, s := range []*stack{one, other} {
+		s.stop()
+		s.env["LARDER_DATABASE"], s.data = database, t.TempDir()
+		s.start()
+	}
+	one.hub.AddImage("library/first", "1", small(1))
+	one.hub.AddImage("library/nginx", "latest", small(2))
+	one.get("/v2/docker-hub/library/first/manifests/1").wants(t, 200, "larder; fwd=miss; stored")
+	refused := one.get(nginx + "manifests/latest")
+	if refused.status != 429 {
+		t.Fatalf("without a pull left it was answered %d", refused.status)
+	}
+	id := refused.id(t)
+	other.eventually("the other server has heard of it", func() bool {
+		return other.send(request{path: "/api/v1/failures/" + id, admin: true}).status == 200
+	})
+	theirs := other.explain(id)
+	if diff := cmp.Diff(one.explain(id), theirs); diff != "" {
+		t.Errorf("the two explain it differently (-one +other):\n%s", diff)
+	}
+	if theirs.Rule != "upstream" || theirs.Upstream.Kind != "pull limit" || theirs.Answer.Status != 429 {
+		t.Errorf("explained: %+v", theirs)
+	}
+
+	one.clock.Pass(7 * time.Hour)
+	one.get(nginx+"manifests/latest").wants(t, 200, "larder; fwd=miss; stored")
+	one.hub.Break(hubsim.Fault{Kind: hubsim.Down})
+	one.clock.Pass(2 * time.Minute)
+	stale := one.get(nginx + "manifests/latest")
+	id = stale.id(t)
+	other.eventually("the other server has heard of the stale copy", func() bool {
+		return other.send(request{path: "/api/v1/failures/" + id, admin: true}).status == 200
+	})
+	if got := other.explain(id); !strings.HasPrefix(got.Answer.Message, "stale copy") || got.Answer.Digest == "" {
+		t.Errorf("the stale copy is explained: %+v", got)
 	}
 }

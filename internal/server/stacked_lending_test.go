@@ -263,3 +263,45 @@ func TestNobodyGetsAPrivateImageByAskingTogetherWithItsMembers(t *testing.T) {
 		work.Wait()
 	}
 }
+
+func TestARepositoryThatOneAccountLosesIsClosedToItsMembersAndStaysOpenToThoseOfAnother(t *testing.T) {
+	both := []hubsim.Account{
+		{Username: "acme", Password: "acme-secret", Repositories: []string{"acme/app"}},
+		{Username: "bob", Password: "bob-secret", Repositories: []string{"acme/app"}},
+	}
+	s := newStack(t, hubsim.Options{Accounts: both, TokensOnRegistry: true}, "")
+	demo, shop := s.member("demo"), s.member("shop")
+	s.lends("demo", "acme", "acme-secret")
+	s.lends("shop", "bob", "bob-secret")
+	app := s.hub.AddImage("acme/app", "1", small(1))
+	s.hub.SetPrivate("acme/app", true)
+	layer := "blobs/" + app.Manifests[0].Layers[0].Digest.String()
+	paths := []string{"manifests/1", "manifests/" + app.Digest.String(), layer, "tags/list"}
+	wants := func(when, who, token string, status int) {
+		t.Helper()
+		for _, path := range paths {
+			if got := s.send(request{path: acmeApp + path, token: token}); got.status != status {
+				t.Errorf("%s %s got %d for %s, want %d: %.200s", when, who, got.status, path, status, got.body)
+			}
+		}
+	}
+	wants("at first", "demo", demo, 200)
+	wants("at first", "shop", shop, 200)
+
+	s.hub.SetReader("acme/app", "acme", false)
+	s.clock.Pass(2 * time.Hour) // past what is remembered of who may see it
+	wants("when its account has lost it", "demo", demo, 404)
+	wants("when the other account has lost it", "shop", shop, 200)
+	s.restart()
+	wants("after a restart", "demo", demo, 404)
+	wants("after a restart", "shop", shop, 200)
+
+	s.hub.SetReader("acme/app", "acme", true)
+	s.clock.Pass(2 * time.Hour)
+	wants("when its account has it again", "demo", demo, 200)
+
+	s.hub.SetReader("acme/app", "acme", false)
+	s.hub.SetReader("acme/app", "bob", false) // now nobody has it: as if it had vanished
+	s.clock.Pass(2 * time.Hour)
+	wants("when nobody has it any more", "shop", shop, 200)
+}

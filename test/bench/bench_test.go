@@ -84,6 +84,23 @@ func BenchmarkWarmManifestByTag(b *testing.B) {
 	})
 }
 
+// BenchmarkWarmManifestUnderLimits compares with the same program without limits, reserves
+// and budgets: times-without is below 1 by what they cost.
+func BenchmarkWarmManifestUnderLimits(b *testing.B) {
+	h, _ := hub(b, 1<<20)
+	limited := larder(b, h.URL(), "--config", writeFile(b, "larder.yaml", `
+pullLimits: {anonymous: 1000000000/6h, authenticated: 1000000000/6h}
+upstreams:
+  - name: docker-hub
+    reserve: [{project: prod, share: 20%}]
+    budgets: [{project: demo, limit: 50/6h}]
+`))
+	plain := larder(b, h.URL())
+	compare(b, 2000, limited.url+"/v2/docker-hub/"+repository+"/manifests/latest", map[string]string{
+		"without": plain.url + "/v2/docker-hub/" + repository + "/manifests/latest",
+	})
+}
+
 func BenchmarkWarmManifestByDigest(b *testing.B) {
 	h, image := hub(b, 1<<20)
 	own, peer := larder(b, h.URL()), distribution(b, h.URL())

@@ -55,7 +55,7 @@ func launch(b *testing.B, name, address string, command ...string) server {
 
 const password = "bench-password"
 
-func larder(b *testing.B, upstream string) server {
+func larder(b *testing.B, upstream string, more ...string) server {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "larder")
 	build := exec.Command("go", "build", "-trimpath", "-o", binary, "../../cmd/larder")
@@ -64,8 +64,8 @@ func larder(b *testing.B, upstream string) server {
 		b.Fatalf("building larder: %v\n%s", err, out)
 	}
 	address := freeAddress(b)
-	return launch(b, "larder", address, binary, "serve", "--listen", address, "--data", filepath.Join(b.TempDir(), "data"),
-		"--upstream", "docker-hub="+upstream, "--log-level", "warn")
+	args := append([]string{binary, "serve", "--listen", address, "--data", filepath.Join(b.TempDir(), "data"), "--upstream", "docker-hub=" + upstream, "--log-level", "warn"}, more...)
+	return launch(b, "larder", address, args...)
 }
 
 // distribution is Debian's docker-registry, as a cache of an upstream or hosting.
