@@ -29,7 +29,8 @@ pinned, those that were pulled lately, or those that are named as for larder war
 missing.`,
 		Example: `  larder drill --pins
   larder drill --last 24h
-  larder drill --from-manifest deploy.yaml --platform linux/arm64`,
+  larder drill --from-manifest deploy.yaml --platform linux/arm64
+  larder drill --from-cluster`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 || from.any() {
 				var err error
@@ -56,19 +57,24 @@ missing.`,
 // runDrill asks for a thousand named images at a time, and for all others with the first.
 func runDrill(cmd *cobra.Command, request api.DrillRequest) error {
 	const atOnce = 1000
-	looked, lost := 0, 0
+	looked, lost, left := 0, 0, false
 	for images := request.Images; ; {
 		request.Images = images[:min(len(images), atOnce)]
 		images = images[len(request.Images):]
-		l, m, err := drillSome(cmd, request)
+		l, m, more, err := drillSome(cmd, request)
 		if err != nil {
 			return err
 		}
-		looked, lost = looked+l, lost+m
+		looked, lost, left = looked+l, lost+m, left || more
 		if len(images) == 0 {
 			break
 		}
 		request.Pins, request.Since = false, time.Time{}
+	}
+	if left {
+		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "larder: there are more images than the %d that were looked at: name some of them, or choose a shorter --last\n", looked); err != nil {
+			return err
+		}
 	}
 	if lost > 0 {
 		return fmt.Errorf("%d of %s could not be pulled without an upstream: larder warm fetches what is missing", lost, counted(looked, "image"))
@@ -77,10 +83,11 @@ func runDrill(cmd *cobra.Command, request api.DrillRequest) error {
 	return err
 }
 
-func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, err error) {
+// drillSome drills once; left tells that there are more images than one drill looks at.
+func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, left bool, err error) {
 	c, _, err := currentClient()
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, false, err
 	}
 	done := false
 	err = c.lines(cmd.Context(), "/api/v1/drill", request, func(text []byte) error {
@@ -90,7 +97,7 @@ func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, 
 		}
 		switch {
 		case line.Done:
-			done = true
+			done, left = true, line.Left
 			return nil
 		case line.Image == "" && line.Error != "":
 			return errors.New(line.Error)
@@ -108,7 +115,7 @@ func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, 
 	if err == nil && !done {
 		err = fmt.Errorf("the answer of %s broke off before all images were looked at: run the command again", c.server)
 	}
-	return looked, lost, err
+	return looked, lost, left, err
 }
 
 // missingText says what is missing of an image, as far as fits on a line.

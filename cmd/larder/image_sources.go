@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/kube"
 )
 
 const (
@@ -22,19 +25,41 @@ const (
 )
 
 // imageSources are where the images of a command line are named.
-type imageSources struct{ lists, manifests []string }
+type imageSources struct {
+	lists, manifests []string
+	cluster          bool
+	kubeconfig       kube.Kubeconfig
+}
 
 func (s *imageSources) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVarP(&s.lists, "filename", "f", nil, "the images that a `FILE` lists, one on each line; - is the standard input")
 	cmd.Flags().StringArrayVar(&s.manifests, "from-manifest", nil, "the images of the pods in a `FILE` of Kubernetes manifests; - is the standard input")
+	cmd.Flags().BoolVar(&s.cluster, "from-cluster", false, "the images of the pods of the current kubeconfig's cluster, in all namespaces")
+	addClusterFlags(cmd, &s.kubeconfig)
 }
 
-func (s *imageSources) any() bool { return len(s.lists)+len(s.manifests) > 0 }
+func (s *imageSources) any() bool { return len(s.lists)+len(s.manifests) > 0 || s.cluster }
+
+// running are the images of the cluster's pods.
+func (s *imageSources) running(ctx context.Context) (names []string, err error) {
+	cluster, err := openCluster(s.kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	images, err := cluster.RunningImages(ctx, maxImages)
+	if err == nil && len(images) == 0 {
+		err = fmt.Errorf("no pod runs in %s (%s): name another cluster with --kubeconfig or --context", cluster.Server, cluster.From)
+	}
+	for _, image := range images {
+		names = append(names, image.Name)
+	}
+	return names, err
+}
 
 // images are all that are named, each once, in the order in which they are.
 func (s *imageSources) images(cmd *cobra.Command, args []string) ([]string, error) {
 	if len(args) == 0 && !s.any() {
-		return nil, usagef("say which images: name them, or give a list with -f or manifests with --from-manifest")
+		return nil, usagef("say which images: name them, or give a list with -f, manifests with --from-manifest, or a cluster with --from-cluster")
 	}
 	all := args
 	for _, source := range []struct {
@@ -48,6 +73,13 @@ func (s *imageSources) images(cmd *cobra.Command, args []string) ([]string, erro
 			}
 			all = append(all, found...)
 		}
+	}
+	if s.cluster {
+		found, err := s.running(cmd.Context())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
 	}
 	c, _, err := currentClient()
 	if err != nil {

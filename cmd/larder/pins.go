@@ -46,10 +46,18 @@ func pinning(use, short, long, example, method, done string) *cobra.Command {
 			}
 			for _, n := range images {
 				path := n.path() + "/pins/" + url.PathEscape(cmp.Or(n.tag, n.digest))
-				if err := c.call(cmd.Context(), method, path, nil, nil); err != nil {
+				name, into := n.String(), any(nil)
+				var kept api.Pin
+				if method == http.MethodPut {
+					into = &kept
+				}
+				if err := c.call(cmd.Context(), method, path, nil, into); err != nil {
 					return err
 				}
-				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", n, done); err != nil {
+				if into != nil {
+					name = pinnedImage(kept) // as pulls understand what was typed
+				}
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", name, done); err != nil {
 					return err
 				}
 			}
@@ -77,7 +85,11 @@ func newGetPinsCommand() *cobra.Command {
 			if len(all.Items) == 0 && output == formatTable {
 				return none(cmd, "No images are pinned.")
 			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "pin"}.print(all, pinRows(all.Items, time.Now()))
+			if err := (listing{out: cmd.OutOrStdout(), format: output, resource: "pin"}).print(all, pinRows(all.Items, time.Now())); err != nil || !all.More {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.ErrOrStderr(), "larder: there are more pins than these: -n PROJECT lists those of one project")
+			return err
 		},
 	}
 	addOutputFlag(cmd, &output)
@@ -95,9 +107,9 @@ func listPins(cmd *cobra.Command, project string) (all api.PinList, err error) {
 }
 
 func pinRows(all []api.Pin, now time.Time) table {
-	t := table{header: []string{"IMAGE", "REASON", "BY", "AGE"}}
+	t := table{header: []string{"IMAGE", "REASON", "BY", "AGE"}, wide: []string{"UNTIL"}}
 	for _, p := range all {
-		t.rows = append(t.rows, []string{pinnedImage(p), p.Reason, cmp.Or(p.Actor, "-"), age(now.Sub(p.CreatedAt))})
+		t.rows = append(t.rows, []string{pinnedImage(p), p.Reason, cmp.Or(p.Actor, "-"), age(now.Sub(p.CreatedAt)), clock(p.Until, now)})
 	}
 	return t
 }

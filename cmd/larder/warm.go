@@ -36,15 +36,16 @@ func newWarmCommand() *cobra.Command {
 		Use:   "warm [IMAGE...]",
 		Short: "Fetch images before anybody pulls them",
 		Long: `Have the registry fetch images that it does not have, before anybody pulls them: those that
-are named, those of a list (one on each line, # begins a comment), or those of the pods in
-Kubernetes manifests. Nothing passes through this machine.
+are named, those of a list (one on each line, # begins a comment), those of the pods in
+Kubernetes manifests, or those of the pods that run in a cluster. Nothing passes through this machine.
 
 With --dry-run it is only told what that would cost: PULLS are the manifests that the
 upstream counts. What comes with a manifest that is not here is not known before it is
 fetched.`,
 		Example: `  larder warm nginx:1.27 docker-hub/library/redis:7
   larder warm -f images.txt --platform linux/amd64 --platform linux/arm64
-  larder warm --from-manifest deploy.yaml --dry-run`,
+  larder warm --from-manifest deploy.yaml --dry-run
+  larder warm --from-cluster --context prod`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if parallel < 1 || parallel > maxParallel {
 				return usagef("--parallel is from 1 to %d", maxParallel)

@@ -19,8 +19,11 @@ import (
 type Pins interface {
 	Set(ctx context.Context, p metadata.Pin) error
 	Delete(ctx context.Context, p metadata.Pin) error
-	List(ctx context.Context) ([]metadata.Pin, error)
+	List(ctx context.Context, limit int) ([]metadata.Pin, error)
 }
+
+// maxPinsListed is how many pins are listed; there may be more where clusters run more.
+const maxPinsListed = 2 * metadata.MaxPins
 
 // byHand is why an image is pinned that a person has pinned.
 const byHand = "by hand"
@@ -34,11 +37,14 @@ type Pin struct {
 	Reason     string    `json:"reason" example:"by hand"`
 	Actor      string    `json:"actor,omitempty"`
 	CreatedAt  time.Time `json:"createdAt"`
+	// Until is told of images that run in a cluster.
+	Until *time.Time `json:"until,omitempty" doc:"When it ends by itself: of an image that runs in a cluster, unless it is seen again"`
 }
 
 // PinList is all pins of repositories that the caller may see.
 type PinList struct {
 	Items []Pin `json:"items"`
+	More  bool  `json:"more,omitempty" doc:"There are further pins, which are not listed"`
 }
 
 type pinInput struct {
@@ -70,13 +76,26 @@ func (s *service) registerPins(api huma.API) {
 	}, s.unpin)
 	register(s, api, huma.Operation{
 		OperationID: "list-pins", Method: http.MethodGet, Path: "/api/v1/pins", Tags: tags,
-		Summary: "List what is pinned", Description: "There are 10,000 pins at most.",
+		Summary: "List what is pinned", Description: "There are 10,000 pins by hand at most, and as many images that run in a cluster.",
 	}, s.listPins)
+}
+
+// pulledAs is the repository that pulls by a name mean: docker-hub/nginx is
+// docker-hub/library/nginx. What no pull means stays as it is.
+func (s *service) pulledAs(ctx context.Context, path RepositoryPath) RepositoryPath {
+	if s.Warmer == nil {
+		return path
+	}
+	target, err := s.Warmer.Find(ctx, path.Project+"/"+path.Repository)
+	if err != nil || target.Repository.Project() != path.Project {
+		return path
+	}
+	return RepositoryPath{Project: path.Project, Repository: target.Repository.Rest()}
 }
 
 // pinOf finds the repository of a pin, which the caller may change.
 func (s *service) pinOf(ctx context.Context, who caller, in *pinInput) (metadata.Pin, error) {
-	r, target, err := s.visibleRepository(ctx, who, in.RepositoryPath)
+	r, target, err := s.visibleRepository(ctx, who, s.pulledAs(ctx, in.RepositoryPath))
 	if err != nil {
 		return metadata.Pin{}, err
 	}
@@ -120,11 +139,12 @@ func (s *service) unpin(ctx context.Context, who caller, in *pinInput) (*struct{
 }
 
 func (s *service) listPins(ctx context.Context, who caller, in *listPinsInput) (*listPinsOutput, error) {
-	all, err := s.Pins.List(ctx)
+	all, err := s.Pins.List(ctx, maxPinsListed+1)
 	if err != nil {
 		return nil, err
 	}
-	out := &listPinsOutput{Body: PinList{Items: []Pin{}}}
+	out := &listPinsOutput{Body: PinList{Items: []Pin{}, More: len(all) > maxPinsListed}}
+	all = all[:min(len(all), maxPinsListed)]
 	decide := s.Authorizer.ForMany()
 	for _, p := range all {
 		repo := oci.Repository(p.Repository)
@@ -133,6 +153,7 @@ func (s *service) listPins(ctx context.Context, who caller, in *listPinsInput) (
 		}
 		_, may, err := s.pulls(ctx, decide, who, repo)
 		if errors.Is(err, authz.ErrSpent) {
+			out.Body.More = true
 			break
 		}
 		if err != nil {
@@ -147,7 +168,7 @@ func (s *service) listPins(ctx context.Context, who caller, in *listPinsInput) (
 
 func pinShown(p metadata.Pin) Pin {
 	project, repository, _ := strings.Cut(p.Repository, "/")
-	return Pin{Project: project, Repository: repository, Tag: p.Tag, Digest: p.Digest.String(), Reason: p.Reason, Actor: p.Actor, CreatedAt: p.CreatedAt}
+	return Pin{Project: project, Repository: repository, Tag: p.Tag, Digest: p.Digest.String(), Reason: p.Reason, Actor: p.Actor, CreatedAt: p.CreatedAt, Until: known(p.Until)}
 }
 
 // image is what is pinned as images are written.

@@ -62,6 +62,7 @@ type DrillLine struct {
 	Image   string         `json:"image,omitempty"`
 	Missing []warm.Missing `json:"missing,omitempty"`
 	Done    bool           `json:"done,omitempty" doc:"All images have been looked at"`
+	Left    bool           `json:"left,omitempty" doc:"There are more images than one drill looks at, which is 10,000: the others were not looked at"`
 	Working bool           `json:"working,omitempty" doc:"It still goes on"`
 	Error   string         `json:"error,omitempty" doc:"Why the answer ends here, or why nothing can be said of the image"`
 }
@@ -156,7 +157,7 @@ func (s *service) told(ctx context.Context, operation string, err error) string 
 }
 
 func (s *service) drill(ctx context.Context, who caller, in *drillInput) (*huma.StreamResponse, error) {
-	images, err := s.drilled(ctx, who, in.Body)
+	images, left, err := s.drilled(ctx, who, in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -170,35 +171,36 @@ func (s *service) drill(ctx context.Context, who caller, in *drillInput) (*huma.
 				return
 			}
 		}
-		_ = out.write(DrillLine{Done: true})
+		_ = out.write(DrillLine{Done: true, Left: left})
 	}}, nil
 }
 
-// drilled lists the images that a drill is about.
-func (s *service) drilled(ctx context.Context, who caller, asked DrillRequest) ([]string, error) {
-	images := asked.Images
+// drilled lists the images that a drill is about; left tells that there are more.
+func (s *service) drilled(ctx context.Context, who caller, asked DrillRequest) (images []string, left bool, err error) {
+	images = asked.Images
 	if asked.Pins {
 		pins, err := s.listPins(ctx, who, &listPinsInput{})
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
+		left = pins.Body.More
 		for _, p := range pins.Body.Items {
 			images = append(images, image(metadata.Pin{Repository: p.Project + "/" + p.Repository, Tag: p.Tag, Digest: digest.Digest(p.Digest)}))
 		}
 	}
 	if !asked.Since.IsZero() {
 		if err := s.permit(ctx, who, authz.GetLedger, authz.Target{}); err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		pulled, err := s.Pulled.PulledSince(ctx, asked.Since, maxDrilled)
+		pulled, err := s.Pulled.PulledSince(ctx, asked.Since, maxDrilled+1)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, p := range pulled {
 			images = append(images, image(metadata.Pin{Repository: p.Repository, Tag: p.Tag, Digest: p.Digest}))
 		}
 	}
-	return images[:min(len(images), maxDrilled)], nil
+	return images[:min(len(images), maxDrilled)], left || len(images) > maxDrilled, nil
 }
 
 func (s *service) drillOne(ctx context.Context, decide authz.Decide, who caller, image string, platforms []string) DrillLine {

@@ -148,10 +148,10 @@ func underWay() []string { return []string{"leases", "multiparts", "orphans", "u
 
 // undumped are the tables that no dump has: what is under way, what limits count, which
 // matters for hours, failures, which are explained for days, and of the ledger all but the
-// sums. Single calls would make a backup many times as large, and what an account has left
+// sums, and what runs in a cluster, which is seen again. Single calls would make a backup many times as large, and what an account has left
 // is told anew by the next answer.
 func undumped() []string {
-	return append(underWay(), "failures", "ledger_calls", "ledger_warnings", "limit_counters")
+	return append(underWay(), "failures", "ledger_calls", "ledger_warnings", "limit_counters", "running_images")
 }
 
 // at is the table as a version of the schema has it.

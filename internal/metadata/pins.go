@@ -21,15 +21,22 @@ type Pin struct {
 	Reason     string
 	Actor      string
 	CreatedAt  time.Time
+	// Until is when it ends by itself; zero: never. Such pins are of images that were seen
+	// running in a cluster.
+	Until time.Time
 }
+
+// ReasonRunning is why an image is pinned that was seen running in a cluster.
+const ReasonRunning = "runs in a cluster"
 
 // Pins keeps what is pinned.
 type Pins struct{ store *store }
 
-// pinned is true where a manifest is pinned, by its digest or by a tag, in the SQL of the
-// columns that have its repository and its digest.
+// pinned is true where a manifest is pinned, by its digest, by a tag or because it runs in a
+// cluster, in the SQL of the columns that have its repository and its digest.
 func pinned(repository, digest string) string {
 	return fmt.Sprintf(`(EXISTS (SELECT 1 FROM pins p WHERE p.repository_id = %[1]s AND p.digest = %[2]s)
+		OR EXISTS (SELECT 1 FROM running_images ri WHERE ri.repository_id = %[1]s AND ri.digest = %[2]s)
 		OR EXISTS (
 			SELECT 1 FROM pinned_tags pt JOIN tags tt ON tt.repository_id = pt.repository_id AND tt.name = pt.name
 			WHERE pt.repository_id = %[1]s AND tt.digest = %[2]s))`, repository, digest)
@@ -86,13 +93,15 @@ func (ps *Pins) Delete(ctx context.Context, p Pin) error {
 	return nil
 }
 
-// List tells of all pins, by repository, tag and digest.
-func (ps *Pins) List(ctx context.Context) ([]Pin, error) {
+// List tells of at most limit pins, by repository, tag and digest.
+func (ps *Pins) List(ctx context.Context, limit int) ([]Pin, error) {
 	all, err := list(ctx, ps.store, scanPin, `
-		SELECT r.name, pt.name, '', pt.reason, pt.actor, pt.created_at FROM pinned_tags pt JOIN repositories r ON r.id = pt.repository_id
+		SELECT r.name, pt.name, '', pt.reason, pt.actor, pt.created_at, CAST(NULL AS BIGINT) FROM pinned_tags pt JOIN repositories r ON r.id = pt.repository_id
 		UNION ALL
-		SELECT r.name, '', p.digest, p.reason, p.actor, p.created_at FROM pins p JOIN repositories r ON r.id = p.repository_id
-		ORDER BY 1, 2, 3 LIMIT $1`, MaxPins)
+		SELECT r.name, '', p.digest, p.reason, p.actor, p.created_at, NULL FROM pins p JOIN repositories r ON r.id = p.repository_id
+		UNION ALL
+		SELECT r.name, '', ri.digest, '`+ReasonRunning+`', '', ri.seen_at, ri.until FROM running_images ri JOIN repositories r ON r.id = ri.repository_id
+		ORDER BY 1, 2, 3, 7 LIMIT $1`, limit)
 	if err != nil {
 		return nil, failed(err, "listing the pins")
 	}
@@ -108,6 +117,6 @@ func (p Pin) name() string {
 
 func scanPin(r row) (Pin, error) {
 	var p Pin
-	err := r.Scan(&p.Repository, &p.Tag, &p.Digest, &p.Reason, &p.Actor, scanStamp{&p.CreatedAt})
+	err := r.Scan(&p.Repository, &p.Tag, &p.Digest, &p.Reason, &p.Actor, scanStamp{&p.CreatedAt}, scanStamp{&p.Until})
 	return p, err
 }

@@ -98,8 +98,7 @@ func (i Installation) Workloads(ctx context.Context, chosen func(*corev1.Pod) bo
 
 // eachPod hands over those of all namespaces that have not ended.
 func eachPod(ctx context.Context, cluster Cluster, each func(*corev1.Pod) error) error {
-	const running = "/api/v1/pods?fieldSelector=status.phase!=Succeeded,status.phase!=Failed"
-	return cluster.List(ctx, running, func(item json.RawMessage) error {
+	return cluster.List(ctx, kube.RunningPods, func(item json.RawMessage) error {
 		var pod corev1.Pod
 		if err := json.Unmarshal(item, &pod); err != nil {
 			return fmt.Errorf("reading a pod: %w", err)

@@ -87,6 +87,7 @@ tls.acme (larder.yaml line 2) needs domains: list the names by which clients rea
 		// Values that only the file sets.
 		{"a duration without a unit", withFile("shutdownTimeout: 30"), `shutdownTimeout "30" (larder.yaml line 1) is not a duration: write a number with its unit, for example 30s, 1m or 1h30m`},
 		{"a network of webhooks that is none", withFile("webhooks: {allow: [ci.example]}"), `webhooks.allow[0] "ci.example" (larder.yaml line 1) is not a network: write it in CIDR form, for example 10.0.0.0/8 or fd00::/8`},
+		{"what runs is forgotten too soon", withFile("kubernetes: {pinRunning: 5m}"), `kubernetes.pinRunning "5m" (larder.yaml line 1) is too short: write at least 1h, since what runs is looked for every few minutes, or 0s for not at all`},
 		{"a ledger that forgets too soon", withFile("ledger: {keep: 23h}"), `ledger.keep "23h" (larder.yaml line 1) is too short: write at least 24h, since what an upstream has left is told from it`},
 		{"a level that is no share", hubWith("warnAt: [20]"), `upstreams[0].warnAt[0] "20" (larder.yaml line 3) is not a share of a pull limit between 1% and 99%: write it like 20%`},
 		{"a level that is always reached", hubWith("warnAt: [100%]"), `upstreams[0].warnAt[0] "100%" (larder.yaml line 3) is not a share of a pull limit between 1% and 99%: write it like 20%`},

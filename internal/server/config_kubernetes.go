@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/larder-registry/larder/internal/mirror"
 )
@@ -28,7 +29,16 @@ type Kubernetes struct {
 	ServiceAccountTokens bool
 	// ImageTriggers are the namespaces, and patterns of them, whose workloads may follow tags.
 	ImageTriggers []string
+	// PinRunning is how long an image stays pinned after it was last seen running; zero: what
+	// runs is not looked for.
+	PinRunning time.Duration
 }
+
+// defaultPinRunning is for a cluster that decides who may do what, and so is known.
+const defaultPinRunning = 7 * 24 * time.Hour
+
+// leastPinRunning is longer than looks lie apart.
+const leastPinRunning = time.Hour
 
 // SecretName is one of a cluster.
 type SecretName struct{ Namespace, Name string }
@@ -99,6 +109,12 @@ func (r *fileReader) kubernetes(e entry) {
 			r.loader.given[e.key] = given{key: e.key, from: r.from(e)}
 			c.ImageTriggers = list(&r.yamlFile, e, formed(mirror.IsNamespace, isNoNamespace))
 		},
+		"pinRunning": func(e entry) {
+			if g, ok := r.text(e); ok {
+				r.loader.given[e.key] = g
+				r.duration(e, &c.PinRunning)
+			}
+		},
 	})
 }
 
@@ -131,6 +147,13 @@ func formed(is func(string) bool, problem string) func(given) (string, error) {
 
 func (l *loader) validateKubernetes() {
 	k := l.config.Kubernetes
+	if g, given := l.given["kubernetes.pinRunning"]; given {
+		if k.PinRunning != 0 && k.PinRunning < leastPinRunning {
+			l.fail(g.errorf("is too short: write at least 1h, since what runs is looked for every few minutes, or 0s for not at all"))
+		}
+	} else if l.config.Access == AccessKubernetes {
+		l.config.Kubernetes.PinRunning = defaultPinRunning
+	}
 	if k.Listen != "" && l.config.PublicURL == nil {
 		l.fail(l.given["kubernetes.listen"].errorf("is for pods whose images are pulled from this registry: set publicURL, so that it is known what they are called"))
 	}

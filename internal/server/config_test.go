@@ -196,6 +196,7 @@ kubernetes:
   pullSecrets: true
   imageTriggers: [demo, team-*]
   serviceAccountTokens: true
+  pinRunning: 240h
 projects: {selfProvision: false}
 replica: {advertise: }
 log: {level: warn, format: json}
@@ -256,7 +257,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 		Access:          AccessKubernetes,
 		Kubernetes: Kubernetes{
 			Kubeconfig: "/etc/larder/kubeconfig", Audiences: []string{"larder"},
-			Listen: "0.0.0.0:9443", Names: []string{"webhook.example"}, Secret: &SecretName{"larder", "webhook"}, Warn: true, PullSecrets: true, ImageTriggers: []string{"demo", "team-*"}, ServiceAccountTokens: true,
+			Listen: "0.0.0.0:9443", Names: []string{"webhook.example"}, Secret: &SecretName{"larder", "webhook"}, Warn: true, PullSecrets: true, ImageTriggers: []string{"demo", "team-*"}, ServiceAccountTokens: true, PinRunning: 240 * time.Hour,
 			OptOut: mirror.OptOut{Annotations: []string{"example.com/cache"}, Namespaces: []string{"ci-*"}, Owners: []string{"Cluster.example.com"}},
 		},
 		Ledger:   Ledger{Keep: 90 * 24 * time.Hour},

@@ -21,6 +21,7 @@ import (
 	"github.com/larder-registry/larder/internal/pullthrough"
 	"github.com/larder-registry/larder/internal/telemetry"
 	"github.com/larder-registry/larder/internal/upstream"
+	"github.com/larder-registry/larder/internal/warm"
 )
 
 // Tuning replaces waiting times that are right for people and wrong for tests. Zero
@@ -36,6 +37,8 @@ type Tuning struct {
 	Retention time.Duration
 	// WebhookPause is how long a delivery waits after so many attempts.
 	WebhookPause func(attempts int) time.Duration
+	// Running is how often it is looked what runs in the cluster.
+	Running time.Duration
 	// Watch is how often it is looked what upstreams have left.
 	Watch time.Duration
 }
@@ -51,6 +54,8 @@ type generation struct {
 	caches       []*pullthrough.Cache
 	upstreams    []openUpstream
 	sources      map[string]imports.Source // by the names of their registries
+	warmer       *warm.Warmer
+	host         string // of the registry, where the configuration names it
 	requests     sync.WaitGroup
 }
 
@@ -96,6 +101,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	if err != nil {
 		return nil, err
 	}
+	g.warmer, g.host = s.warmer(names), names.rules(config).Host
 	administration := api.New(api.Config{
 		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, Cursors: s.floor.who, ProjectMaker: s.floor.roles, Roles: roles, Cluster: cluster, Checker: checker{s.floor.held, s},
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
@@ -109,7 +115,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Failures: s.floor.failures,
 		Webhooks: s.floor.DB.Webhooks, Deliveries: s.floor.DB.Webhooks, WebhookCreator: s.webhookCreator(),
 		Pins:   s.floor.DB.Pins,
-		Pulled: s.floor.DB.Manifests, Warmer: s.warmer(names),
+		Pulled: s.floor.DB.Manifests, Warmer: g.warmer,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})
 	hub := hubapi.New(hubapi.Config{

@@ -158,6 +158,9 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, w := range s.floor.clusterWork {
 		work.Go(func() { s.floor.workOnCluster(background, w) })
 	}
+	if s.config.Kubernetes.PinRunning > 0 {
+		work.Go(func() { s.pinRunning(background) })
+	}
 	if s.floor.cluster != nil {
 		work.Go(func() { s.floor.checkCluster(background) })
 	}

@@ -15,7 +15,7 @@ func pins(t *testing.T, open func(t *testing.T) *metadata.DB) {
 	byDigest := metadata.Pin{Repository: "hub/app", Digest: one.Digest, Reason: "by hand", Actor: "bob", CreatedAt: noon}
 	listed := func(t *testing.T, db *metadata.DB) []metadata.Pin {
 		t.Helper()
-		return must[[]metadata.Pin](t)(db.Pins.List(t.Context()))
+		return must[[]metadata.Pin](t)(db.Pins.List(t.Context(), many))
 	}
 	kept := func(t *testing.T, db *metadata.DB, d digest.Digest) (pinned, vanished bool) {
 		t.Helper()
@@ -41,6 +41,28 @@ func pins(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, db.Pins.Delete(t.Context(), byDigest))
 			notFound(t, db.Pins.Delete(t.Context(), byTag))
 			same(t, 0, len(listed(t, db)))
+		},
+		"an image that runs in a cluster is pinned until it is not seen any more": func(t *testing.T, db *metadata.DB) {
+			ok(t, put(t.Context(), db, "hub/app", one, "1"))
+			ok(t, put(t.Context(), db, "hub/app", other, "2"))
+			run := func(at time.Time, images ...metadata.RunningImage) int {
+				return must[int](t)(db.Pins.Running(t.Context(), images, at, at.Add(time.Hour)))
+			}
+			byTag, byDigest := metadata.RunningImage{Repository: "hub/app", Tag: "1"}, metadata.RunningImage{Repository: "hub/app", Digest: other.Digest, Tag: "1"}
+			same(t, 2, run(noon, byTag, byDigest, metadata.RunningImage{Repository: "hub/app", Tag: "3"}, metadata.RunningImage{Repository: "hub/never", Tag: "1"}))
+			same(t, 2, len(listed(t, db)))
+			same(t, []bool{false, false}, []bool{evicted(t, db, one.Digest), evicted(t, db, other.Digest)})
+			same(t, 1, run(noon.Add(time.Minute), byDigest))
+			ok(t, db.Pins.EndRunning(t.Context(), noon.Add(time.Hour)))
+			same(t, []metadata.Pin{{
+				Repository: "hub/app", Digest: other.Digest, Reason: metadata.ReasonRunning, CreatedAt: noon.Add(time.Minute), Until: noon.Add(time.Hour + time.Minute),
+			}}, listed(t, db))
+			same(t, []bool{true, false}, []bool{evicted(t, db, one.Digest), evicted(t, db, other.Digest)})
+			// What somebody has pinned stays so.
+			ok(t, db.Pins.Set(t.Context(), metadata.Pin{Repository: "hub/app", Digest: other.Digest, Reason: "by hand", CreatedAt: noon}))
+			ok(t, db.Pins.EndRunning(t.Context(), noon.Add(2*time.Hour)))
+			same(t, 1, len(listed(t, db)))
+			same(t, false, evicted(t, db, other.Digest))
 		},
 		"what is not there cannot be pinned": func(t *testing.T, db *metadata.DB) {
 			ok(t, put(t.Context(), db, "hub/app", one, "1"))
