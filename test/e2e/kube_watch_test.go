@@ -85,10 +85,11 @@ func TestRewritingIsTurnedOffListedAndRemovedWhileLarderIsGone(t *testing.T) {
 	for _, kind := range []string{"deployment", "job"} {
 		c.kubectl.run("wait", "--for=create", "pod", "--selector=app="+kind, "--namespace", "demo", "--timeout=120s")
 	}
+	s.larder.env = append(s.larder.env, "KUBECONFIG="+c.Admin)
+	c.checked(s)
 	if err := s.daemon.terminate(); err != nil {
 		t.Fatal(err)
 	}
-	s.larder.env = append(s.larder.env, "KUBECONFIG="+c.Admin)
 
 	wants(t, s.larder.run("kube", "images"), cached+"library/nginx:latest   rewritten   4      demo")
 	refused := s.larder.fails("kube", "uninstall")
@@ -96,6 +97,7 @@ func TestRewritingIsTurnedOffListedAndRemovedWhileLarderIsGone(t *testing.T) {
 	wants(t, refused, "kubectl rollout restart deployment/deployment -n demo  (1 pod)")
 
 	off := s.larder.run("kube", "off")
+	wants(t, s.larder.fails("kube", "check", "--in", "demo", "--nodes", "0"), "somebody has turned it off")
 	for _, want := range []string{
 		"policy, by configmap/larder-rewriting in namespace larder: off, was on", "mutatingwebhookconfiguration/larder: off, was on",
 		"\nkubectl rollout restart deployment/deployment -n demo\n", "\nkubectl rollout restart statefulset/statefulset -n demo\n",
@@ -117,4 +119,24 @@ func TestRewritingIsTurnedOffListedAndRemovedWhileLarderIsGone(t *testing.T) {
 	}
 	wants(t, s.larder.run("kube", "uninstall"), "Nothing of it is installed")
 	c.do("kubectl get serviceaccount larder --namespace larder") // what is Larder's own stays
+}
+
+// checked tries larder kube check, on a node on which no kubelet is.
+func (c *cluster) checked(s *stack) {
+	c.t.Helper()
+	c.kubectl.runWith("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n", "create", "--filename", "-")
+	c.kubectl.run("patch", "node", "n1", "--subresource=status", `--patch={"status":{"conditions":[{"type":"Ready","status":"True","reason":"x","message":"x"}]}}`)
+	check := s.larder.run("kube", "check", "--in", "demo", "--timeout", "3s")
+	for _, want := range []string{
+		"ok       the policy's switch in namespace larder: on",
+		"hello-world:latest becomes " + cached + "library/hello-world:latest, by the policy",
+		"unknown  DNS, trust and a pull on node n1: nothing was heard of the pull within 3s",
+		"unknown  whether containerd reads config_path on node n1: it cannot be seen from here",
+		"grep config_path /etc/containerd/config.toml",
+	} {
+		wants(c.t, check, want)
+	}
+	if left := c.kubectl.run("get", "pods", "--namespace", "demo", "--selector=app.kubernetes.io/name=larder-check", "--output=name"); left != "" {
+		c.t.Errorf("%s was left", left)
+	}
 }
