@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -111,7 +110,12 @@ func (f *installedCommand) off(ctx context.Context, out io.Writer) error {
 		_, err := fmt.Fprintln(out, "No running pod has a rewritten image.")
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "\nThese have running pods with rewritten images (%s/...). They go on as they are; to have\nthem pull from the images' own registries:\n\n", cmp.Or(installed.Rules.Host, "by the webhook's annotation")); err != nil {
+	if installed.Rules.Host == "" {
+		if _, err := fmt.Fprintln(out, "\nNothing says what the registry is called, so that only pods are known that the webhook has changed: name it with --host for all."); err != nil {
+			return err
+		}
+	}
+	if _, err := fmt.Fprint(out, "\nThese have running pods with rewritten images. They go on as they are; to have them pull\nfrom the images' own registries:\n\n"); err != nil {
 		return err
 	}
 	return printRestarts(out, workloads)
