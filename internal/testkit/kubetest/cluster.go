@@ -18,6 +18,7 @@ import (
 
 	authentication "k8s.io/api/authentication/v1"
 	authorization "k8s.io/api/authorization/v1"
+	core "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -87,6 +88,8 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 		c.mu.Unlock()
 		review.Status.Allowed = may(review.Spec)
 		answer(w, http.StatusCreated, review)
+	case "GET /api/v1/pods": // nothing runs
+		answer(w, http.StatusOK, core.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}})
 	default:
 		c.t.Errorf("the cluster is asked for %s %s", r.Method, r.URL)
 	}
