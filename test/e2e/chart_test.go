@@ -153,6 +153,28 @@ func TestTheChartsWebhookIsTheOneThatLarderPrints(t *testing.T) {
 	}
 }
 
+func TestTheChartGivesTheRightsOfTheShippedFiles(t *testing.T) {
+	rights := func(stream string) map[string]any {
+		all := map[string]any{}
+		for _, role := range documents(t, stream, "ClusterRole") {
+			all[at(t, role, "metadata")["name"].(string)] = role["rules"]
+		}
+		return all
+	}
+	got := rights(chart(t, "replicas.yaml"))
+	for _, file := range []string{"pull-secrets.yaml", "image-triggers.yaml"} {
+		want := rights(read(t, shippedFile(t, file)))
+		if len(want) != 2 {
+			t.Errorf("%s has %d roles", file, len(want))
+		}
+		for name, rules := range want {
+			if diff := cmp.Diff(rules, got[name]); diff != "" {
+				t.Errorf("%s of %s (-file +chart):\n%s", name, file, diff)
+			}
+		}
+	}
+}
+
 // at is the object at a path of another one.
 func at(t *testing.T, object map[string]any, path ...string) map[string]any {
 	t.Helper()

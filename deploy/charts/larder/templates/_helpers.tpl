@@ -47,9 +47,20 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ if and .Values.database.existingSecret .Values.storage.url }}yes{{ end }}
 {{- end }}
 
+{{/* Not empty when the cluster says whose a token is. */}}
+{{- define "larder.reviewsTokens" -}}
+{{ if or (eq (.Values.config.access | default "local") "kubernetes") (dig "kubernetes" "serviceAccountTokens" false .Values.config) }}yes{{ end }}
+{{- end }}
+
+{{/* Not empty when the cluster says which images run. */}}
+{{- define "larder.pinsRunning" -}}
+{{ if ne (dig "kubernetes" "pinRunning" (ternary "168h" "0s" (eq (.Values.config.access | default "local") "kubernetes")) .Values.config) "0s" }}yes{{ end }}
+{{- end }}
+
 {{/* Not empty when the cluster's API server is asked by the pods. */}}
 {{- define "larder.asksCluster" -}}
-{{ if or .Values.webhook.enabled (eq (.Values.config.access | default "local") "kubernetes") }}yes{{ end }}
+{{- $k := .Values.config.kubernetes | default dict -}}
+{{ if or .Values.webhook.enabled (include "larder.reviewsTokens" .) (include "larder.pinsRunning" .) $k.pullSecrets $k.imageTriggers }}yes{{ end }}
 {{- end }}
 
 {{- define "larder.webhookName" -}}
