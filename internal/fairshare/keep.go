@@ -7,6 +7,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/ratelimit"
+	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 const (
@@ -41,21 +42,9 @@ func Open(ctx context.Context, c Config) (*Shares, error) {
 // Run writes what was counted every second, and reads what other processes counted, until
 // ctx ends.
 func (s *Shares) Run(ctx context.Context) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	failing := false // so that the log hears of a failure once
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := s.exchange(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			s.Log.Warn("who spent what upstreams give could not be written or read and is tried again every second", "error", err)
-		}
-		failing = err != nil
-	}
+	telemetry.Repeat(ctx, every, s.exchange, func(err error) {
+		s.Log.Warn("who spent what upstreams give could not be written or read and is tried again every second", "error", err)
+	})
 }
 
 // Close writes what was counted last, also by pulls that ended after Run.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 const (
@@ -38,21 +39,9 @@ func (w Warning) String() string {
 
 // Watch looks again and again how accounts stand, measures it, and warns, until ctx ends.
 func (l *Ledger) Watch(ctx context.Context) {
-	tick := time.NewTicker(l.config.Every)
-	defer tick.Stop()
-	failing := false // so that the log hears of a failure once
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		err := l.Look(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			l.config.Log.Warn("what upstreams have left could not be found out; it is tried again and again", "error", err)
-		}
-		failing = err != nil
-	}
+	telemetry.Repeat(ctx, l.config.Every, l.Look, func(err error) {
+		l.config.Log.Warn("what upstreams have left could not be found out; it is tried again and again", "error", err)
+	})
 }
 
 // Look looks once.

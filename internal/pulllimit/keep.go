@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 const (
@@ -43,20 +44,9 @@ func Open(ctx context.Context, c Config) (*Limiter, error) {
 // Run writes what was counted every second, and reads what other processes counted, until
 // ctx ends; then it writes once more.
 func (l *Limiter) Run(ctx context.Context) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	failing := false // so that the log hears of a failure once
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-			err := l.exchange(ctx)
-			if err != nil && !failing && ctx.Err() == nil {
-				l.Log.Warn("what pull limits count could not be written or read and is tried again every second", "error", err)
-			}
-			failing = err != nil
-		}
-	}
+	telemetry.Repeat(ctx, every, l.exchange, func(err error) {
+		l.Log.Warn("what pull limits count could not be written or read and is tried again every second", "error", err)
+	})
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWrite)
 	defer cancel()
 	if err := l.write(last); err != nil {

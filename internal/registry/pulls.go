@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 const (
@@ -87,20 +88,9 @@ func (p *Pulls) note(what pulled, more gathered) {
 
 // Run writes what was gathered every few seconds until ctx ends, and then once more.
 func (p *Pulls) Run(ctx context.Context) {
-	tick := time.NewTicker(p.every)
-	defer tick.Stop()
-	failing := false // so that the log hears of a failure once
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-tick.C:
-			err := p.write(ctx)
-			if err != nil && !failing && ctx.Err() == nil {
-				p.log.Warn("the times of pulls could not be written and are tried again every few seconds", "error", err)
-			}
-			failing = err != nil
-		}
-	}
+	telemetry.Repeat(ctx, p.every, p.write, func(err error) {
+		p.log.Warn("the times of pulls could not be written and are tried again every few seconds", "error", err)
+	})
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastPulls)
 	defer cancel()
 	if err := p.write(last); err != nil {
