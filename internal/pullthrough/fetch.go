@@ -80,9 +80,6 @@ func (c *Cache) fetchByDigest(ctx context.Context, caller oci.Caller, repo oci.R
 // transferManifest finds a manifest that is held, or gets it from the upstream, on one
 // replica for all.
 func (c *Cache) transferManifest(ctx context.Context, caller oci.Caller, repo oci.Repository, d digest.Digest) (transfer, error) {
-	if got, found, err := c.findManifest(ctx, repo, d); found || err != nil {
-		return got, err
-	}
 	return once(ctx, c, "manifest/"+d.String(), func(ctx context.Context) (transfer, bool, error) {
 		return c.findManifest(ctx, repo, d)
 	}, func(ctx context.Context) (transfer, error) {

@@ -38,6 +38,28 @@ func TestACheckThatBeganFromAnOldStateNeverTakesATagBack(t *testing.T) {
 	}
 }
 
+func TestWhoLookedBeforeAFirstPullEndedDoesNotPullAgain(t *testing.T) {
+	b, hub, cache := docker(t, hubsim.Options{}, acme)
+	image := hub.AddImage("library/nginx", "latest", small(1))
+
+	// The stranger has seen that the tag is not held and waits for the answer whether
+	// strangers may have it, while alice pulls it.
+	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Reference: "latest", Delay: patience / 2, Times: 1})
+	var work sync.WaitGroup
+	work.Go(func() {
+		got, _, err := cache.Manifest(t.Context(), stranger, nginx, oci.Reference{Tag: "latest"})
+		if err != nil || got.Digest != image.Digest {
+			t.Errorf("the stranger got %v, %v", got.Digest, err)
+		}
+	})
+	eventually(t, "the stranger waits", func() bool { return seen(hub, http.MethodHead, latest) > 0 })
+	b.pull(cache, alice, nginx, "latest")
+	work.Wait()
+	if pulls := hub.Counters().PullsCounted; pulls != 1 {
+		t.Errorf("one image cost %d pulls", pulls)
+	}
+}
+
 func TestAnEvictionDuringACheckIsNotUndone(t *testing.T) {
 	evictions := map[string]func(*pullthrough.Cache, oci.Manifest) error{
 		"of the tag": func(c *pullthrough.Cache, _ oci.Manifest) error { return c.DeleteTag(t.Context(), nginx, "latest") },

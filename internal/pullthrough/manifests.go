@@ -192,7 +192,7 @@ func (c *Cache) fetchSeenTag(ctx context.Context, caller oci.Caller, repo oci.Re
 func (c *Cache) fetchTag(ctx context.Context, caller oci.Caller, key tagKey, seen tagState, get func(context.Context) (oci.Manifest, error)) (oci.Manifest, oci.Served, error) {
 	manifest, joined, err := sharedBy(ctx, c, caller, c.question(caller, key.repository, key.tag), "tag "+key.String(), c.Limits.Fetch, func(ctx context.Context) (oci.Manifest, error) {
 		return once(ctx, c, "tag/"+key.String(), func(ctx context.Context) (oci.Manifest, bool, error) {
-			return c.fetchedElsewhere(ctx, key, seen.Digest)
+			return c.fetchedMeanwhile(ctx, key, seen.Digest)
 		}, func(ctx context.Context) (oci.Manifest, error) {
 			manifest, err := get(ctx)
 			if err != nil {
@@ -204,9 +204,9 @@ func (c *Cache) fetchTag(ctx context.Context, caller oci.Caller, key tagKey, see
 	return manifest, c.fetched(ctx, key.repository, manifest, joined, err), err
 }
 
-// fetchedElsewhere finds the manifest that another replica has fetched for a tag, and
-// that a HEAD has seen, unless seen is empty.
-func (c *Cache) fetchedElsewhere(ctx context.Context, key tagKey, seen digest.Digest) (oci.Manifest, bool, error) {
+// fetchedMeanwhile finds the manifest that was fetched for a tag after the caller had
+// looked, here or by another replica, and that a HEAD has seen, unless seen is empty.
+func (c *Cache) fetchedMeanwhile(ctx context.Context, key tagKey, seen digest.Digest) (oci.Manifest, bool, error) {
 	manifest, tag, err := c.DB.Manifests.GetByTag(ctx, string(key.repository), key.tag)
 	if errors.Is(err, metadata.ErrNotFound) {
 		return oci.Manifest{}, false, nil

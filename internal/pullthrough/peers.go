@@ -72,10 +72,14 @@ func (f *Fills) Follow(ctx context.Context, d digest.Digest) (oci.Blob, error) {
 	return running.reader(ctx, running.payer, running.source), nil
 }
 
-// once fetches something on one replica at a time. Who comes second finds what the
-// first has fetched, or fetches by itself when that takes too long or failed.
+// once fetches something on one replica at a time. Who comes second, here or on another
+// replica, finds what the first has fetched, or fetches by itself when that takes too long
+// or failed.
 func once[T any](ctx context.Context, c *Cache, work string, find func(context.Context) (T, bool, error), fetch func(context.Context) (T, error)) (T, error) {
 	if c.Fills == nil || c.Fills.peers == nil {
+		if got, found, err := find(ctx); found || err != nil {
+			return got, err
+		}
 		return fetch(ctx)
 	}
 	began := time.Now()
