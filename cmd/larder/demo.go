@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +43,7 @@ take the Hub away and pull again. No network, no privileges, half a minute; the 
 status is 1 when a promise did not hold.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			ctx, stop := untilSignalled(cmd.Context())
 			defer stop()
 			return runDemo(ctx, cmd.OutOrStdout(), stay)
 		},

@@ -3,14 +3,10 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/larder-registry/larder/internal/server"
-	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 func newKubeRelayCommand() *cobra.Command {
@@ -37,7 +33,10 @@ The certificate is that of the registry's kubernetes.secret, which both share.`,
 			if c.Secret, ok = server.ParseSecretName(secret); !ok {
 				return usagef("--secret %q is not a Secret of a cluster: write NAMESPACE/NAME, as in larder/larder-webhook", secret)
 			}
-			return runRelay(cmd.Context(), c)
+			return runUntilSignalled(cmd.Context(), func(ctx context.Context, log *slog.Logger) error {
+				c.Log = log
+				return server.RunRelay(ctx, c)
+			})
 		},
 	}
 	flags := cmd.Flags()
@@ -47,15 +46,4 @@ The certificate is that of the registry's kubernetes.secret, which both share.`,
 	flags.StringArrayVar(&c.Names, "name", nil, "a `HOST` by which the API server reaches this; may be repeated")
 	flags.StringVar(&c.Kubeconfig, "kubeconfig", "", "a `FILE` that says which cluster; without it, the one that this pod is in")
 	return cmd
-}
-
-func runRelay(ctx context.Context, c server.RelayConfig) error {
-	var level slog.LevelVar
-	log, flush := telemetry.NewLogger(os.Stderr, &level, logFormat(""))
-	defer flush()
-	c.Log = log
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	return server.RunRelay(ctx, c)
 }

@@ -8,9 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +15,6 @@ import (
 	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/rewriting"
-	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 // maxReadiness bounds what is read of an answer of /readyz, in bytes.
@@ -72,16 +68,14 @@ func (w watchCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log, flush := telemetry.NewLogger(os.Stderr, new(slog.LevelVar), logFormat(""))
-	defer flush()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	log.Info("watching", "registry", w.url, "cluster", cluster.From, "namespace", w.namespace)
-	rewriting.Watcher{
-		Switch: rewriting.Switch{Cluster: cluster, Namespace: w.namespace}, Ready: ready,
-		Every: w.every, OffAfter: w.offAfter, OnAfter: w.onAfter, Log: log,
-	}.Run(ctx)
-	return nil
+	return runUntilSignalled(ctx, func(ctx context.Context, log *slog.Logger) error {
+		log.Info("watching", "registry", w.url, "cluster", cluster.From, "namespace", w.namespace)
+		rewriting.Watcher{
+			Switch: rewriting.Switch{Cluster: cluster, Namespace: w.namespace}, Ready: ready,
+			Every: w.every, OffAfter: w.offAfter, OnAfter: w.onAfter, Log: log,
+		}.Run(ctx)
+		return nil
+	})
 }
 
 // readiness asks a registry whether it is ready to serve images.

@@ -3,15 +3,11 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
-	"os/signal"
 	"path"
-	"syscall"
 	"time"
 
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/nodefiles"
-	"github.com/larder-registry/larder/internal/telemetry"
 )
 
 // keepAgain is how often a node's files are looked at.
@@ -22,12 +18,13 @@ func (m mirrorsCommand) keep(ctx context.Context, files []mirror.File) error {
 	if m.client != "containerd" || m.to == "" {
 		return usagef("--keep takes --for containerd and --to: other clients read their files only when they start")
 	}
-	log, flush := telemetry.NewLogger(os.Stderr, new(slog.LevelVar), logFormat(""))
-	defer flush()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	keeper := nodefiles.Keeper{Root: m.to, Files: files}
-	folder := path.Dir(path.Dir(files[0].Path))
+	return runUntilSignalled(ctx, func(ctx context.Context, log *slog.Logger) error {
+		return keepUntilTheEnd(ctx, nodefiles.Keeper{Root: m.to, Files: files}, log)
+	})
+}
+
+func keepUntilTheEnd(ctx context.Context, keeper nodefiles.Keeper, log *slog.Logger) error {
+	folder := path.Dir(path.Dir(keeper.Files[0].Path))
 	ticker := time.NewTicker(keepAgain)
 	defer ticker.Stop()
 	for said := (kept{}); ; {

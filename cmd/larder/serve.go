@@ -43,9 +43,8 @@ func serve(cmd *cobra.Command, flags *server.Flags) error {
 	log, flush := telemetry.NewLogger(os.Stderr, &level, logFormat(config.Log.Format))
 	defer flush()
 
-	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignalled(cmd.Context())
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	running, err := server.New(ctx, config, server.Options{
 		Version:       version,
 		Commit:        commit,
