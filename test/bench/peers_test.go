@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,6 +19,7 @@ import (
 // server is a running peer and the URL that its registry or files lie under.
 type server struct {
 	name, url string
+	process   int
 }
 
 // launch starts a program in the background and waits until its port answers. The
@@ -45,12 +48,35 @@ func launch(b *testing.B, name, address string, command ...string) server {
 		connection, err := net.Dial("tcp", address)
 		if err == nil {
 			_ = connection.Close()
-			return server{name: name, url: "http://" + address}
+			return server{name: name, url: "http://" + address, process: cmd.Process.Pid}
 		}
 		if time.Now().After(deadline) {
 			b.Fatalf("%s does not listen on %s: %v", name, address, err)
 		}
 	}
+}
+
+// tick is the unit of times in /proc, everywhere where Go runs.
+const tick = 10 * time.Millisecond
+
+// processor is the time that the server has spent on processors, in programs and in the
+// kernel (proc_pid_stat(5), utime and stime).
+func (s server) processor(b *testing.B) time.Duration {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), ") ") // the name may hold blanks
+	var ticks time.Duration
+	for _, field := range strings.Fields(after)[11:13] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += time.Duration(n)
+	}
+	return ticks * tick
 }
 
 const password = "bench-password"
