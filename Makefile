@@ -56,11 +56,15 @@ lint: ## golangci-lint over both modules
 vet: ## go vet over both modules
 	@for module in $(MODULES); do (cd "$$module" && go vet ./...); done
 
+# Packages whose tests take minutes begin first, or they would run last and leave all but one
+# core idle.
+LONGEST := ./internal/server ./test/scripts ./internal/pullthrough ./internal/registry
+
 # SQLite's own C code, as translated to Go, is not watched for races: that would take most of
 # the time, and what it shares it guards with its own locks.
 .PHONY: unit
 unit: ## the tests of each package, with the race detector
-	CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 30m $$(go list ./... | grep -v /test/chaos)
+	CGO_ENABLED=1 go test -race -gcflags=modernc.org/sqlite/lib=-race=false -timeout 30m $(LONGEST) $$(go list ./... | grep -v /test/chaos)
 
 .PHONY: chaos
 chaos: ## kill -9, full disks and hostile clients, by itself because it takes the whole machine
