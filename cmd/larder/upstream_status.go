@@ -128,6 +128,8 @@ func accountState(a api.UpstreamAccount, now time.Time) string {
 	switch a.State {
 	case "resting":
 		return "resting until " + clock(a.RestsUntil, now)
+	case "blocked":
+		return "not shown to " + a.TokenService + ": is it one of the upstream's realms?"
 	case "unasked":
 		return "not asked yet"
 	}

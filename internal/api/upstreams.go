@@ -52,6 +52,7 @@ const (
 	accountUnasked   = "unasked"
 	accountResting   = "resting"
 	accountRefused   = "refused"
+	accountBlocked   = "blocked"
 )
 
 // UpstreamAccount is what an upstream charges. What concerns a limit is absent where the
@@ -59,7 +60,8 @@ const (
 type UpstreamAccount struct {
 	Credential    string        `json:"credential" doc:"The user name, after the name of the project whose own it is and a slash; or anonymous"`
 	Source        string        `json:"source,omitempty" doc:"What the upstream calls the account, such as an address"`
-	State         string        `json:"state" enum:"ok,empty,unmetered,unasked,resting,refused" doc:"empty: no pulls are left; unmetered: it has no limit; resting: nothing, or no pull, is asked for until restsUntil; refused: the upstream does not take the credential"`
+	State         string        `json:"state" enum:"ok,empty,unmetered,unasked,resting,refused,blocked" doc:"empty: no pulls are left; unmetered: it has no limit; resting: nothing, or no pull, is asked for until restsUntil; refused: the upstream does not take the credential; blocked: it wants it shown to tokenService, which is not among the upstream's realms"`
+	TokenService  string        `json:"tokenService,omitempty" doc:"The host that the credential is not shown to, where state is blocked"`
 	Limit         int64         `json:"limit,omitempty" doc:"Pulls in any window"`
 	Left          *int64        `json:"left,omitempty" doc:"Now; below zero it is overdrawn"`
 	WindowSeconds int64         `json:"windowSeconds,omitempty"`
@@ -114,7 +116,7 @@ func (s *service) listUpstreams(ctx context.Context, who caller, _ *listUpstream
 }
 
 func upstreamAccount(a ledger.Account) UpstreamAccount {
-	shown := UpstreamAccount{Credential: a.Credential, Source: a.Source, State: stateOf(a), RestsUntil: known(a.RestsUntil)}
+	shown := UpstreamAccount{Credential: a.Credential, Source: a.Source, State: stateOf(a), TokenService: a.Blocked, RestsUntil: known(a.RestsUntil)}
 	if !a.Metered {
 		return shown
 	}
@@ -131,6 +133,8 @@ func stateOf(a ledger.Account) string {
 	switch {
 	case a.Refused:
 		return accountRefused
+	case a.Blocked != "":
+		return accountBlocked
 	case !a.RestsUntil.IsZero():
 		return accountResting
 	case a.Metered && a.Left <= 0:

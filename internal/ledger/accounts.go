@@ -71,6 +71,9 @@ type Account struct {
 	RestsUntil time.Time
 	// Refused is true when the upstream refused the credential.
 	Refused bool
+	// Blocked is the host of a token service that must not see the credential, although
+	// the upstream asks for it; empty otherwise.
+	Blocked string
 	// Reserves are what is set aside of it.
 	Reserves []Reserve
 }
@@ -145,7 +148,7 @@ func current(observed []metadata.LedgerObservation, credential string, now time.
 
 // standing is the account with what is known of its credential at this moment.
 func (a Account) standing(c upstream.Budget) Account {
-	a.Refused, a.RestsUntil = c.Refused, c.RestsUntil
+	a.Refused, a.Blocked, a.RestsUntil = c.Refused, c.Blocked, c.RestsUntil
 	if c.AllRestsUntil.After(a.RestsUntil) {
 		a.RestsUntil = c.AllRestsUntil
 	}

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/hubsim"
 )
 
@@ -67,13 +68,14 @@ func newPartedStack(t *testing.T, listed bool, change func(*http.Response)) (s *
 	t.Helper()
 	s = newStack(t, hubsim.Options{Shape: hubsim.Generic, DirectBlobs: true, Accounts: accounts}, "")
 	service = newRelay(t, s.hub.AuthURL(), change)
+	service.URL = strings.Replace(service.URL, "127.0.0.1", "localhost", 1)
 	registry = newRelay(t, s.hub.URL(), func(resp *http.Response) {
 		challenge := resp.Header.Get("WWW-Authenticate")
 		resp.Header.Set("WWW-Authenticate", strings.ReplaceAll(challenge, s.hub.AuthURL(), service.URL))
 	})
 	s.file = "upstreams:\n- name: docker-hub\n- name: quay\n  " + credentials(t, [2]string{"acme", "acme-secret"}) + "\n"
 	if listed {
-		s.file += "  realms: [" + service.Listener.Addr().String() + "]\n"
+		s.file += "  realms: [" + strings.TrimPrefix(service.URL, "http://") + "]\n"
 	}
 	s.args = append(s.args, "--upstream", "quay="+registry.URL)
 	s.restart()
@@ -102,6 +104,13 @@ func TestATokenServiceOnAHostThatIsNotListedNeverSeesACredential(t *testing.T) {
 	}
 	if log := s.log.String(); !strings.Contains(log, "add the host to the upstream's realms") {
 		t.Error("the log does not say how to go on")
+	}
+	var upstreams api.UpstreamList
+	s.read("/api/v1/upstreams", &upstreams)
+	for _, a := range upstreams.Items[1].Accounts {
+		if a.Credential == "acme" && (a.State != "blocked" || "http://"+a.TokenService != service.URL) {
+			t.Errorf("the API tells of the credential: %+v", a)
+		}
 	}
 }
 

@@ -89,8 +89,9 @@ type account struct {
 	mu      sync.Mutex
 	proven  bool
 	refused bool
-	pulls   rest // holds back what counts as a pull
-	all     rest // holds back everything
+	blocked string // see Budget
+	pulls   rest   // holds back what counts as a pull
+	all     rest   // holds back everything
 	budget  Budget
 }
 
@@ -145,6 +146,13 @@ func (a *account) present(ctx context.Context, patience time.Duration, use func(
 		a.mu.Unlock()
 	}
 	return err
+}
+
+// block notes the token service that must not see the credential, or none.
+func (a *account) block(host string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.blocked = host
 }
 
 type standing struct{ proven, refused bool }

@@ -41,6 +41,9 @@ type Budget struct {
 	AllRestsUntil time.Time
 	// Refused is true when the upstream refused the credential.
 	Refused bool
+	// Blocked is the host of a token service that the upstream asks to be shown the
+	// credential, and that is not bound to it; empty otherwise.
+	Blocked string
 }
 
 // Budget tells of each credential in the configured order, of those that were added, then
@@ -58,7 +61,7 @@ func (r *Registry) Budget() []Budget {
 		until, resting := a.resting(now, true)
 		a.mu.Lock()
 		b := a.budget
-		b.Credential, b.Refused, b.AllRestsUntil = a.name, a.refused, allRest
+		b.Credential, b.Refused, b.Blocked, b.AllRestsUntil = a.name, a.refused, a.blocked, allRest
 		a.mu.Unlock()
 		if a.credential != nil {
 			b.Project, b.Username, b.Configured = a.credential.Project, a.credential.Username, i < len(r.pool.configured)

@@ -60,13 +60,14 @@ func parseRealm(realm string) (*url.URL, error) {
 }
 
 // trust binds the realm to the upstream. Otherwise whoever answers for the upstream
-// could name a host of its own and be handed the credentials.
+// could name a host of its own and be handed the credentials. A port does not matter, as
+// certificates and addresses say nothing of it.
 func (r *realms) trust(realm *url.URL) trust {
 	at := originOf(realm)
 	switch {
 	case at.scheme == "http" && r.upstream.scheme == "https":
 		return never
-	case at == r.upstream, r.lists(at), at.scheme == "https" && sameDomain(at.host, r.upstream.host):
+	case at.host == r.upstream.host, r.lists(at), at.scheme == "https" && sameDomain(at.host, r.upstream.host):
 		return withSecrets
 	}
 	return withoutName
@@ -115,8 +116,10 @@ func (r *Registry) admit(a *account, s scheme) (*url.URL, error) {
 	}
 	given := r.realms.trust(realm)
 	if given == withSecrets || given == withoutName && a.anonymous() {
+		a.block("")
 		return realm, nil
 	}
+	a.block(realm.Host)
 	if r.realms.firstSight(realm.Host) {
 		r.log.Warn("the upstream's challenge names a token service on another host: no credential is sent to it; if it is right, add the host to the upstream's realms",
 			"upstream", r.config.Name, "realm", realm.Scheme+"://"+realm.Host, "asked anonymously", given == withoutName)

@@ -32,14 +32,16 @@ func TestTheRealmIsBoundToTheUpstream(t *testing.T) {
 		{"a domain that ends alike", "https://r.example.com", "https://notexample.com/token", nil, withoutName},
 		{"two owners under one public suffix", "https://one.co.uk", "https://two.co.uk/token", nil, withoutName},
 		{"two tenants of one hosting domain", "https://one.github.io", "https://two.github.io/token", nil, withoutName},
-		{"a public suffix itself", "https://co.uk", "https://co.uk:8443/token", nil, withoutName},
+		{"two public suffixes", "https://co.uk", "https://org.uk/token", nil, withoutName},
 		{"the same address, the same port", "http://127.0.0.1:5000", "http://127.0.0.1:5000/token", nil, withSecrets},
-		{"the same address, another port", "http://127.0.0.1:5000", "http://127.0.0.1:5001/token", nil, withoutName},
+		{"the same address, another port", "http://127.0.0.1:5000", "http://127.0.0.1:5001/token", nil, withSecrets},
+		{"the same bare name, another port, by https", "http://registry:5000", "https://registry:5001/token", nil, withSecrets},
+		{"another address", "http://127.0.0.1:5000", "http://127.0.0.2:5000/token", nil, withoutName},
 		{"addresses that look like one domain", "https://10.1.2.3", "https://192.168.2.3/token", nil, withoutName},
 		{"bare names", "https://registry", "https://auth/token", nil, withoutName},
 		{"a listed host, any port", "https://r.example.com", "https://auth.other.com:8443/token", []string{"AUTH.other.com"}, withSecrets},
-		{"a listed host and port", "http://127.0.0.1:5000", "http://127.0.0.1:5001/token", []string{"127.0.0.1:5001"}, withSecrets},
-		{"a listed host on another port than listed", "http://127.0.0.1:5000", "http://127.0.0.1:5002/token", []string{"127.0.0.1:5001"}, withoutName},
+		{"a listed host and port", "http://127.0.0.1:5000", "http://127.0.0.2:5001/token", []string{"127.0.0.2:5001"}, withSecrets},
+		{"a listed host on another port than listed", "http://127.0.0.1:5000", "http://127.0.0.2:5002/token", []string{"127.0.0.2:5001"}, withoutName},
 		{"below a listed host", "https://r.example.com", "https://evil.auth.other.com/token", []string{"auth.other.com"}, withoutName},
 	}
 	for _, test := range tests {
@@ -63,7 +65,7 @@ func TestARealmIsAPlainURL(t *testing.T) {
 	}
 }
 
-// parted is a registry whose token service is on another origin.
+// parted is a registry whose token service is on another host.
 func parted(t *testing.T) (registry, service *wire) {
 	t.Helper()
 	service = serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -73,6 +75,7 @@ func parted(t *testing.T) (registry, service *wire) {
 		}
 		_, _ = fmt.Fprintf(w, `{"token":"%s"}`, name)
 	})
+	service.URL = strings.Replace(service.URL, "127.0.0.1", "localhost", 1)
 	registry = serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") == "" || strings.Contains(r.URL.Path, "private") && who(r) != "with alice" {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="`+service.URL+`/token"`)
@@ -100,6 +103,9 @@ func TestAForeignRealmGetsNoCredential(t *testing.T) {
 	if e := failing(t, err, Blocked); !strings.Contains(e.Message, "realms") {
 		t.Errorf("the error does not say what to do: %v", e)
 	}
+	if blocked := c.Budget()[0].Blocked; "http://"+blocked != service.URL {
+		t.Errorf("the credential counts as blocked from %q", blocked)
+	}
 }
 
 func TestAListedRealmGetsTheCredential(t *testing.T) {
@@ -109,6 +115,9 @@ func TestAListedRealmGetsTheCredential(t *testing.T) {
 	_, err := c.StatManifest(t.Context(), Any.For(nobody), "team/private", "1")
 	good(t, err)
 	service.expect(t, "GET /token?scope="+url.QueryEscape("repository:team/private:pull")+" as alice")
+	if blocked := c.Budget()[0].Blocked; blocked != "" {
+		t.Errorf("the credential counts as blocked from %q", blocked)
+	}
 }
 
 // secure starts a TLS server and writes its certificate to a file.
