@@ -17,7 +17,7 @@ import (
 func newKubeCommand() *cobra.Command {
 	return newVerbCommand("kube", "do", "Have a Kubernetes cluster pull its images through the registry",
 		newKubePolicyCommand(), newKubeWebhookCommand(), newKubeRelayCommand(), newKubeWatchCommand(), newKubeNodesCommand(),
-		newKubeOffCommand(), newKubeOnCommand(), newKubeImagesCommand(), newKubeCheckCommand(), newKubeUninstallCommand(),
+		newKubeOffCommand(), newKubeOnCommand(), newKubeImagesCommand(), newKubeNamespacesCommand(), newKubePodsCommand(), newKubeCheckCommand(), newKubeUninstallCommand(),
 		newKubeCredentialProviderCommand())
 }
 

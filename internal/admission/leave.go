@@ -1,13 +1,10 @@
 package admission
 
 import (
-	"slices"
-
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/larder-registry/larder/internal/mirror"
+	"github.com/larder-registry/larder/internal/rewriting"
 )
 
 // reason is why a pod keeps its images, as metrics have it.
@@ -16,12 +13,13 @@ type reason string
 const (
 	unreadable reason = "unreadable"
 	notReady   reason = "not_ready"
-	namespace  reason = "namespace"
-	annotated  reason = "annotation"
-	static     reason = "static"
-	owned      reason = "owner"
-	ownSecrets reason = "pull_secrets"
+	namespace         = reason(rewriting.ByNamespace)
+	annotated         = reason(rewriting.ByAnnotation)
+	static            = reason(rewriting.Static)
+	owned             = reason(rewriting.ByOwner)
+	ownSecrets        = reason(rewriting.ByPullSecrets)
 	notCached  reason = "not_cached"
+	again      reason = "reviewed_before"
 	away       reason = "registry_away"
 )
 
@@ -36,46 +34,19 @@ func (r reason) text() string {
 		owned:      "its controller compares the images of its pods",
 		ownSecrets: "it has pull secrets of its own, for images that are not known to be public",
 		notCached:  "no image is one that is cached or looked up",
+		again:      "its images were rewritten when it was reviewed before",
 		away:       "the registry does not answer",
 	}[r]
 }
 
 // leave tells why nothing of a pod may be changed; it is empty when it may.
 func (h *Handler) leave(request *admissionv1.AdmissionRequest, pod *corev1.Pod) reason {
-	switch {
-	case h.OptOut.Namespace(request.Namespace):
-		return namespace
-	case h.OptOut.Annotated(pod.Annotations):
-		return annotated
-	case isStatic(pod):
-		return static
-	case h.compared(pod.OwnerReferences):
-		return owned
+	if why := rewriting.LeftAlone(h.OptOut, request.Namespace, pod); why != "" {
+		return reason(why)
 	}
 	if err := h.Ready(); err != nil {
 		h.Log.Warn("a pod keeps its images: this server is not ready to serve them", "namespace", request.Namespace, "error", err)
 		return notReady
 	}
 	return ""
-}
-
-// isStatic tells of a pod that a node has made from a file: the API server shows what runs
-// there already.
-func isStatic(pod *corev1.Pod) bool {
-	_, mirrored := pod.Annotations[corev1.MirrorPodAnnotationKey]
-	return mirrored
-}
-
-func (h *Handler) compared(owners []metav1.OwnerReference) bool {
-	for _, owner := range owners {
-		if h.OptOut.Owner(owner.APIVersion, owner.Kind) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasSecrets tells whether a pod brings credentials for other registries.
-func hasSecrets(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Spec.ImagePullSecrets, func(s corev1.LocalObjectReference) bool { return !mirror.IsOwnSecret(s.Name) })
 }

@@ -117,7 +117,7 @@ func (r *Relay) leave(w http.ResponseWriter, body []byte) {
 		http.Error(w, noReview, http.StatusBadRequest)
 		return
 	}
-	r.Metrics.left(away)
+	r.Metrics.left(review.Request, away)
 	respond(w, &admissionv1.AdmissionResponse{
 		UID: review.Request.UID, Allowed: true, AuditAnnotations: map[string]string{auditLeft: away.text()},
 	}, r.Log)

@@ -31,7 +31,7 @@ func (w *registryWebhook) RoundTrip(q *http.Request) (*http.Response, error) {
 func newRelay(w *registryWebhook) *admission.Relay {
 	return admission.NewRelay(admission.RelayConfig{
 		To: "https://registry.example/kubernetes/mutate", Client: &http.Client{Transport: w}, Now: time.Now,
-		Metrics: admission.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Metrics: admission.NewMetrics(prometheus.NewRegistry(), nil), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/larder-registry/larder/internal/mirror"
+	"github.com/larder-registry/larder/internal/rewriting"
 )
 
 // Keys of what is written to the cluster's audit log; the API server puts the webhook's
@@ -25,21 +26,24 @@ func (h *Handler) review(ctx context.Context, request *admissionv1.AdmissionRequ
 	pod, before, err := podsOf(request)
 	if err != nil {
 		h.Log.Warn("a pod could not be read and keeps its images", "namespace", request.Namespace, "name", request.Name, "error", err)
-		return h.left(answer, unreadable)
+		return h.left(request, answer, unreadable)
 	}
 	if why := h.leave(request, pod); why != "" {
-		return h.left(answer, why)
+		return h.left(request, answer, why)
 	}
 	images := imagesOf(request.SubResource, pod, before)
 	found, kept := h.rewritten(ctx, request.Namespace, pod, images)
 	h.announce(request, pod, images, found)
 	if len(found) == 0 {
-		return h.left(answer, kept)
+		if kept == notCached && pod.Annotations[OriginalImages] != "" {
+			kept = again
+		}
+		return h.left(request, answer, kept)
 	}
 	patch, err := json.Marshal(patchFor(request.SubResource, pod, found))
 	if err != nil {
 		h.Log.Error("a patch could not be written and its pod keeps its images", "namespace", request.Namespace, "error", err)
-		return h.left(answer, unreadable)
+		return h.left(request, answer, unreadable)
 	}
 	how := admissionv1.PatchTypeJSONPatch
 	answer.Patch, answer.PatchType = patch, &how
@@ -47,13 +51,13 @@ func (h *Handler) review(ctx context.Context, request *admissionv1.AdmissionRequ
 	if h.Warn {
 		answer.Warnings = warnings(found)
 	}
-	h.Metrics.rewrote(len(found))
+	h.Metrics.rewrote(request, len(found))
 	return answer
 }
 
 // left is the answer for a pod that stays as it is.
-func (h *Handler) left(answer *admissionv1.AdmissionResponse, why reason) *admissionv1.AdmissionResponse {
-	h.Metrics.left(why)
+func (h *Handler) left(request *admissionv1.AdmissionRequest, answer *admissionv1.AdmissionResponse, why reason) *admissionv1.AdmissionResponse {
+	h.Metrics.left(request, why)
 	answer.AuditAnnotations = map[string]string{auditLeft: why.text()}
 	return answer
 }
@@ -83,7 +87,7 @@ func (h *Handler) rewritten(ctx context.Context, namespace string, pod *corev1.P
 	ctx, cancel := context.WithTimeout(ctx, lookupWithin)
 	defer cancel()
 	kept = notCached
-	secrets, always := hasSecrets(pod), pod.Annotations[ResolveNames] == AllNames
+	secrets, always := rewriting.HasSecrets(pod), pod.Annotations[ResolveNames] == AllNames
 	for _, i := range images {
 		if to, is := h.local(ctx, namespace, i.name, always); is {
 			i.becomes = to

@@ -29,7 +29,7 @@ func config() admission.Config {
 			Owners:      mirror.DefaultOwners(),
 		},
 		Ready:   func() error { return nil },
-		Metrics: admission.NewMetrics(prometheus.NewRegistry()),
+		Metrics: admission.NewMetrics(prometheus.NewRegistry(), nil),
 		Log:     slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 }

@@ -123,6 +123,8 @@ type Config struct {
 	Importer   Importer
 	Imports    Imports
 	Rewriting  Rewriting
+	// Seen is what is known of a cluster's pods.
+	Seen Seen
 	// PullLimits may be nil: then nobody is limited.
 	PullLimits PullLimits
 	// SpoolDir is a local folder for dumps that are being sent; empty: the system's.
@@ -156,6 +158,7 @@ func New(c Config) http.Handler {
 	s.registerRegistry(api)
 	s.registerLimits(api)
 	s.registerKubernetes(api)
+	s.registerClusterPods(api)
 	s.registerTokens(api)
 	s.registerLogins(api)
 	s.registerUsers(api)

@@ -337,6 +337,8 @@ func TestTheDescriptionListsEveryOperation(t *testing.T) {
 	want := map[string][]string{
 		"/api/v1/backup/blobs/{digest}":                            {"get"},
 		"/api/v1/kubernetes":                                       {"get"},
+		"/api/v1/kubernetes/namespaces":                            {"get"},
+		"/api/v1/kubernetes/pods":                                  {"get"},
 		"/api/v1/backup/holds":                                     {"post"},
 		"/api/v1/backup/holds/{id}":                                {"delete", "put"},
 		"/api/v1/backup/metadata":                                  {"get"},

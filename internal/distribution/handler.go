@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
@@ -29,6 +31,10 @@ type Config struct {
 	Projects ProjectMaker
 	// Pulls hears of pulls; nil means that nobody does.
 	Pulls Pulls
+	// Mirrored hears of manifests that were asked for by the names that their own registries
+	// give them, as mirrors of nodes do, and of the digest that was answered. It waits for
+	// nothing; nil: nobody hears.
+	Mirrored func(repo oci.Repository, asked oci.Reference, given digest.Digest)
 	// PullLimits limits pulls; nil means that nobody does.
 	PullLimits PullLimits
 	// Origin is the registry's own scheme and host as the client sees them; nil: those of

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
 )
@@ -42,6 +44,7 @@ func (h *Handler) getManifest(ctx context.Context, x *exchange) error {
 		h.Pulls.Pulled(x.target.Repository, m)
 	}
 	h.countPull(x, pull, m)
+	h.tellMirrored(x, m.Digest)
 	serveContent(x.w, x.r, bytes.NewReader(m.Content))
 	return nil
 }
@@ -56,8 +59,16 @@ func (h *Handler) headManifest(ctx context.Context, x *exchange) error {
 	}
 	describeContent(x.w.Header(), d.MediaType, d.Digest)
 	h.tellStanding(x)
+	h.tellMirrored(x, d.Digest)
 	sendHead(x, d.Size)
 	return nil
+}
+
+// tellMirrored tells of what mirrors get. A node that has an image only asks what its tag is.
+func (h *Handler) tellMirrored(x *exchange, given digest.Digest) {
+	if h.Mirrored != nil && x.target.Namespace != "" {
+		h.Mirrored(x.target.Repository, x.route.reference, given)
+	}
 }
 
 // putManifest stores a manifest under a digest or a tag, and under the tags of the

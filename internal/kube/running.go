@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
+	corev1 "k8s.io/api/core/v1"
 )
 
 // RunningPods is the list of the pods of all namespaces that have not ended.
@@ -20,31 +21,39 @@ type RunningImage struct {
 	Digest digest.Digest // of what runs; "" while nothing does
 }
 
-// podImages is what matters of a pod.
-type podImages struct {
-	Spec struct {
-		InitContainers, Containers, EphemeralContainers []container
-		Volumes                                         []struct{ Image struct{ Reference string } }
+// PodImages are those that a pod names, each with the digest of what runs of it.
+func PodImages(pod *corev1.Pod) (all []RunningImage) {
+	runs := map[string]digest.Digest{}
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses) {
+		_, id, _ := strings.Cut(s.ImageID, "@") // docker.io/library/nginx@sha256:..., or sha256:..., the id of no manifest
+		if d := digest.Digest(id); d.Validate() == nil {
+			runs[s.Name] = d
+		}
 	}
-	Status struct {
-		InitContainerStatuses, ContainerStatuses, EphemeralContainerStatuses []containerStatus
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		all = append(all, RunningImage{c.Image, runs[c.Name]})
 	}
+	for _, c := range pod.Spec.EphemeralContainers {
+		all = append(all, RunningImage{c.Image, runs[c.Name]})
+	}
+	for _, v := range pod.Spec.Volumes {
+		if v.Image != nil {
+			all = append(all, RunningImage{Name: v.Image.Reference})
+		}
+	}
+	return slices.DeleteFunc(all, func(i RunningImage) bool { return i.Name == "" })
 }
-
-type container struct{ Name, Image string }
-
-type containerStatus struct{ Name, ImageID string }
 
 // RunningImages are those of all pods that have not ended, each once, by name. The error says
 // so when there are more than most.
 func (c *Cluster) RunningImages(ctx context.Context, most int) ([]RunningImage, error) {
 	seen := map[RunningImage]bool{}
 	err := c.List(ctx, RunningPods, func(item json.RawMessage) error {
-		var pod podImages
+		var pod corev1.Pod
 		if err := json.Unmarshal(item, &pod); err != nil {
 			return fmt.Errorf("reading a pod of %s (%s): %w", c.Server, c.From, err)
 		}
-		for _, image := range pod.images() {
+		for _, image := range PodImages(&pod) {
 			seen[image] = true
 		}
 		if len(seen) > most {
@@ -63,25 +72,4 @@ func (c *Cluster) RunningImages(ctx context.Context, most int) ([]RunningImage, 
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Digest, b.Digest))
 	})
 	return all, nil
-}
-
-func (p podImages) images() (all []RunningImage) {
-	runs := map[string]digest.Digest{}
-	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses, p.Status.EphemeralContainerStatuses) {
-		_, id, _ := strings.Cut(s.ImageID, "@") // docker.io/library/nginx@sha256:..., or sha256:..., the id of no manifest
-		if d := digest.Digest(id); d.Validate() == nil {
-			runs[s.Name] = d
-		}
-	}
-	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers, p.Spec.EphemeralContainers) {
-		if c.Image != "" {
-			all = append(all, RunningImage{c.Image, runs[c.Name]})
-		}
-	}
-	for _, v := range p.Spec.Volumes {
-		if v.Image.Reference != "" {
-			all = append(all, RunningImage{Name: v.Image.Reference})
-		}
-	}
-	return all
 }

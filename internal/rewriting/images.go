@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/mirror"
 )
 
@@ -122,18 +123,9 @@ func (i Installation) served(image string) bool {
 }
 
 // imagesOf are all that a pod names.
-func imagesOf(pod *corev1.Pod) []string {
-	var images []string
-	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		images = append(images, c.Image)
-	}
-	for _, c := range pod.Spec.EphemeralContainers {
-		images = append(images, c.Image)
-	}
-	for _, v := range pod.Spec.Volumes {
-		if v.Image != nil {
-			images = append(images, v.Image.Reference)
-		}
+func imagesOf(pod *corev1.Pod) (images []string) {
+	for _, image := range kube.PodImages(pod) {
+		images = append(images, image.Name)
 	}
 	return images
 }

@@ -34,6 +34,11 @@ type Installation struct {
 	cluster Cluster
 }
 
+// Of is an installation by the rules of a server, whatever is installed.
+func Of(cluster Cluster, rules mirror.Rules, optOut mirror.OptOut) Installation {
+	return Installation{Rules: rules, OptOut: optOut, cluster: cluster}
+}
+
 // Look finds out what is installed, whatever installed it.
 func Look(ctx context.Context, cluster Cluster) (Installation, error) {
 	i := Installation{cluster: cluster}

@@ -19,6 +19,7 @@ import (
 	"github.com/larder-registry/larder/internal/imports"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/pullthrough"
+	"github.com/larder-registry/larder/internal/rewriting"
 	"github.com/larder-registry/larder/internal/telemetry"
 	"github.com/larder-registry/larder/internal/upstream"
 	"github.com/larder-registry/larder/internal/warm"
@@ -55,7 +56,7 @@ type generation struct {
 	upstreams    []openUpstream
 	sources      map[string]imports.Source // by the names of their registries
 	warmer       *warm.Warmer
-	host         string // of the registry, where the configuration names it
+	running      *running
 	requests     sync.WaitGroup
 }
 
@@ -93,7 +94,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	v2 := distribution.Config{
 		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.asks, AccessTokens: s.floor.who, Cursors: s.floor.who, Authorizer: s.floor.may, Projects: s.floor.roles, Pulls: s.floor.pulls,
 		Origin: origin(config, clients), Address: clients.Of, Strangers: admitted(config, clients), Log: s.log,
-		Events: s.floor.events, PullLimits: limits, Failures: s.floor.failures,
+		Events: s.floor.events, PullLimits: limits, Failures: s.floor.failures, Mirrored: s.nodePulls.Note,
 	}
 	registry := distribution.New(v2)
 	roles, cluster := s.floor.ownRoles()
@@ -101,7 +102,8 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	if err != nil {
 		return nil, err
 	}
-	g.warmer, g.host = s.warmer(names), names.rules(config).Host
+	g.warmer = s.warmer(names)
+	g.running = &running{server: s, of: rewriting.Of(nil, names.rules(config), config.Kubernetes.OptOut), find: g.warmer.Find}
 	administration := api.New(api.Config{
 		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, Cursors: s.floor.who, ProjectMaker: s.floor.roles, Roles: roles, Cluster: cluster, Checker: checker{s.floor.held, s},
 		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
@@ -115,6 +117,7 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 		Failures: s.floor.failures,
 		Webhooks: s.floor.DB.Webhooks, Deliveries: s.floor.DB.Webhooks, WebhookCreator: s.webhookCreator(),
 		Pins:   s.floor.DB.Pins,
+		Seen:   s.seen(g.running),
 		Pulled: s.floor.DB.Manifests, Warmer: g.warmer,
 		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
 	})

@@ -105,7 +105,7 @@ func relayHandler(c RelayConfig, certificates *sharedCertificates) http.Handler 
 	handler := http.NewServeMux()
 	handler.Handle(admission.Path, admission.NewRelay(admission.RelayConfig{
 		To: c.To.JoinPath(admission.Path).String(), Client: certificates.client(), Now: time.Now,
-		Metrics: admission.NewMetrics(metrics), Log: c.Log,
+		Metrics: admission.NewMetrics(metrics, nil), Log: c.Log,
 	}))
 	handler.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	handler.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })

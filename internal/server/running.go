@@ -2,94 +2,118 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/kube"
-	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/rewriting"
+	"github.com/larder-registry/larder/internal/warm"
 )
 
 const (
-	// runningEvery is how often it is looked what runs in the cluster.
-	runningEvery = 5 * time.Minute
-	// maxRunning bounds the images that run there, runningAtOnce those that one transaction
-	// pins.
-	maxRunning    = metadata.MaxPins
-	runningAtOnce = 500
+	// runningFresh is how long whoever asks is told what was seen last.
+	runningFresh = 15 * time.Second
+	// maxPods bounds the pods that are looked at: no cluster is made for more.
+	maxPods = 150_000
 )
 
-// pinRunning keeps the images that run in the cluster, until ctx ends. Of several processes on
-// one database one looks at a time.
-func (s *Server) pinRunning(ctx context.Context) {
-	every := s.options.Tuning.Running
-	if every == 0 {
-		every = runningEvery
+// running looks which pods run, and tells which of their images are here by the names of one
+// configuration. It is safe for concurrent use.
+type running struct {
+	server *Server
+	of     rewriting.Installation // without its cluster
+	find   func(ctx context.Context, image string) (warm.Target, error)
+
+	mu   sync.Mutex // held by who looks
+	pods []rewriting.Pod
+	at   time.Time
+	// mute is true while it cannot be found out which namespaces opt out by their labels.
+	mute bool
+}
+
+// Pods are those that were seen a few seconds ago, or are now. They are not changed.
+func (r *running) Pods(ctx context.Context) ([]rewriting.Pod, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fresh := runningFresh
+	if tuned := r.server.options.Tuning.Running; tuned != 0 {
+		fresh = tuned
 	}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	failing := false // so that the log hears of a failure once
-	for {
-		s.floor.alone(ctx, "running-images", func(ctx context.Context) {
-			found, pinned, err := s.pinRunningOnce(ctx)
-			switch {
-			case err != nil && !failing && ctx.Err() == nil:
-				s.log.Warn("it could not be looked what runs in the cluster, so that it is not pinned: Larder needs the right to list pods; kubernetes.pinRunning: 0s turns it off", "error", err)
-			case err == nil:
-				s.log.Debug("images that run in the cluster are pinned", "running", found, "pinned", pinned)
+	if !r.at.IsZero() && time.Since(r.at) < fresh {
+		return r.pods, nil
+	}
+	return r.look(ctx)
+}
+
+// Look sees which pods run now.
+func (r *running) Look(ctx context.Context) ([]rewriting.Pod, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.look(ctx)
+}
+
+func (r *running) look(ctx context.Context) ([]rewriting.Pod, error) {
+	cluster, err := kube.Kubeconfig{File: r.server.config.Kubernetes.Kubeconfig}.Open("larder/" + r.server.options.Version)
+	if err != nil {
+		return nil, err
+	}
+	pods, err := rewriting.Of(cluster, r.of.Rules, r.of.OptOut).Pods(ctx, maxPods)
+	noLabels := errors.Is(err, rewriting.ErrNoLabels)
+	switch {
+	case noLabels && !r.mute:
+		r.server.log.Warn("namespaces that opt out by their label are told as if they did not: Larder needs the right to list namespaces", "error", err)
+	case err != nil && !noLabels:
+		return nil, fmt.Errorf("looking what runs in the cluster: %w", err)
+	}
+	r.mute = noLabels
+	known := map[kube.RunningImage]rewriting.PodImage{}
+	for _, p := range pods {
+		for i, image := range p.Images {
+			here, is := known[image.RunningImage]
+			if !is {
+				here = r.here(ctx, image)
+				known[image.RunningImage] = here
 			}
-			failing = err != nil
-		})
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+			here.From = image.From
+			p.Images[i] = here
 		}
 	}
+	r.pods, r.at = pods, time.Now()
+	r.server.clusterPods.Set(pods)
+	return pods, nil
 }
 
-// pinRunningOnce tells how many images run, and how many of them the registry has.
-func (s *Server) pinRunningOnce(ctx context.Context) (found, pinned int, err error) {
-	cluster, err := kube.Kubeconfig{File: s.config.Kubernetes.Kubeconfig}.Open("larder/" + s.options.Version)
-	if err != nil {
-		return 0, 0, err
+// here tells what an image is here; nothing where it is another registry's. In a pod acme/app
+// is Docker Hub's, whatever projects there are.
+func (r *running) here(ctx context.Context, image rewriting.PodImage) rewriting.PodImage {
+	name, _ := r.of.Rules.Rewrite(image.Name)
+	name, ours := strings.CutPrefix(name, r.of.Rules.Host+"/")
+	if !ours {
+		return image
 	}
-	running, err := cluster.RunningImages(ctx, maxRunning)
-	if err != nil {
-		return 0, 0, err
+	target, err := r.find(ctx, name)
+	if err != nil || target.Kind == "" {
+		return image
 	}
-	now := time.Now()
-	if s.options.Tuning.Now != nil {
-		now = s.options.Tuning.Now()
+	reference := target.Reference
+	if image.Digest != "" {
+		reference = oci.Reference{Digest: image.Digest}
 	}
-	images := s.runningHere(ctx, running)
-	for len(images) > 0 {
-		some := images[:min(len(images), runningAtOnce)]
-		images = images[len(some):]
-		n, err := s.floor.DB.Pins.Running(ctx, some, now, now.Add(s.config.Kubernetes.PinRunning))
-		if err != nil {
-			return len(running), pinned, err
-		}
-		pinned += n
-	}
-	// Only now: what could not be looked for is kept.
-	return len(running), pinned, s.floor.DB.Pins.EndRunning(ctx, now)
+	image.Repository, image.Tag, image.Digest = target.Repository.String(), target.Reference.Tag, reference.Digest
+	image.MirroredAt = r.server.nodePulls.Last(target.Repository, reference)
+	return image
 }
 
-// runningHere are those of the images that the registry may have, by their names here.
-func (s *Server) runningHere(ctx context.Context, running []kube.RunningImage) []metadata.RunningImage {
-	g := s.generation()
-	defer g.requests.Done()
-	var all []metadata.RunningImage
-	for _, image := range running {
-		target, err := g.warmer.Find(ctx, strings.TrimPrefix(image.Name, g.host+"/"))
-		if err != nil || target.Kind == "" {
-			continue // it is another registry's
-		}
-		here := metadata.RunningImage{Repository: target.Repository.String(), Digest: target.Reference.Digest, Tag: target.Reference.Tag}
-		if image.Digest != "" {
-			here.Digest = image.Digest
-		}
-		all = append(all, here)
+// seen is what the API tells of a cluster's pods.
+func (s *Server) seen(r *running) api.Seen {
+	seen := api.Seen{Reviews: s.admission.Reviews().All, Since: s.began}
+	if s.config.Kubernetes.PinRunning > 0 {
+		seen.Pods = r.Pods
 	}
-	return all
+	return seen
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/larder-registry/larder/internal/admission"
 	"github.com/larder-registry/larder/internal/credentials"
 	"github.com/larder-registry/larder/internal/events"
+	"github.com/larder-registry/larder/internal/rewriting"
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
@@ -62,7 +63,10 @@ type Server struct {
 	certs     certificates // nil for plain HTTP
 	// webhookCerts are those of the admission webhook; nil where there is none.
 	webhookCerts certificates
+	began        time.Time
 	admission    *admission.Metrics
+	clusterPods  *rewriting.Gauges
+	nodePulls    *rewriting.NodePulls
 	health       health
 	draining     atomic.Bool
 	acme         *acmeCertificates // those of certs, where they come from an authority
@@ -83,15 +87,22 @@ type listener struct {
 // New opens the data folder and the listeners. Run serves on them; when New fails,
 // everything it opened is closed again.
 func New(ctx context.Context, config Config, options Options) (_ *Server, err error) {
-	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics(), probing: make(chan struct{}, 1)}
+	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics(), probing: make(chan struct{}, 1), began: time.Now()}
+	if options.Tuning.Now != nil {
+		s.began = options.Tuning.Now()
+	}
 	s.requests = telemetry.NewMetrics(s.metrics)
-	s.admission = admission.NewMetrics(s.metrics)
+	s.admission = admission.NewMetrics(s.metrics, options.Tuning.Now)
+	s.clusterPods = rewriting.NewGauges(s.metrics)
 	s.overall = newOverallLimit(options.Tuning.Now, s.metrics, s.log)
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
+	if s.nodePulls, err = rewriting.NewNodePulls(s.metrics, options.Tuning.Now); err != nil {
+		return nil, err
+	}
 	if s.floor, err = openFloor(ctx, config, options, s.metrics); err != nil {
 		return nil, err
 	}

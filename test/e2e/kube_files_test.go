@@ -46,6 +46,7 @@ func TestTheClusterTakesEveryFileThatIsShippedForIt(t *testing.T) {
 		}
 		slices.Sort(more)
 		want := []string{
+			"namespaces [] [] [list]",
 			"pods [] [] [list]",
 			"subjectaccessreviews.authorization.k8s.io [] [] [create]",
 			"tokenreviews.authentication.k8s.io [] [] [create]",

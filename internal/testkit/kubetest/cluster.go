@@ -90,6 +90,8 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusCreated, review)
 	case "GET /api/v1/pods": // nothing runs
 		answer(w, http.StatusOK, core.PodList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "PodList"}})
+	case "GET /api/v1/namespaces":
+		answer(w, http.StatusOK, core.NamespaceList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "NamespaceList"}})
 	default:
 		c.t.Errorf("the cluster is asked for %s %s", r.Method, r.URL)
 	}
