@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/distribution/reference"
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
@@ -51,9 +52,19 @@ func (s *imageSources) running(ctx context.Context) (names []string, err error) 
 		err = fmt.Errorf("no pod runs in %s (%s): name another cluster with --kubeconfig or --context", cluster.Server, cluster.From)
 	}
 	for _, image := range images {
-		names = append(names, image.Name)
+		names = append(names, asPods(image.Name))
 	}
 	return names, err
+}
+
+// asPods is an image by the name that means the same for pods and for the server. Pods take
+// acme/app for Docker Hub's, and the server for the project acme's, where there is one.
+func asPods(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil || !strings.Contains(image, "/") || strings.HasPrefix(image, reference.Domain(named)+"/") {
+		return image
+	}
+	return reference.Domain(named) + "/" + image
 }
 
 // images are all that are named, each once, in the order in which they are.
@@ -85,10 +96,14 @@ func (s *imageSources) images(cmd *cobra.Command, args []string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	_, host, _ := strings.Cut(c.server, "://")
+	registry, err := currentRegistry(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	_, host, _ := strings.Cut(c.server, "://") // which may be another name than the one that nodes know
 	seen, once := map[string]bool{}, []string{}
 	for _, image := range all {
-		image = strings.TrimPrefix(image, host+"/") // as it stands where nodes pull from this registry
+		image = strings.TrimPrefix(strings.TrimPrefix(image, host+"/"), registry.Host+"/") // as it stands where nodes pull from this registry
 		if !seen[image] {
 			seen[image] = true
 			once = append(once, image)
@@ -140,7 +155,9 @@ func readManifests(in io.Reader) (images []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		images = append(images, containerImages(document, false)...)
+		for _, image := range containerImages(document, false) {
+			images = append(images, asPods(image))
+		}
 	}
 }
 

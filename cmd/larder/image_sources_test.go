@@ -16,7 +16,7 @@ import (
 )
 
 func TestTheImagesOfAClusterAreThoseOfItsPods(t *testing.T) {
-	items := `{"spec":{"containers":[{"name":"a","image":"nginx:1.27"},{"name":"b","image":"registry.example/demo/web:1"}]}}, {"spec":{"containers":[{"name":"a","image":"nginx:1.27"}]}}`
+	items := `{"spec":{"containers":[{"name":"a","image":"nginx:1.27"},{"name":"b","image":"registry.example/demo/web:1"}]}}, {"spec":{"containers":[{"name":"a","image":"nginx:1.27"},{"name":"c","image":"acme/app:1"}]}}`
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[`+items+`]}`)
@@ -29,7 +29,7 @@ func TestTheImagesOfAClusterAreThoseOfItsPods(t *testing.T) {
 	}
 	from := imageSources{cluster: true, kubeconfig: kube.Kubeconfig{File: file}}
 	got, err := from.running(context.Background())
-	if err != nil || !slices.Equal(got, []string{"nginx:1.27", "registry.example/demo/web:1"}) || !from.any() {
+	if err != nil || !slices.Equal(got, []string{"docker.io/acme/app:1", "nginx:1.27", "registry.example/demo/web:1"}) || !from.any() {
 		t.Errorf("got %q, %v", got, err)
 	}
 	items = ""
