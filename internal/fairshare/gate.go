@@ -59,15 +59,17 @@ func (g *Gate) Enter(credential string, payer oci.Caller, sure, draw bool) (upst
 		g.shares.Metrics.refused(g.upstream, "budget")
 		return nil, failure
 	}
-	if len(g.plan.Reserves) > 0 {
+	if len(g.plan.Reserves) > 0 || payer.Spares > 0 {
 		unspent, all := g.unspent(a, credential, now)
-		left := a.left - all
+		left := a.left - all - share(int64(a.limit.Most), payer.Spares)
 		if !sure && !a.sure(now, left, g.shares.Shared) {
 			return nil, upstream.ErrUnsure
 		}
 		from, limit := g.choose(a, credential, payer, unspent, left, draw)
 		if from == nil {
-			g.shares.Metrics.refused(g.upstream, "reserve")
+			if payer.Spares == 0 {
+				g.shares.Metrics.refused(g.upstream, "reserve")
+			}
 			return nil, g.reserved(a, credential, payer, unspent, left, now)
 		}
 		taken[*from] = limit
@@ -174,7 +176,7 @@ func (g *Gate) choose(a *account, credential string, payer oci.Caller, unspent m
 	if !a.said || left >= 1 {
 		return &from, a.limit
 	}
-	protects := a.pending > 0
+	protects := a.pending > 0 || payer.Spares > 0
 	for _, r := range g.plan.Reserves {
 		if draw && unspent[r.Project] > 0 && slices.Contains(payer.Shares, r.Project) {
 			from = g.drawn(a, credential, r.Project)
@@ -204,11 +206,14 @@ func (g *Gate) reserved(a *account, credential string, payer oci.Caller, unspent
 		each := a.limit.Window / time.Duration(a.limit.Most)
 		wait = min(max(time.Duration(min(1-left, int64(a.limit.Most)))*each, time.Minute), a.limit.Window)
 	}
+	whose := "set aside for " + strings.Join(held.Reserves, ", ")
+	if len(held.Reserves) == 0 {
+		whose = fmt.Sprintf("no more than the %d%% that are left to others", payer.Spares)
+	}
 	return &upstream.Error{
 		Kind: upstream.Reserved, RetryAfter: wait, Upstream: g.upstream, Credential: credential,
-		Message: fmt.Sprintf("what %s has left, %d of %d pulls, is set aside for %s; try again in %s",
-			credential, a.left, a.limit.Most, strings.Join(held.Reserves, ", "), roundUp(wait)),
-		Held: held,
+		Message: fmt.Sprintf("what %s has left, %d of %d pulls, is %s; try again in %s", credential, a.left, a.limit.Most, whose, roundUp(wait)),
+		Held:    held,
 	}
 }
 

@@ -285,3 +285,39 @@ func TestWhatIsCountedUnderIsBounded(t *testing.T) {
 		t.Errorf("%d are kept", len(w.counts))
 	}
 }
+
+func TestWhoSparesAShareOfTheLimitPullsOnlyAboveIt(t *testing.T) {
+	refresher := oci.Caller{User: oci.UserRefresh, Spares: 50}
+	tests := map[string]struct {
+		plan  Plan
+		payer oci.Caller
+		left  int64
+		want  string // of the refusal; "" for none
+	}{
+		"above the share":                       {Plan{}, refresher, 6, ""},
+		"at the share":                          {Plan{}, refresher, 5, "5 of 10 pulls, is no more than the 50% that are left to others"},
+		"nothing is left":                       {Plan{}, refresher, 0, "0 of 10 pulls, is no more than"},
+		"what is reserved comes on top":         {thirty(), refresher, 8, "set aside for prod"},
+		"above what is reserved":                {thirty(), refresher, 9, ""},
+		"others pull below the share":           {Plan{}, oci.Caller{}, 1, ""},
+		"others, too, leave what is reserved":   {thirty(), oci.Caller{}, 3, "set aside for prod"},
+		"without a plan the upstream decides":   {Plan{}, oci.Caller{}, 0, ""},
+		"a reserve is for those who are meant":  {thirty(), member("prod"), 3, ""},
+		"members do not mind what others spare": {thirty(), member("prod"), 5, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			g := newWorld(t).With("hub", test.plan)
+			g.Watch("acme").Ended(upstream.Given, says(test.left))
+			_, err := g.Enter("acme", test.payer, true, true)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+	t.Run("what has no limit is pulled", func(t *testing.T) {
+		if _, err := newWorld(t).With("hub", Plan{}).Enter("acme", refresher, true, false); err != nil {
+			t.Error(err)
+		}
+	})
+}

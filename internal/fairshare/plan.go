@@ -46,6 +46,7 @@ func (p Plan) Projects() []string {
 }
 
 // of is how many pulls of a limit are set aside: at least one.
-func (r Reserve) of(limit int64) int64 {
-	return max(1, (limit*int64(r.Percent)+99)/100)
-}
+func (r Reserve) of(limit int64) int64 { return max(1, share(limit, r.Percent)) }
+
+// share is so many percent of a limit, rounded up.
+func share(limit int64, percent int) int64 { return (limit*int64(percent) + 99) / 100 }

@@ -14,6 +14,9 @@ type Caller struct {
 	// Shares are those that the caller is a member of, as far as the pulls of the upstream
 	// that is asked are shared out among projects.
 	Shares []string
+	// Spares is the share of an account's pull limit, in percent, that is left to others: no
+	// pull is made for the caller while the account has no more than that.
+	Spares int
 	// Client is where the request comes from; see ClientOf. It is the zero prefix when
 	// nobody has asked for it from anywhere.
 	Client netip.Prefix
@@ -24,6 +27,9 @@ type Caller struct {
 
 // UserSelf is the user in whose name the registry does what nobody asked for.
 const UserSelf = "system:larder"
+
+// UserRefresh is the one in whose name tags are refreshed before anybody pulls them.
+const UserRefresh = UserSelf + ":refresh"
 
 // Stranger tells whether the caller showed no credentials.
 func (c Caller) Stranger() bool { return c.User == "" }

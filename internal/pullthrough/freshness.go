@@ -28,6 +28,9 @@ type check struct {
 	state tagState
 	// changed is true when the tag moved and the new manifest is held.
 	changed bool
+	// failure is why one came to nothing that nobody waited for when it began: it tells
+	// nothing to those who have joined it.
+	failure error
 }
 
 // refresh asks whether a tag past its TTL is still what is held. It waits no
@@ -41,7 +44,11 @@ func (c *Cache) refresh(ctx context.Context, caller oci.Caller, key tagKey, stat
 	for {
 		select {
 		case <-running.done:
-			return running.state, running.changed
+			if running.failure == nil {
+				return running.state, running.changed
+			}
+			running = c.startCheck(caller, key, state)
+			moved = running.moved
 		case <-moved:
 			moved = nil
 			patience.Reset(c.Limits.MovePatience)
@@ -82,7 +89,10 @@ func (c *Cache) startCheck(caller oci.Caller, key tagKey, state tagState) *check
 		defer cancel()
 		next, trouble, err := c.runCheck(ctx, caller, key, state, started.moved)
 		c.checks.mu.Lock()
-		if err != nil {
+		switch {
+		case err != nil && caller.Spares > 0:
+			next, started.failure = started.from, err
+		case err != nil:
 			next = c.failed(key, started.from, trouble, err)
 		}
 		started.state, started.changed = next, next.Digest != state.Digest

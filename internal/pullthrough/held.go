@@ -55,12 +55,12 @@ func sharedFor[T any](ctx context.Context, c *Cache, caller oci.Caller, key stri
 			return value, joined, err
 		}
 	}
-	return shared(ctx, c, fmt.Sprintf("%s for %t %q", key, caller.Stranger(), caller.Shares), limit, fn)
+	return shared(ctx, c, fmt.Sprintf("%s for %t %q %d", key, caller.Stranger(), caller.Shares, caller.Spares), limit, fn)
 }
 
 // heldFromOther tells whether a failure is that pulls are held back from somebody else, who
 // has other shares of them: then it is worth asking again for the caller.
 func heldFromOther(err error, caller oci.Caller) bool {
 	held := upstream.HeldOf(err)
-	return held != nil && (!slices.Equal(held.Payer.Shares, caller.Shares) || held.Payer.Stranger() != caller.Stranger())
+	return held != nil && (!slices.Equal(held.Payer.Shares, caller.Shares) || held.Payer.Stranger() != caller.Stranger() || held.Payer.Spares > caller.Spares)
 }

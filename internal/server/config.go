@@ -14,6 +14,7 @@ import (
 	"github.com/larder-registry/larder/internal/fairshare"
 	"github.com/larder-registry/larder/internal/gc"
 	"github.com/larder-registry/larder/internal/ledger"
+	"github.com/larder-registry/larder/internal/warm"
 )
 
 const (
@@ -136,6 +137,7 @@ type Upstream struct {
 	CA          string         // PEM file with further roots; may be empty
 	WarnAt      []int          // percent of a pull limit; what is left is warned of there
 	Shares      fairshare.Plan // who may have how much of a pull limit
+	Refresh     warm.Refresh   // which tags are kept fresh
 }
 
 // Hub tells whether the upstream is Docker Hub: its registries hold docker.io.

@@ -20,6 +20,7 @@ import (
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/pulllimit"
 	"github.com/larder-registry/larder/internal/ratelimit"
+	"github.com/larder-registry/larder/internal/warm"
 	"github.com/spf13/pflag"
 )
 
@@ -225,6 +226,7 @@ upstreams:
     warnAt: [25%, 1%]
     reserve: [{project: prod, share: 20%}]
     budgets: [{project: demo, limit: 50/6h}]
+    refresh: {every: 12h, above: 70%, pulled: 48h}
     ca: /etc/ssl/corp.pem
   - name: quay
     url: http://QUAY.example:8080
@@ -287,6 +289,7 @@ func TestEveryKeyOfTheFileIsRead(t *testing.T) {
 					Reserves: []fairshare.Reserve{{Project: "prod", Percent: 20}},
 					Budgets:  []fairshare.Budget{{Project: "demo", Limit: ratelimit.Limit{Most: 50, Window: 6 * time.Hour}}},
 				},
+				Refresh: warm.Refresh{Every: 12 * time.Hour, Above: 70, Pulled: 48 * time.Hour},
 			},
 			{
 				Name:       "quay",

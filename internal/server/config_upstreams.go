@@ -32,6 +32,7 @@ func (r *fileReader) upstream(e entry) Upstream {
 		"warnAt":      func(e entry) { u.WarnAt = list(&r.yamlFile, e, parseLevel) },
 		"reserve":     func(e entry) { u.Shares.Reserves = r.reserves(e) },
 		"budgets":     func(e entry) { u.Shares.Budgets = r.budgets(e) },
+		"refresh":     func(e entry) { u.Refresh = r.refresh(e) },
 	})
 	return u
 }

@@ -42,6 +42,8 @@ type Tuning struct {
 	Running time.Duration
 	// Watch is how often it is looked what upstreams have left.
 	Watch time.Duration
+	// Refresh is how often it is looked which tags are due to be refreshed.
+	Refresh time.Duration
 }
 
 // generation is everything that one configuration makes: upstreams, caches, names
@@ -153,7 +155,7 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	}
 	opened := openUpstream{Upstream: u}
 	var gate upstream.Gate
-	if !u.Shares.Empty() {
+	if !u.Shares.Empty() || u.Refresh.Every > 0 {
 		opened.gate = s.floor.shares.With(u.Name, u.Shares)
 		gate = opened.gate
 	}

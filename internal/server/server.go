@@ -19,6 +19,7 @@ import (
 	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/rewriting"
 	"github.com/larder-registry/larder/internal/telemetry"
+	"github.com/larder-registry/larder/internal/warm"
 )
 
 // Limits of every listener.
@@ -51,13 +52,14 @@ type Server struct {
 	options Options
 	log     *slog.Logger
 
-	floor   *floor
-	key     credentials.KeySource // by which secrets are encrypted
-	lender  *lender
-	hooks   *events.Hooks  // deliver to webhooks
-	retired sync.WaitGroup // generations that still answer their last requests
-	mu      sync.RWMutex
-	current *generation
+	floor     *floor
+	key       credentials.KeySource // by which secrets are encrypted
+	lender    *lender
+	hooks     *events.Hooks // deliver to webhooks
+	refresher *warm.Refresher
+	retired   sync.WaitGroup // generations that still answer their last requests
+	mu        sync.RWMutex
+	current   *generation
 
 	listeners []*listener
 	certs     certificates // nil for plain HTTP
@@ -110,6 +112,7 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 	s.key = s.floor.credentialKey(config.CredentialKey)
 	s.lender = &lender{server: s, keeper: credentials.New(s.floor.DB.Credentials, s.key, options.Tuning.Now)}
 	s.hooks = s.newHooks()
+	s.refresher = s.newRefresher()
 	if s.certs, err = s.floor.certificates(config, options.Tuning); err != nil {
 		return nil, err
 	}
@@ -157,6 +160,7 @@ func (s *Server) Run(ctx context.Context) error {
 	work.Go(func() { s.retain(background) })
 	work.Go(func() { s.importer().Run(background) })
 	work.Go(func() { s.tellWebhooks(background) })
+	work.Go(func() { s.refreshTags(background) })
 	if s.acme != nil {
 		work.Go(func() { s.acme.manage(background) })
 	}

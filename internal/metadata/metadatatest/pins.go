@@ -99,6 +99,34 @@ func pins(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, all[:2], since(noon, 2))
 			same(t, all[:1], since(noon.Add(time.Minute), many))
 		},
+		"worth to be kept fresh are tags that are pinned, run or were pulled": func(t *testing.T, db *metadata.DB) {
+			q := metadata.RefreshQuery{Project: "hub", CheckedBefore: noon, PulledSince: noon, Limit: many}
+			due := func() []metadata.TagName { return must[[]metadata.TagName](t)(db.Tags.ToRefresh(t.Context(), q)) }
+			tag := func(name string) metadata.TagName { return metadata.TagName{Repository: "hub/app", Tag: name} }
+			ok(t, put(t.Context(), db, "hub/app", one, "pulled", "pulled-too"))
+			ok(t, put(t.Context(), db, "hub/app", other, "pinned", "idle"))
+			third := manifest("third")
+			ok(t, put(t.Context(), db, "hub/app", third, "runs"))
+			ok(t, put(t.Context(), db, "demo/app", one, "hosted"))
+			same(t, 0, len(due()))
+			ok(t, db.Manifests.Pulled(t.Context(), []metadata.Pull{{Repository: "hub/app", Digest: one.Digest, At: noon}, {Repository: "demo/app", Digest: one.Digest, At: noon}}))
+			ok(t, db.Pins.Set(t.Context(), metadata.Pin{Repository: "hub/app", Tag: "pinned", Reason: "by hand", CreatedAt: noon}))
+			_, err := db.Pins.Running(t.Context(), []metadata.RunningImage{{Repository: "hub/app", Digest: third.Digest}}, noon, noon.Add(time.Hour))
+			ok(t, err)
+			all := []metadata.TagName{tag("pinned"), tag("pulled"), tag("pulled-too"), tag("runs")}
+			same(t, all, due())
+			// What a tag named before was pulled, or runs, by that tag.
+			for _, name := range []string{"pulled", "runs"} {
+				ok(t, db.Tags.Set(t.Context(), "hub/app", name, other.Digest, noon.Add(-time.Hour), "hub"))
+			}
+			same(t, all, due())
+			q.After, q.Limit = tag("pinned"), 2
+			same(t, all[1:3], due())
+			q.After, q.Limit = metadata.TagName{}, many
+			ok(t, db.Tags.Checked(t.Context(), "hub/app", "pinned", noon))
+			q.PulledSince = noon.Add(time.Minute)
+			same(t, []metadata.TagName{tag("runs")}, due())
+		},
 		"a pinned tag is not retired": func(t *testing.T, db *metadata.DB) {
 			ok(t, put(t.Context(), db, "hub/app", one, "1"))
 			ok(t, db.Pins.Set(t.Context(), byTag))

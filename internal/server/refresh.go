@@ -1,0 +1,70 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/larder-registry/larder/internal/telemetry"
+	"github.com/larder-registry/larder/internal/warm"
+)
+
+const (
+	// refreshEvery is how often it is looked which tags are due to be refreshed.
+	refreshEvery = time.Minute
+	// refreshPauses is how many tags an upstream is asked for in that time, at most.
+	refreshPauses = 60
+)
+
+func (s *Server) newRefresher() *warm.Refresher {
+	now := s.options.Tuning.Now
+	if now == nil {
+		now = time.Now
+	}
+	return warm.NewRefresher(warm.RefresherConfig{
+		Tags: s.floor.DB.Tags, Held: s.floor.held, Open: s.openRefreshed, Pause: s.refreshLook() / refreshPauses,
+		Metrics: warm.NewRefreshMetrics(s.metrics), Now: now, Log: s.log,
+	})
+}
+
+func (s *Server) refreshLook() time.Duration {
+	if every := s.options.Tuning.Refresh; every > 0 {
+		return every
+	}
+	return refreshEvery
+}
+
+// refreshTags keeps tags fresh before anybody pulls them, until ctx ends. Of several processes
+// on one database one asks an upstream at a time.
+func (s *Server) refreshTags(ctx context.Context) {
+	telemetry.Repeat(ctx, s.refreshLook(), func(ctx context.Context) error {
+		for _, name := range s.refreshed() {
+			s.floor.alone(ctx, "refresh/"+name, func(ctx context.Context) { s.refresher.Turn(ctx, name) })
+		}
+		return nil
+	}, func(error) {})
+}
+
+// refreshed are the upstreams whose tags are kept fresh.
+func (s *Server) refreshed() (names []string) {
+	g := s.generation()
+	defer g.requests.Done()
+	for _, u := range g.upstreams {
+		if u.Refresh.Every > 0 {
+			names = append(names, u.Name)
+		}
+	}
+	return names
+}
+
+// openRefreshed finds an upstream in the configuration that is in force, which does not end
+// before it is closed.
+func (s *Server) openRefreshed(name string) (warm.Refreshed, bool) {
+	g := s.generation()
+	for i, u := range g.upstreams {
+		if u.Name == name && u.Refresh.Every > 0 {
+			return warm.Refreshed{Refresh: u.Refresh, Cache: g.caches[i], Close: g.requests.Done}, true
+		}
+	}
+	g.requests.Done()
+	return warm.Refreshed{}, false
+}
