@@ -129,6 +129,8 @@ func (s *service) warm(ctx context.Context, who caller, in *warmInput) (*huma.St
 	if err != nil {
 		return nil, err
 	}
+	payer := who.asks() // as in a pull
+	payer.Projects, payer.Shares = authz.Memberships(ctx, s.Authorizer.Allowed, who.Identity, target.Images)
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
 		out := newLines(w, WarmLine{Working: true})
@@ -137,7 +139,7 @@ func (s *service) warm(ctx context.Context, who caller, in *warmInput) (*huma.St
 		if in.Body.DryRun {
 			fetch = s.Warmer.Price
 		}
-		cost, err := fetch(r.Context(), target, who.asks(), in.Body.Platforms)
+		cost, err := fetch(r.Context(), target, payer, in.Body.Platforms)
 		if err != nil {
 			_ = out.write(WarmLine{Error: s.told(r.Context(), "warm-image", err)}) // whoever has gone needs none
 			return

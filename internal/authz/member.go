@@ -35,3 +35,20 @@ func MemberOf(ctx context.Context, decide Decide, id authn.Identity, projects []
 	}
 	return found
 }
+
+// Sharer is a cache whose upstream has something for the members of projects.
+type Sharer interface {
+	// Lenders are the projects that have credentials of their own.
+	Lenders() []string
+	// Shares are the projects that the pulls are shared out among.
+	Shares() []string
+}
+
+// Memberships are the projects whose own credentials may be used for id, and those whose
+// share of the pulls is id's, where images are those of a Sharer.
+func Memberships(ctx context.Context, decide Decide, id authn.Identity, images any) (projects, shares []string) {
+	if cache, ok := images.(Sharer); ok {
+		projects, shares = MemberOf(ctx, decide, id, cache.Lenders()), MemberOf(ctx, decide, id, cache.Shares())
+	}
+	return projects, shares
+}

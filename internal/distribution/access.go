@@ -57,22 +57,8 @@ func (h *Handler) caller(x *exchange) oci.Caller {
 
 // lender is a cache whose upstream may be asked with projects' own credentials.
 type lender interface {
-	// Lenders are the projects that have some.
-	Lenders() []string
-	// Shares are the projects that its pulls are shared out among.
-	Shares() []string
 	// Shows tells whether a repository's name is for a caller who is logged in.
 	Shows(ctx context.Context, caller oci.Caller, repo oci.Repository) (bool, error)
-}
-
-// memberships are the projects whose own credentials may be used for a caller, and those
-// whose share of the pulls is the caller's.
-func (h *Handler) memberships(ctx context.Context, id authn.Identity, target Target) (projects, shares []string) {
-	if cache, ok := target.Images.(lender); ok {
-		projects = authz.MemberOf(ctx, h.Authorizer.Allowed, id, cache.Lenders())
-		shares = authz.MemberOf(ctx, h.Authorizer.Allowed, id, cache.Shares())
-	}
-	return projects, shares
 }
 
 // shows tells whether a repository that may be pulled has a name for who asks: what only
@@ -83,7 +69,7 @@ func (h *Handler) shows(ctx context.Context, x *exchange, target Target) (bool, 
 		return true, nil
 	}
 	caller := x.who.identity.Caller()
-	caller.Projects, _ = h.memberships(ctx, x.who.identity, target)
+	caller.Projects, _ = authz.Memberships(ctx, h.Authorizer.Allowed, x.who.identity, target.Images)
 	return cache.Shows(ctx, caller, target.Repository)
 }
 
@@ -161,7 +147,7 @@ func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error
 	if x.target.Images == nil {
 		x.target.Images = h.Hosted // where there is no project nothing is found
 	}
-	x.projects, x.shares = h.memberships(ctx, x.who.identity, x.target)
+	x.projects, x.shares = authz.Memberships(ctx, h.Authorizer.Allowed, x.who.identity, x.target.Images)
 	return nil
 }
 

@@ -221,6 +221,21 @@ func TestARefusalByAReserveIsNotThatOfWhoJoins(t *testing.T) {
 	}
 }
 
+func TestWhoWarmsDrawsOnTheReserveThatPullsWould(t *testing.T) {
+	s, prod, demo := sharing(t, 4, "reserve: [{project: prod, share: 50%}]")
+	s.cold("one", request{}).wants(t, 200, "larder; fwd=miss; stored")
+	s.cold("two", request{}).wants(t, 200, "larder; fwd=miss; stored")
+	s.hub.AddImage("library/three", "1", small(3))
+	for token, want := range map[string]string{demo: "set them aside for project prod", prod: `"pulls":1`} {
+		if got := s.send(request{method: http.MethodPost, path: "/api/v1/warm", token: token, body: `{"image":"docker-hub/three:1"}`}); !strings.Contains(string(got.body), want) {
+			t.Errorf("warming got %d %s, want %q", got.status, got.body, want)
+		}
+	}
+	if a := s.upstream().Accounts[0]; len(a.Reserves) != 1 || a.Reserves[0].Spent != 1 {
+		t.Errorf("the API tells %+v", a.Reserves)
+	}
+}
+
 func TestServersOnOneDatabaseKeepToReservesAndBudgetsTogether(t *testing.T) {
 	postgres, err := metadatatest.StartPostgreSQL()
 	if err != nil {
