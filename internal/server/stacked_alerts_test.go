@@ -80,11 +80,11 @@ func hasLabel(measured string, metrics []string, label string) bool {
 	return false
 }
 
-// measuredAfterTrouble is what /metrics shows after pulls, a refused credential, a limit
-// that ran out and a stale copy.
+// measuredAfterTrouble is what /metrics shows after pulls, a refused credential, pulls that
+// were held back, and a stale copy.
 func measuredAfterTrouble(t *testing.T) string {
 	t.Helper()
-	s := newStack(t, hubsim.Options{Accounts: accounts, TokensOnRegistry: true, AnonymousLimit: 2}, withCredential(t, "acme", "wrong"))
+	s := newStack(t, hubsim.Options{Accounts: accounts, TokensOnRegistry: true, AnonymousLimit: 2}, withCredential(t, "acme", "wrong")+"  reserve: [{project: prod, share: 1%}]\n")
 	image := s.hub.AddImage("library/nginx", "0", small(0))
 	for i := range 3 {
 		s.hub.AddImage("library/nginx", fmt.Sprint(i), small(uint64(i)))
