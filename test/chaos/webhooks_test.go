@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
 // hooked is a receiver of webhooks that fails now and then, and what it has heard.
@@ -84,38 +85,101 @@ func (c *client) pushTag(t *testing.T, repository, tag string) error {
 	return err
 }
 
+// hear makes project demo and its webhook.
+func (h *hooked) hear(t *testing.T, c *client) {
+	t.Helper()
+	for _, m := range []struct{ path, body string }{
+		{"/api/v1/projects", `{"name":"demo"}`},
+		{"/api/v1/projects/demo/webhooks", fmt.Sprintf(`{"name":"ci","url":%q,"events":["push"]}`, h.URL)},
+	} {
+		a, err := c.do(t.Context(), request{
+			method: http.MethodPost, path: m.path, body: strings.NewReader(m.body), size: int64(len(m.body)),
+			header: map[string]string{"Content-Type": "application/json"},
+		})
+		if err != nil || !a.ok() {
+			t.Fatalf("%s: %v, %s", m.path, err, a)
+		}
+	}
+}
+
+// tagger pushes one tag of a repository after the other.
+type tagger struct {
+	repository         string
+	sent, acknowledged []string
+}
+
+// taggers are of several repositories.
+func taggers(count int) (all []*tagger) {
+	for i := range count {
+		all = append(all, &tagger{repository: fmt.Sprintf("demo/app%d", i)})
+	}
+	return all
+}
+
+func (p *tagger) push(t *testing.T, c *client) error {
+	tag := fmt.Sprintf("t%05d", len(p.sent))
+	p.sent = append(p.sent, tag)
+	err := c.pushTag(t, p.repository, tag)
+	if err == nil {
+		p.acknowledged = append(p.acknowledged, tag)
+	}
+	return err
+}
+
+// heardBy waits until the receiver has heard of every push that was acknowledged, and holds
+// the order against that in which they were sent.
+func (p *tagger) heardBy(t *testing.T, h *hooked) {
+	t.Helper()
+	comesTrue(t, "every push to "+p.repository+" is heard of", func() bool {
+		heard := h.heard(p.repository)
+		return !slices.ContainsFunc(p.acknowledged, func(tag string) bool { return !slices.Contains(heard, tag) })
+	})
+	heard := h.heard(p.repository)
+	if !slices.IsSorted(heard) {
+		t.Errorf("pushes to %s were heard of in another order: %v", p.repository, heard)
+	}
+	for _, tag := range heard {
+		if !slices.Contains(p.sent, tag) {
+			t.Errorf("%s:%s was heard of, and was never pushed", p.repository, tag)
+		}
+	}
+}
+
+// taken is how many requests were taken, and how many are still to be refused.
+func (h *hooked) taken() (requests, left int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, tags := range h.tags {
+		requests += len(tags)
+	}
+	return requests, h.left
+}
+
+// hooksFile is a configuration that lets webhooks reach the receiver.
+func hooksFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "larder.yaml")
+	if err := os.WriteFile(file, []byte("webhooks: {allow: [127.0.0.1]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 func TestAWebhookHearsEveryPushInOrderThroughKills(t *testing.T) {
 	const repositories, kills = 3, 6
 	receiver := newHooked(t)
 	s := newServer(t, filepath.Join(t.TempDir(), "data"), newHub(t, hubsim.Options{}))
-	config := filepath.Join(t.TempDir(), "larder.yaml")
-	if err := os.WriteFile(config, []byte("webhooks: {allow: [127.0.0.1]}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.args = append(s.args, "--config", config)
+	s.args = append(s.args, "--config", hooksFile(t))
 	c := s.start()
-	for path, body := range map[string]string{
-		"/api/v1/projects":               `{"name":"demo"}`,
-		"/api/v1/projects/demo/webhooks": fmt.Sprintf(`{"name":"ci","url":%q,"events":["push"]}`, receiver.URL),
-	} {
-		until(t, path, func() bool { // the project comes first
-			a, err := c.do(t.Context(), request{method: http.MethodPost, path: path, body: strings.NewReader(body), size: int64(len(body)), header: map[string]string{"Content-Type": "application/json"}})
-			return err == nil && a.ok()
-		})
-	}
-	sent, acknowledged := make([][]string, repositories), make([][]string, repositories)
+	receiver.hear(t, c)
+	all := taggers(repositories)
 	for range kills {
 		var killed atomic.Bool
 		var pushing sync.WaitGroup
-		for i := range repositories {
+		for _, p := range all {
 			pushing.Go(func() {
 				for !killed.Load() {
-					tag := fmt.Sprintf("t%05d", len(sent[i]))
-					sent[i] = append(sent[i], tag)
-					err := c.pushTag(t, fmt.Sprintf("demo/app%d", i), tag)
-					if err == nil {
-						acknowledged[i] = append(acknowledged[i], tag)
-					} else if !killed.Load() {
+					if err := p.push(t, c); err != nil && !killed.Load() {
 						t.Errorf("pushing: %v", err)
 						return
 					}
@@ -129,33 +193,76 @@ func TestAWebhookHearsEveryPushInOrderThroughKills(t *testing.T) {
 		c = s.start()
 	}
 	pushes := 0
-	for i := range repositories {
-		repository := fmt.Sprintf("demo/app%d", i)
-		pushes += len(acknowledged[i])
-		missing := acknowledged[i]
-		until(t, "every push to "+repository+" is heard of", func() bool {
-			heard := receiver.heard(repository)
-			missing = slices.DeleteFunc(slices.Clone(acknowledged[i]), func(tag string) bool { return slices.Contains(heard, tag) })
-			return len(missing) == 0
-		})
-		heard := receiver.heard(repository)
-		if !slices.IsSorted(heard) {
-			t.Errorf("pushes to %s were heard of in another order: %v", repository, heard)
-		}
-		for _, tag := range heard {
-			if !slices.Contains(sent[i], tag) {
-				t.Errorf("%s:%s was heard of, and was never pushed", repository, tag)
-			}
-		}
+	for _, p := range all {
+		pushes += len(p.acknowledged)
+		p.heardBy(t, receiver)
 	}
-	receiver.mu.Lock()
-	defer receiver.mu.Unlock()
-	requests := 0
-	for _, tags := range receiver.tags {
-		requests += len(tags)
-	}
-	if receiver.left > 0 || pushes < repositories*kills {
-		t.Errorf("%d pushes were acknowledged, and the receiver has %d refusals left: too little happened", pushes, receiver.left)
+	requests, left := receiver.taken()
+	if left > 0 || pushes < repositories*kills {
+		t.Errorf("%d pushes were acknowledged, and the receiver has %d refusals left: too little happened", pushes, left)
 	}
 	t.Logf("%d pushes acknowledged through %d kills, %d requests taken", pushes, kills, requests)
+}
+
+func TestWhatAKilledServerWasToTellWebhooksAnotherTellsInOrder(t *testing.T) {
+	postgres, err := metadatatest.StartPostgreSQL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := postgres.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	receiver, hub, database := newHooked(t), newHub(t, hubsim.Options{}), postgres.Database(t)
+	receiver.left = 0
+	var servers []*server
+	for range 2 {
+		s := newServer(t, filepath.Join(t.TempDir(), "data"), hub)
+		s.args = append(s.args, "--config", hooksFile(t))
+		s.env = []string{"LARDER_DATABASE=" + database, "LARDER_CREDENTIAL_KEY=" + strings.Repeat("k", 32)}
+		servers = append(servers, s)
+	}
+	tells, other := servers[0], servers[1] // who is there first tells webhooks
+	receiver.hear(t, tells.start())
+	other.start()
+	all := taggers(3)
+	for range 2 {
+		var killed atomic.Bool
+		var pushing sync.WaitGroup
+		for _, p := range all {
+			pushing.Go(func() { p.pushToEither(t, &killed, newClient(t, tells.url), newClient(t, other.url)) })
+		}
+		time.Sleep(300 * time.Millisecond)
+		tells.kill()
+		killed.Store(true)
+		pushing.Wait()
+		requests, _ := receiver.taken()
+		for _, p := range all {
+			p.heardBy(t, receiver)
+		}
+		after, _ := receiver.taken()
+		if after == requests {
+			t.Error("the other server had nothing to tell: too little happened")
+		}
+		tells.start()
+		tells, other = other, tells
+	}
+}
+
+// pushToEither pushes to two servers in turn until one has been killed, and some more to the
+// one that is left.
+func (p *tagger) pushToEither(t *testing.T, killed *atomic.Bool, dies, stays *client) {
+	for !killed.Load() {
+		_ = p.push(t, dies) // it may be dying
+		if err := p.push(t, stays); err != nil {
+			t.Errorf("pushing: %v", err)
+			return
+		}
+	}
+	for range 5 {
+		if err := p.push(t, stays); err != nil {
+			t.Errorf("pushing: %v", err)
+		}
+	}
 }
