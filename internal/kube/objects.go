@@ -36,8 +36,11 @@ type Objects struct {
 
 // Secret is one of a cluster, as it was read.
 type Secret struct {
-	Data    map[string][]byte
-	version string
+	Data   map[string][]byte
+	Labels map[string]string
+
+	version     string
+	annotations map[string]string
 }
 
 // OpenObjects makes a client and asks nothing yet. The error says what is wrong with the
@@ -78,7 +81,7 @@ func (o *Objects) Secret(ctx context.Context, namespace, name string) (Secret, e
 	if err := o.get(ctx, o.core.Get().Namespace(namespace).Resource("secrets").Name(name), &read); err != nil {
 		return Secret{}, fmt.Errorf("reading secret %s in namespace %s: %w", name, namespace, err)
 	}
-	return Secret{Data: read.Data, version: read.ResourceVersion}, nil
+	return Secret{Data: read.Data, Labels: read.Labels, version: read.ResourceVersion, annotations: read.Annotations}, nil
 }
 
 // PutSecret writes one that was read, or makes one that was not there. The error is
@@ -86,7 +89,7 @@ func (o *Objects) Secret(ctx context.Context, namespace, name string) (Secret, e
 func (o *Objects) PutSecret(ctx context.Context, namespace, name string, s Secret) error {
 	secret := core.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, ResourceVersion: s.version},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, ResourceVersion: s.version, Labels: s.Labels, Annotations: s.annotations},
 		Type:       core.SecretTypeTLS, Data: s.Data,
 	}
 	body, err := json.Marshal(secret)

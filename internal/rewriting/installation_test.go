@@ -183,6 +183,10 @@ func TestWhatWasInstalledIsRemovedFirstWhatChangesPods(t *testing.T) {
 	f.objects["/apis/apps/v1/namespaces/larder/deployments/larder"] = `{"metadata":{"name":"larder","namespace":"larder","labels":{"app.kubernetes.io/part-of":"larder"}}}`
 	f.objects["/api/v1/namespaces/larder/serviceaccounts/chart"] = `{"metadata":{"name":"chart","namespace":"larder","labels":{"app.kubernetes.io/part-of":"larder","app.kubernetes.io/component":"rewriting",
 		"app.kubernetes.io/managed-by":"Helm"},"annotations":{"meta.helm.sh/release-name":"ours"}}}`
+	const labels = `"labels":{"app.kubernetes.io/part-of":"larder","app.kubernetes.io/component":"rewriting"}`
+	f.objects["/api/v1/namespaces/larder/secrets/larder-webhook"] = `{"metadata":{"name":"larder-webhook","namespace":"larder",` + labels + `}}`
+	f.objects["/api/v1/namespaces/larder/secrets/larder-admin"] = `{"metadata":{"name":"larder-admin","namespace":"larder"}}`
+	f.objects["/apis/rbac.authorization.k8s.io/v1/namespaces/larder/rolebindings/larder-webhook"] = `{"metadata":{"name":"larder-webhook","namespace":"larder",` + labels + `}}`
 	i := look(t, f)
 	objects, err := i.Installed(t.Context())
 	if err != nil {
@@ -202,12 +206,13 @@ func TestWhatWasInstalledIsRemovedFirstWhatChangesPods(t *testing.T) {
 	want := []string{
 		admission + "mutatingwebhookconfigurations/larder", admission + "mutatingadmissionpolicybindings/larder", admission + "mutatingadmissionpolicies/larder",
 		"/apis/apps/v1/namespaces/larder/deployments/larder-watcher", "/api/v1/namespaces/larder/configmaps/larder-rewriting",
+		"/apis/rbac.authorization.k8s.io/v1/namespaces/larder/rolebindings/larder-webhook", "/api/v1/namespaces/larder/secrets/larder-webhook",
 	}
 	if diff := cmp.Diff(want, f.deleted); diff != "" {
 		t.Error(diff)
 	}
 	left := slices.Sorted(maps.Keys(f.objects))
-	if len(left) != 3 {
+	if len(left) != 4 {
 		t.Errorf("there is left %v", left)
 	}
 }

@@ -21,7 +21,9 @@ func installedKinds() []string {
 	return []string{
 		webhookConfigurations, policyBindings, policies,
 		"/apis/apps/v1/daemonsets", "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/configmaps",
+		"/apis/policy/v1/poddisruptionbudgets", "/apis/networking.k8s.io/v1/networkpolicies",
 		rbac + "rolebindings", rbac + "roles", rbac + "clusterrolebindings", rbac + "clusterroles", "/api/v1/serviceaccounts",
+		"/api/v1/secrets", // after the right to make them anew
 	}
 }
 

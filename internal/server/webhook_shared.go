@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/larder-registry/larder/internal/kube"
+	"github.com/larder-registry/larder/internal/mirror"
 )
 
 const (
@@ -107,13 +109,14 @@ func (c *sharedCertificates) watch(ctx context.Context) {
 // cluster trusts it.
 func (c *sharedCertificates) keep(ctx context.Context) error {
 	for {
-		pair, ca, err := c.agree(ctx)
+		pair, agreed, err := c.agree(ctx)
 		if errors.Is(err, kube.ErrChanged) && ctx.Err() == nil {
 			continue // another replica was faster
 		}
 		if err != nil {
 			return err
 		}
+		ca := agreed.Data[authorityData]
 		// Trust comes first: with a certificate that is not trusted yet nothing is
 		// rewritten.
 		err = c.objects.TrustCA(ctx, webhookConfiguration, ca)
@@ -122,32 +125,33 @@ func (c *sharedCertificates) keep(ctx context.Context) error {
 		}
 		c.ca.Store(&ca)
 		c.current.Store(pair)
-		return err
+		return errors.Join(err, c.label(ctx, agreed))
 	}
 }
 
 // agree reads what the replicas share, or makes it anew where that does not serve.
-func (c *sharedCertificates) agree(ctx context.Context) (*tls.Certificate, []byte, error) {
+func (c *sharedCertificates) agree(ctx context.Context) (*tls.Certificate, kube.Secret, error) {
 	secret, err := c.objects.Secret(ctx, c.secret.Namespace, c.secret.Name)
 	if err != nil && !errors.Is(err, kube.ErrNoObject) {
-		return nil, nil, err
+		return nil, secret, err
 	}
 	signer, made, err := c.authority(secret)
 	if err != nil {
-		return nil, nil, err
+		return nil, secret, err
 	}
 	names := c.names
 	if pair, err := tls.X509KeyPair(secret.Data[serverData], secret.Data[serverKeyData]); err == nil {
 		if made == nil && c.serves(&pair, signer) {
-			return &pair, secret.Data[authorityData], nil
+			return &pair, secret, nil
 		}
 		names = c.withNamesOf(pair.Leaf)
 	}
 	issued, err := signer.issue(names, c.now())
 	if err != nil {
-		return nil, nil, err
+		return nil, secret, err
 	}
 	next := secret
+	next.Labels = ownLabels(secret)
 	next.Data = map[string][]byte{
 		authorityData: secret.Data[authorityData], authorityKeyData: secret.Data[authorityKeyData],
 		serverData: issued.certificate, serverKeyData: issued.key,
@@ -156,14 +160,39 @@ func (c *sharedCertificates) agree(ctx context.Context) (*tls.Certificate, []byt
 		next.Data[authorityData], next.Data[authorityKeyData] = made.certificate, made.key
 	}
 	if err := c.objects.PutSecret(ctx, c.secret.Namespace, c.secret.Name, next); err != nil {
-		return nil, nil, err
+		return nil, secret, err
 	}
 	c.log.Info("a certificate of the admission webhook was made", "secret", c.secret.String(), "names", names)
 	pair, err := tls.X509KeyPair(issued.certificate, issued.key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the certificate that was made: %w", err)
+		return nil, secret, fmt.Errorf("reading the certificate that was made: %w", err)
 	}
-	return &pair, next.Data[authorityData], nil
+	return &pair, next, nil
+}
+
+// label gives a Secret the labels that it has not got, as one that an older version has made.
+func (c *sharedCertificates) label(ctx context.Context, secret kube.Secret) error {
+	labels := ownLabels(secret)
+	if maps.Equal(labels, secret.Labels) {
+		return nil
+	}
+	secret.Labels = labels
+	err := c.objects.PutSecret(ctx, c.secret.Namespace, c.secret.Name, secret)
+	if errors.Is(err, kube.ErrChanged) {
+		return nil // whoever has changed it has given them, or the next look does
+	}
+	return err
+}
+
+// ownLabels are those of a Secret and those by which larder kube uninstall finds it.
+func ownLabels(secret kube.Secret) map[string]string {
+	labels := mirror.Labels()
+	for key, value := range secret.Labels {
+		if _, ours := labels[key]; !ours {
+			labels[key] = value
+		}
+	}
+	return labels
 }
 
 // authority is the one in the Secret, or one that was made because that does not serve.

@@ -12,13 +12,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/larder-registry/larder/internal/kube"
+	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // fakeCluster keeps one secret and what is trusted.
 type fakeCluster struct {
 	data    map[string][]byte
+	labels  map[string]string
 	trusted []byte
 	applied bool
 	faster  func() // another replica, which writes before the next write
@@ -28,7 +32,7 @@ func (f *fakeCluster) Secret(context.Context, string, string) (kube.Secret, erro
 	if f.data == nil {
 		return kube.Secret{}, kube.ErrNoObject
 	}
-	return kube.Secret{Data: maps.Clone(f.data)}, nil
+	return kube.Secret{Data: maps.Clone(f.data), Labels: maps.Clone(f.labels)}, nil
 }
 
 func (f *fakeCluster) PutSecret(_ context.Context, _, _ string, s kube.Secret) error {
@@ -37,7 +41,7 @@ func (f *fakeCluster) PutSecret(_ context.Context, _, _ string, s kube.Secret) e
 		faster()
 		return kube.ErrChanged
 	}
-	f.data = s.Data
+	f.data, f.labels = s.Data, s.Labels
 	return nil
 }
 
@@ -151,6 +155,25 @@ func TestADamagedSecretIsMadeAnew(t *testing.T) {
 	one.leaf(t, authorityOf(t, one), clock.Now()) // no webhook is applied yet, which is no error
 	if cluster.trusted != nil {
 		t.Error("something was changed that is not there")
+	}
+}
+
+func TestTheSecretHasTheLabelsByWhichItIsUninstalled(t *testing.T) {
+	clock := testkit.NewClock(time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC))
+	cluster := &fakeCluster{}
+	one := newShared(cluster, clock)
+	first := one.leaf(t, authorityOf(t, one), clock.Now())
+	if diff := cmp.Diff(mirror.Labels(), cluster.labels); diff != "" {
+		t.Errorf("one that was made (-want +got):\n%s", diff)
+	}
+	cluster.labels = map[string]string{"team": "platform"} // as an older version has left it
+	if !one.leaf(t, one.authorityPEM(), clock.Now()).Equal(first) {
+		t.Error("for the sake of labels the certificate was made anew")
+	}
+	want := mirror.Labels()
+	want["team"] = "platform"
+	if diff := cmp.Diff(want, cluster.labels); diff != "" {
+		t.Errorf("one that was there (-want +got):\n%s", diff)
 	}
 }
 
