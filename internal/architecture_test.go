@@ -58,6 +58,9 @@ func places() map[string]place {
 		"internal/mirror":                {floor: 1},
 		"internal/imagecopy":             {floor: 1},
 
+		"deploy/charts":      {floor: 0},
+		"internal/helmchart": {floor: 1},
+
 		"internal/oci":       {floor: 0},
 		"internal/batch":     {floor: 0},
 		"internal/telemetry": {floor: 0},

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	_ "embed"
 	"fmt"
 	"maps"
 	"regexp"
@@ -9,20 +8,9 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"github.com/larder-registry/larder/deploy/charts"
 )
-
-// The grammar of a reference without its registry, as the library distribution/reference
-// and the digests that it knows have it, in the syntax that RE2 and CEL share.
-const (
-	component = `[a-z0-9]+(?:(?:[._]|__|[-]+)[a-z0-9]+)*`
-	tag       = `[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}`
-	digests   = `(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})`
-
-	remainder = `^` + component + `(?:/` + component + `)*(?::` + tag + `)?(?:@` + digests + `)?$`
-)
-
-//go:embed policy.yaml.tmpl
-var policyText string
 
 // cacheOf is one entry of Rules.Caches.
 type cacheOf struct{ Registry, Project string }
@@ -31,16 +19,12 @@ type cacheOf struct{ Registry, Project string }
 // YAML, with its binding, and a ConfigMap in the namespace that turns it off.
 func Policy(r Rules, o OptOut, namespace string) (string, error) {
 	rules := map[string]any{
-		"Host": r.Host, "Prefix": r.Host + "/", "Caches": r.caches(), "MaxName": maxName, "Reference": remainder,
+		"Host": r.Host, "Caches": r.caches(), "MaxName": maxName,
 		"Namespace": namespace, "Namespaces": namespacesForm(o.Namespaces), "Owners": o.Owners,
 		"Annotations": o.keys(), "Label": OptOutKey, "Disabled": Disabled, "OwnSecret": OwnSecret,
-		"Switch": SwitchName, "On": On, "Labels": labels, "NoteKey": NoteKey, "Note": note(r, o),
+		"Switch": SwitchName, "Enabled": On, "On": On, "Labels": labels, "NoteKey": NoteKey, "Note": note(r, o),
 	}
-	text := &strings.Builder{}
-	if err := forms("policy", policyText).Execute(text, rules); err != nil {
-		return "", fmt.Errorf("writing the policy: %w", err)
-	}
-	return text.String(), nil
+	return form("policy", rules)
 }
 
 // caches are in the order of their registries.
@@ -64,8 +48,17 @@ func namespacesForm(patterns []string) string {
 	return "^(" + strings.Join(forms, "|") + ")$"
 }
 
-// forms parses a template of this package. Its quote writes a text as YAML, CEL and JSON
-// read it alike.
-func forms(name, text string) *template.Template {
-	return template.Must(template.New(name).Funcs(template.FuncMap{"quote": strconv.Quote, "join": strings.Join}).Parse(text))
+// form fills one of the chart's files. Its quote writes a text as YAML, CEL and JSON read it
+// alike.
+func form(name string, values map[string]any) (string, error) {
+	file := name + ".yaml.tmpl"
+	parsed, err := template.New(file).Funcs(template.FuncMap{"quote": strconv.Quote}).ParseFS(charts.Files(), "larder/files/"+file)
+	if err != nil {
+		return "", fmt.Errorf("reading the form of the %s: %w", name, err)
+	}
+	text := &strings.Builder{}
+	if err := parsed.Execute(text, values); err != nil {
+		return "", fmt.Errorf("writing the %s: %w", name, err)
+	}
+	return text.String(), nil
 }

@@ -1,18 +1,5 @@
 package mirror
 
-import (
-	_ "embed"
-	"fmt"
-	"strings"
-)
-
-var (
-	//go:embed watcher.yaml.tmpl
-	watcherText string
-	//go:embed nodes.yaml.tmpl
-	nodesText string
-)
-
 // Pods are those of Larder's own program that help a cluster.
 type Pods struct {
 	// Namespace is theirs.
@@ -27,25 +14,21 @@ type Pods struct {
 
 // Watcher is what turns the policy off while Larder is not ready, in YAML: a Deployment of
 // one pod, which may read and write the switch and nothing else.
-func Watcher(p Pods) (string, error) { return p.form("watcher", watcherText, nil) }
+func Watcher(p Pods) (string, error) { return p.form("watcher", nil) }
 
 // NodeMirrors is what keeps containerd's files on the nodes, in YAML: a DaemonSet, whose pods
 // may write to the folder of these files and nothing else. They know Larder by the URL, and
 // the rules' registries.
 func NodeMirrors(p Pods, r Rules) (string, error) {
-	return p.form("node mirrors", nodesText, Nodes{Rules: r}.mirrored())
+	return p.form("nodes", Nodes{Rules: r}.mirrored())
 }
 
-func (p Pods) form(name, template string, registries []cacheOf) (string, error) {
+func (p Pods) form(name string, registries []cacheOf) (string, error) {
 	values := map[string]any{
 		"Namespace": p.Namespace, "Image": p.Image, "URL": p.URL, "CA": "", "Switch": SwitchName, "Labels": labels, "Registries": registries,
 	}
 	if p.CA != "" {
 		values["CA"] = indented(p.CA)
 	}
-	text := &strings.Builder{}
-	if err := forms(name, template).Execute(text, values); err != nil {
-		return "", fmt.Errorf("writing the %s: %w", name, err)
-	}
-	return text.String(), nil
+	return form(name, values)
 }

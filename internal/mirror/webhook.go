@@ -1,9 +1,7 @@
 package mirror
 
 import (
-	_ "embed"
 	"encoding/base64"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -17,9 +15,6 @@ const (
 	// object with the names of containers and volumes, and their images.
 	OriginalImages = "larder.dev/original-images"
 )
-
-//go:embed webhook.yaml.tmpl
-var webhookText string
 
 // Service is one of a cluster, by which its API server reaches the webhook.
 type Service struct {
@@ -47,11 +42,7 @@ func Webhook(r Rules, o OptOut, at Endpoint) (string, error) {
 	if at.URL != "" {
 		values["URL"] = at.URL + WebhookPath
 	}
-	text := &strings.Builder{}
-	if err := forms("webhook", webhookText).Execute(text, values); err != nil {
-		return "", fmt.Errorf("writing the webhook's configuration: %w", err)
-	}
-	return text.String(), nil
+	return form("webhook", values)
 }
 
 // plainNames are those that are no patterns: a cluster does not even ask about them. The

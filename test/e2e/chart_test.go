@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/larder-registry/larder/internal/helmchart"
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/testkit"
 )
@@ -52,7 +54,9 @@ func absolute(t *testing.T, path string) string {
 }
 
 // chartCases are the files with values.
-func chartCases() []string { return []string{"one-pod.yaml", "replicas.yaml", "node-port.yaml"} }
+func chartCases() []string {
+	return []string{"one-pod.yaml", "replicas.yaml", "node-port.yaml", "ways-in.yaml"}
+}
 
 func TestTheChartRendersWhatIsWrittenDown(t *testing.T) {
 	for _, values := range chartCases() {
@@ -73,9 +77,15 @@ func TestTheChartRendersWhatIsWrittenDown(t *testing.T) {
 }
 
 func TestTheKustomizationIsMadeOfTheChart(t *testing.T) {
-	// What is helm's own means nothing to kubectl.
-	plain := regexp.MustCompile(`(?m)^  annotations:\n    helm\.sh/resource-policy: keep\n|^ +(helm\.sh/chart|app\.kubernetes\.io/managed-by): .*\n`)
-	got, file := plain.ReplaceAllString(chart(t, "kustomize.yaml"), ""), filepath.Join(kustomizeFolder, "base", "larder.yaml")
+	file := filepath.Join(kustomizeFolder, "base", "larder.yaml")
+	values, err := helmchart.ParseValues([]byte(read(t, filepath.Join(chartValues, "kustomize.yaml"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := helmchart.Render(helmchart.Release{Name: "larder", Namespace: "larder", Kubernetes: "1.36.0"}, values)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if *update {
 		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
@@ -99,8 +109,11 @@ func TestTheChartSaysWhatIsMissingAndWhatDoesNotFit(t *testing.T) {
 		{"service.type=Gateway", "service.type"},
 		{"persistence.size=much", "persistence.size"},
 		{"image.digest=latest", "image.digest"},
+		{"policy.enabled=true", "policy.enabled: an API server knows such policies from Kubernetes 1.36 on"},
+		{"policy.url=registry", "policy.url"},
+		{"tls.ca=ca.crt", "tls.ca is no certificate in PEM form"},
 	} {
-		output := newHelm(t).fails("template", "larder", absolute(t, chartFolder), "--set", "publicURL=https://registry.example.com", "--set", tt.set)
+		output := newHelm(t).fails("template", "larder", absolute(t, chartFolder), "--kube-version", "1.35.0", "--set", "publicURL=https://registry.example.com", "--set", tt.set)
 		flat := strings.NewReplacer("\n", " ", "/", ".").Replace(output)
 		if !strings.Contains(flat, strings.ReplaceAll(tt.want, "/", ".")) {
 			t.Errorf("--set %s: %s\nlacks %q", tt.set, output, tt.want)
@@ -123,33 +136,92 @@ func documents(t *testing.T, stream, kind string) (found []map[string]any) {
 	return found
 }
 
-func TestTheChartsWebhookIsTheOneThatLarderPrints(t *testing.T) {
-	rules, optOut := mirror.DockerHub(rewrittenHost), mirror.OptOut{Namespaces: []string{"kube-system", "larder"}}
-	printed, err := mirror.Webhook(rules, optOut,
-		mirror.Endpoint{Service: mirror.Service{Namespace: "larder", Name: "larder-webhook", Port: 443}})
+// TestTheChartsWaysInAreThoseThatLarderPrints compares them by what they say: the chart's have
+// labels of Helm's besides.
+func TestTheChartsWaysInAreThoseThatLarderPrints(t *testing.T) {
+	rules, optOut := mirror.DockerHub(rewrittenHost), mirror.OptOut{Namespaces: []string{"kube-system", "larder"}, Owners: mirror.DefaultOwners()}
+	webhook := mirror.Endpoint{Service: mirror.Service{Namespace: "larder", Name: "larder-webhook", Port: 443}}
+	t.Run("by default", func(t *testing.T) {
+		samePrinted(t, chart(t, "one-pod.yaml"), func() (string, error) { return mirror.Webhook(rules, optOut, webhook) })
+	})
+	rules.Caches["quay.io"] = "quay"
+	optOut = mirror.OptOut{Annotations: []string{"example.com/cache"}, Namespaces: []string{"kube-*", "larder"}, Owners: []string{"Database.example.com"}}
+	made := chart(t, "ways-in.yaml")
+	pods := mirror.Pods{Namespace: "larder", Image: "registry.example.com/platform/larder:0.1.0-dev", CA: "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n"}
+	t.Run("a policy", func(t *testing.T) {
+		samePrinted(t, made, func() (string, error) { return mirror.Policy(rules, optOut, "larder") })
+	})
+	t.Run("its watcher", func(t *testing.T) {
+		pods.URL = "http://larder.larder.svc"
+		samePrinted(t, made, func() (string, error) { return mirror.Watcher(pods) })
+	})
+	t.Run("node mirrors", func(t *testing.T) {
+		pods.URL = "https://registry.example.com"
+		samePrinted(t, made, func() (string, error) { return mirror.NodeMirrors(pods, rules) })
+	})
+}
+
+// samePrinted looks in what the chart makes for each object that Larder prints.
+func samePrinted(t *testing.T, made string, form func() (string, error)) {
+	t.Helper()
+	printed, err := form()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const kind = "MutatingWebhookConfiguration"
-	want, got := documents(t, printed, kind), documents(t, chart(t, "one-pod.yaml"), kind)
-	if len(want) != 1 || len(got) != 1 {
-		t.Fatalf("there are %d and %d of them", len(want), len(got))
-	}
-	if diff := cmp.Diff(want[0]["webhooks"], got[0]["webhooks"]); diff != "" {
-		t.Errorf("-printed +chart:\n%s", diff)
-	}
-	metadata := at(t, got[0], "metadata")
-	for name, value := range mirror.Labels() {
-		if metadata["labels"].(map[string]any)[name] != value {
-			t.Errorf("the label %s is not %s", name, value)
+	for text := range strings.SplitSeq(printed, "\n---\n") {
+		var want map[string]any
+		if err := yaml.Unmarshal([]byte(text+"\n"), &want); err != nil { // the split took it
+			t.Fatal(err)
+		}
+		metadata := at(t, want, "metadata")
+		name := metadata["name"]
+		all := documents(t, made, want["kind"].(string))
+		found := slices.IndexFunc(all, func(object map[string]any) bool { return at(t, object, "metadata")["name"] == name })
+		if found < 0 {
+			t.Errorf("the chart makes no %s %s", want["kind"], name)
+			continue
+		}
+		got := all[found]
+		labels := at(t, got, "metadata", "labels")
+		for label, value := range metadata["labels"].(map[string]any) {
+			if labels[label] != value {
+				t.Errorf("%s %s: the label %s is not %s", want["kind"], name, label, value)
+			}
+		}
+		if diff := cmp.Diff(noted(t, want), noted(t, got)); diff != "" {
+			t.Errorf("%s %s: the rules that larder kube off reads (-printed +chart):\n%s", want["kind"], name, diff)
+		}
+		withoutChartsOwn(t, want)
+		withoutChartsOwn(t, got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s %s (-printed +chart):\n%s", want["kind"], name, diff)
 		}
 	}
-	noted, notedOptOut, err := mirror.ReadNote(metadata["annotations"].(map[string]any)[mirror.NoteKey].(string))
+}
+
+// noted are the rules that an object says it follows.
+func noted(t *testing.T, object map[string]any) (all []any) {
+	t.Helper()
+	annotations, _ := at(t, object, "metadata")["annotations"].(map[string]any)
+	if annotations[mirror.NoteKey] == nil {
+		return nil
+	}
+	rules, optOut, err := mirror.ReadNote(annotations[mirror.NoteKey].(string))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(rules, noted) + cmp.Diff(optOut, notedOptOut); diff != "" {
-		t.Errorf("the rules that larder kube off reads (-printed +chart):\n%s", diff)
+	return []any{rules, optOut}
+}
+
+// withoutChartsOwn takes away what is compared otherwise, and what only the chart's values say.
+func withoutChartsOwn(t *testing.T, object map[string]any) {
+	t.Helper()
+	delete(at(t, object, "metadata"), "labels")
+	delete(at(t, object, "metadata"), "annotations")
+	if kind := object["kind"]; kind == "Deployment" || kind == "DaemonSet" {
+		pod := at(t, object, "spec", "template", "spec")
+		delete(pod, "imagePullSecrets")
+		delete(pod["containers"].([]any)[0].(map[string]any), "imagePullPolicy")
 	}
 }
 

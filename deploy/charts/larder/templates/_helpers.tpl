@@ -6,8 +6,17 @@
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- with .Release.Service }}
+app.kubernetes.io/managed-by: {{ . }}
+helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version }}
+{{- end }}
+{{- end }}
+
+{{/* Of what makes images be rewritten, by which larder kube uninstall finds it. */}}
+{{- define "larder.rewritingLabels" -}}
+{{ include "larder.labels" . }}
+app.kubernetes.io/part-of: larder
+app.kubernetes.io/component: rewriting
 {{- end }}
 
 {{/* Called with a list of the chart's context and the component, registry or webhook. */}}
@@ -67,7 +76,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{ include "larder.name" . }}-webhook
 {{- end }}
 
-{{/* Which rules the webhook follows, for larder kube off and its like, which ask the cluster alone. */}}
+{{/* Which rules the webhook and the policy follow, also for larder kube off and its like, which ask the cluster alone. */}}
 {{- define "larder.rules" -}}
 {{- $hub := list "docker.io" "index.docker.io" "registry-1.docker.io" -}}
 {{- $caches := dict -}}
@@ -79,12 +88,49 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if not $optOut.namespaces -}}
 {{- $_ := set $optOut "namespaces" (include "larder.excluded" . | fromYamlArray) -}}
 {{- end -}}
+{{- if not $optOut.owners -}}
+{{- $_ := set $optOut "owners" (list "Cluster.postgresql.cnpg.io" "Pooler.postgresql.cnpg.io" "StrimziPodSet.core.strimzi.io") -}}
+{{- end -}}
 {{- dict "host" (urlParse .Values.publicURL).host "caches" $caches "optOut" $optOut | toJson -}}
 {{- end }}
 
 {{/* Namespaces that the API server does not ask about. */}}
 {{- define "larder.excluded" -}}
 {{- concat (list "kube-system" .Release.Namespace) .Values.webhook.excludedNamespaces | uniq | toYaml -}}
+{{- end }}
+
+{{/* What the forms in files are filled with; larder kube fills them, too. */}}
+{{- define "larder.form" -}}
+{{- $rules := include "larder.rules" . | fromJson -}}
+{{- $caches := list -}}
+{{- range $registry, $project := $rules.caches }}{{ $caches = append $caches (dict "Registry" $registry "Project" $project) }}{{ end -}}
+{{- dict "Host" $rules.host "Caches" $caches "Note" (toJson $rules) "NoteKey" "larder.dev/rules" "Labels" (include "larder.rewritingLabels" . | fromYaml | toJson) "Namespace" .Release.Namespace
+  "Label" "larder.dev/pull-through-cache" "Disabled" "disabled" | toJson -}}
+{{- end }}
+
+{{/* The admission policy's: its rules, and the switch, which keeps what it says. */}}
+{{- define "larder.policyForm" -}}
+{{- $optOut := (include "larder.rules" . | fromJson).optOut -}}
+{{- $namespaces := list -}}
+{{- range $optOut.namespaces }}{{ $namespaces = append $namespaces (regexQuoteMeta . | replace "\\*" ".*") }}{{ end -}}
+{{- $switch := (lookup "v1" "ConfigMap" .Release.Namespace "larder-rewriting").data | default dict -}}
+{{- merge (include "larder.form" . | fromJson) (dict "MaxName" 255 "Owners" $optOut.owners "OwnSecret" "larder-pull"
+  "Namespaces" (printf "^(%s)$" (join "|" $namespaces)) "Annotations" (concat (list "larder.dev/pull-through-cache") ($optOut.annotations | default list))
+  "Switch" "larder-rewriting" "On" "true" "Enabled" ($switch.enabled | default "true")) | toJson -}}
+{{- end }}
+
+{{/* Called with a list of the chart's context and where pods of Larder's own program reach the registry. */}}
+{{- define "larder.podForm" -}}
+{{- $url := index . 1 -}}
+{{- with index . 0 -}}
+{{- $form := include "larder.form" . | fromJson -}}
+{{- $hub := get (include "larder.rules" . | fromJson).caches "docker.io" -}}
+{{- $registries := list -}}
+{{- range $form.Caches }}{{ if or (eq .Registry "docker.io") (ne .Project $hub) }}{{ $registries = append $registries . }}{{ end }}{{ end -}}
+{{- $ca := ternary (printf "%s\n" (.Values.tls.ca | trim | indent 4)) "" (ne .Values.tls.ca "") -}}
+{{- merge $form (dict "URL" ($url | default .Values.publicURL | trimSuffix "/") "CA" $ca "Switch" "larder-rewriting" "Registries" $registries
+  "Image" (include "larder.image" .) "PullPolicy" .Values.image.pullPolicy "PullSecrets" (ternary (toJson .Values.imagePullSecrets) "" (gt (len .Values.imagePullSecrets) 0))) | toJson -}}
+{{- end -}}
 {{- end }}
 
 {{- define "larder.podSecurity" -}}
