@@ -16,9 +16,9 @@ import (
 
 func newKubeCommand() *cobra.Command {
 	return newVerbCommand("kube", "do", "Have a Kubernetes cluster pull its images through the registry",
-		newKubePolicyCommand(), newKubeWebhookCommand(), newKubeRelayCommand(), newKubeWatchCommand(), newKubeNodesCommand(),
-		newKubeOffCommand(), newKubeOnCommand(), newKubeImagesCommand(), newKubeNamespacesCommand(), newKubePodsCommand(), newKubeCheckCommand(), newKubeUninstallCommand(),
-		newKubeCredentialProviderCommand())
+		newKubeManifestsCommand(), newKubePolicyCommand(), newKubeWebhookCommand(), newKubeRelayCommand(), newKubeWatchCommand(), newKubeNodesCommand(),
+		newKubeOffCommand(), newKubeOnCommand(), newKubeImagesCommand(), newKubeNamespacesCommand(), newKubePodsCommand(),
+		newKubeCheckCommand(), newKubeUninstallCommand(), newKubeCredentialProviderCommand())
 }
 
 // serverRules asks the server for its rules.

@@ -155,19 +155,28 @@ func parseBareURL(text string) (*url.URL, bool) {
 }
 
 func readBounded(name string) (string, error) {
-	f, err := os.Open(name)
+	text, err := readSmall(name, maxCA)
 	if err != nil {
 		return "", fmt.Errorf("reading the CA: %w", err)
 	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxCA+1))
-	if err != nil {
-		return "", fmt.Errorf("reading the CA: %w", err)
-	}
-	if len(text) > maxCA || !strings.Contains(string(text), "-----BEGIN CERTIFICATE-----") {
+	if !strings.Contains(string(text), "-----BEGIN CERTIFICATE-----") {
 		return "", fmt.Errorf("reading the CA: %s is no PEM file with certificates", name)
 	}
 	return strings.TrimRight(string(text), "\n") + "\n", nil
+}
+
+// readSmall reads a file of so many bytes at most.
+func readSmall(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", name, most)
+	}
+	return text, err
 }
 
 // printFiles says where each belongs: beside a single one, so that it can be redirected.

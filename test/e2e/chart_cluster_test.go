@@ -37,6 +37,18 @@ func TestTheClusterTakesTheChartAndItsPodsDoWhatItSays(t *testing.T) {
 		wants(t, made, "image: registry.example.com/platform/larder:0.1.0-dev")
 		part.kubectl.runWith(made, "apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "--filename", "-")
 	})
+	t.Run("as Larder prints it", func(t *testing.T) {
+		part, larder := c.in(t), newLarder(t)
+		larder.write("ca.crt", "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n")
+		printed := larder.run("kube", "manifests", "--public-url", "https://registry.example.com", "--policy", "--nodes", "--ca", "ca.crt")
+		part.kubectl.runWith(printed, "apply", "--filename", "-", "--validate=strict")
+		wants(t, part.kubectl.run("get", "deployments,daemonsets,services,ingresses,mutatingadmissionpolicies", "--namespace", "larder", "--output=name"), "daemonset.apps/larder-nodes")
+		larder.env = append(larder.env, "KUBECONFIG="+c.Admin)
+		removed := larder.run("kube", "uninstall")
+		for _, want := range []string{"mutatingadmissionpolicies/larder removed", "daemonsets/larder-nodes", "deployments/larder-webhook", "poddisruptionbudgets/larder-webhook"} {
+			wants(t, removed, want)
+		}
+	})
 	t.Run("a hardened namespace takes its pods", func(t *testing.T) { c.in(t).takesRestrictedPods() })
 	t.Run("what the pods run", func(t *testing.T) { c.in(t).runsTheChart() })
 }
