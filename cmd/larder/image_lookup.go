@@ -10,31 +10,47 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/kube"
 )
 
 // lookupOptions are the flags of set image-lookup.
-type lookupOptions struct{ enabled, all, list bool }
+type lookupOptions struct {
+	enabled, all, list bool
+	cluster            kube.Kubeconfig
+}
 
 func newSetImageLookupCommand() *cobra.Command {
 	var o lookupOptions
 	output := formatTable
 	cmd := &cobra.Command{
-		Use:   "image-lookup [NAME...]",
+		Use:   "image-lookup [NAME... | KIND/NAME...]",
 		Short: "Say whether short names in pods mean the image streams of their namespace",
 		Long: `Say whether short names in pods mean repositories of the project that is called like
 the pod's namespace: centos:7 in namespace demo then means demo/centos:7 of this registry,
 by the digest that the tag has when the pod is made. It takes the admission webhook (larder
 kube webhook). A tag that the repository does not have means what it meant before.
 
+Of a workload of the current kubeconfig's cluster, as in deploy/web, it is said that all
+short names in its pods mean repositories of the project, whatever is set for these: by
+OpenShift's annotation alpha.image.policy.openshift.io/resolve-names on its template.
+
 Without a name, or with --list, it is shown for which repositories that is so.`,
 		Example: `  larder set image-lookup centos -n demo
   larder set image-lookup centos --enabled=false
   larder set image-lookup --all
-  larder set image-lookup --list`,
+  larder set image-lookup --list
+  larder set image-lookup deploy/web -n demo`,
 		Args: usageArgs(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.all && len(args) > 0 {
 				return usagef("--all means all image streams of the project: name none beside it")
+			}
+			workloads, err := lookupWorkloads(args)
+			if err != nil {
+				return err
+			}
+			if len(workloads) > 0 {
+				return o.ofWorkloads(cmd, workloads, output)
 			}
 			c, _, err := currentClient()
 			if err != nil {
@@ -54,6 +70,7 @@ Without a name, or with --list, it is shown for which repositories that is so.`,
 	cmd.Flags().BoolVar(&o.all, "all", false, "of all image streams of the project")
 	cmd.Flags().BoolVar(&o.list, "list", false, "change nothing; show what is set")
 	addOutputFlag(cmd, &output)
+	addClusterFlags(cmd, &o.cluster)
 	return cmd
 }
 

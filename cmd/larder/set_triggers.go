@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -90,29 +89,34 @@ func (o *triggerOptions) check() error {
 
 // workload reads the workload that is meant by KIND/NAME, or by KIND NAME.
 func (o *triggerOptions) workload(cmd *cobra.Command, args []string) (imagetrigger.Workload, *kube.Cluster, error) {
-	kindText, name, _ := strings.Cut(args[0], "/")
-	if len(args) == 2 {
-		kindText, name = args[0], args[1]
-	}
-	kind, known := imagetrigger.ParseKind(kindText)
-	if !known || name == "" {
+	kind, name, known := parseWorkload(strings.Join(args, "/"))
+	if !known {
 		return imagetrigger.Workload{}, nil, usagef("%q is no workload that can follow a tag: write it like deploy/web; deployments, statefulsets, daemonsets and cronjobs can", strings.Join(args, " "))
 	}
 	cluster, err := openCluster(o.cluster)
 	if err != nil {
 		return imagetrigger.Workload{}, nil, err
 	}
-	given, err := cmd.Flags().GetString(namespaceFlag)
-	if err != nil {
-		return imagetrigger.Workload{}, nil, err
-	}
-	w, err := readWorkload(cmd.Context(), cluster, kind, cmp.Or(given, cluster.Namespace), name)
+	w, err := readWorkload(cmd, cluster, kind, name)
 	return w, cluster, err
 }
 
-func readWorkload(ctx context.Context, cluster *kube.Cluster, kind imagetrigger.Kind, namespace, name string) (imagetrigger.Workload, error) {
+// parseWorkload reads KIND/NAME.
+func parseWorkload(text string) (kind imagetrigger.Kind, name string, known bool) {
+	kindText, name, _ := strings.Cut(text, "/")
+	kind, known = imagetrigger.ParseKind(kindText)
+	return kind, name, known && name != "" && !strings.Contains(name, "/")
+}
+
+// readWorkload reads one of the namespace that -n names, or the kubeconfig.
+func readWorkload(cmd *cobra.Command, cluster *kube.Cluster, kind imagetrigger.Kind, name string) (imagetrigger.Workload, error) {
+	namespace, err := cmd.Flags().GetString(namespaceFlag)
+	if err != nil {
+		return imagetrigger.Workload{}, err
+	}
+	namespace = cmp.Or(namespace, cluster.Namespace)
 	var object json.RawMessage
-	err := cluster.Get(ctx, kind.In(namespace, name), &object)
+	err = cluster.Get(cmd.Context(), kind.In(namespace, name), &object)
 	if errors.Is(err, kube.ErrNoObject) {
 		return imagetrigger.Workload{}, fmt.Errorf("namespace %s of %s has no %s %s: kubectl get %s -n %s lists those that there are", namespace, cluster.From, strings.ToLower(kind.Name), name, kind.Resource, namespace)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,16 @@ type Kind struct {
 }
 
 const podTemplate = "spec.template.spec"
+
+// ofTemplate is a merge patch that changes the metadata of a workload's pods.
+func (k Kind) ofTemplate(metadata map[string]any) map[string]any {
+	patch := map[string]any{"metadata": metadata}
+	path := strings.Split(k.template, ".")
+	for _, name := range slices.Backward(path[:len(path)-1]) {
+		patch = map[string]any{name: patch}
+	}
+	return patch
+}
 
 // Kinds are those that can follow tags.
 func Kinds() []Kind {
@@ -63,6 +74,8 @@ type Workload struct {
 	Kind                     Kind
 	Namespace, Name, Version string
 	Annotations              map[string]string
+	// PodAnnotations are those of its pods.
+	PodAnnotations map[string]string
 	// Account is the service account of its pods.
 	Account             string
 	containers, initial []Container
@@ -82,6 +95,11 @@ func (w Workload) Containers(list string) []Container {
 	return w.containers
 }
 
+// Annotate is a merge patch that gives its pods an annotation; nil takes it away.
+func (w Workload) Annotate(key string, value any) map[string]any {
+	return w.Kind.ofTemplate(map[string]any{"annotations": map[string]any{key: value}})
+}
+
 // Path is where the cluster has it.
 func (w Workload) Path() string { return w.Kind.In(w.Namespace, w.Name) }
 
@@ -99,6 +117,9 @@ type podSpec struct {
 // template is where most kinds have the spec of their pods.
 type template struct {
 	Template struct {
+		Metadata struct {
+			Annotations map[string]string `json:"annotations"`
+		} `json:"metadata"`
 		Spec podSpec `json:"spec"`
 	} `json:"template"`
 }
@@ -122,14 +143,14 @@ func Read(kind Kind, object []byte) (Workload, error) {
 	if err := json.Unmarshal(object, &read); err != nil {
 		return Workload{}, fmt.Errorf("reading a %s: %w", kind.Name, err)
 	}
-	spec := read.Spec.Template.Spec
+	pods := read.Spec.Template
 	if kind.template != podTemplate {
-		spec = read.Spec.JobTemplate.Spec.Template.Spec
+		pods = read.Spec.JobTemplate.Spec.Template
 	}
-	m := read.Metadata
+	m, spec := read.Metadata, pods.Spec
 	w := Workload{
 		Kind: kind, Namespace: m.Namespace, Name: m.Name, Version: m.ResourceVersion, Annotations: m.Annotations,
-		Account: spec.ServiceAccountName, containers: spec.Containers, initial: spec.InitContainers,
+		PodAnnotations: pods.Metadata.Annotations, Account: spec.ServiceAccountName, containers: spec.Containers, initial: spec.InitContainers,
 	}
 	if w.Account == "" {
 		w.Account = "default"

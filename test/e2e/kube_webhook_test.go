@@ -378,4 +378,27 @@ func TestShortNamesInPodsMeanTheNamespacesImageStreams(t *testing.T) {
 	if got := c.made("demo", "centos:7", "--annotations=alpha.image.policy.openshift.io/resolve-names=*"); got != own {
 		t.Errorf("a pod that asks for all its names gets %s", got)
 	}
+	c.workloadThatAsks(s, hub, own)
+}
+
+// workloadThatAsks has short names looked up by one workload's word, where the image stream
+// does not say so.
+func (c *cluster) workloadThatAsks(s *stack, hub, own string) {
+	c.t.Helper()
+	lookup := func(args ...string) string {
+		return s.larder.run(append([]string{"set", "image-lookup", "deploy/asks", "-n", "demo", "--kubeconfig", c.Admin}, args...)...)
+	}
+	images := func() string {
+		return c.kubectl.run("get", "pods", "--namespace", "demo", "--selector=app=asks", "--output=jsonpath={.items[*].spec.containers[0].image}")
+	}
+	c.do("kubectl create deployment asks --image=centos:7 --namespace demo")
+	s.await(func() bool { return strings.TrimSpace(images()) == hub })
+	wants(c.t, lookup(), "deployment demo/asks image lookup enabled")
+	s.await(func() bool { return strings.Contains(images(), own) })
+	wants(c.t, lookup("--list"), "deployments/asks   true")
+	lookup("--enabled=false")
+	wants(c.t, lookup("--list"), "deployments/asks   false")
+	if got := c.kubectl.run("get", "deployment", "asks", "--namespace", "demo", "--output=jsonpath={.spec.template.metadata.annotations}"); strings.Contains(got, "resolve-names") {
+		c.t.Errorf("its template still has %s", got)
+	}
 }
