@@ -9,6 +9,16 @@ import (
 	"github.com/larder-registry/larder/internal/hubsim"
 )
 
+// daemonSet has a pod on each node, of which there are none here.
+const daemonSet = `---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: daemonset}
+spec:
+  selector: {matchLabels: {app: daemonset}}
+  template: {metadata: {labels: {app: daemonset}}, spec: {containers: [{name: app, image: "nginx:latest"}]}}
+`
+
 // awaitImage waits until a field of a workload has an image.
 func (c *cluster) awaitImage(namespace, workload, field, want string) {
 	c.t.Helper()
@@ -49,7 +59,7 @@ func TestWorkloadsFollowTheirTags(t *testing.T) {
 		return s.main + "/demo/web@" + s.digestOfTag("demo/web:latest")
 	}
 	first := push()
-	c.kubectl.runWith(workloads, "apply", "--server-side", "--namespace", "demo", "--filename", "-")
+	c.kubectl.runWith(workloads+daemonSet, "apply", "--server-side", "--namespace", "demo", "--filename", "-")
 	c.kubectl.runWith(workloads, "apply", "--server-side", "--namespace", "shop", "--filename", "-")
 	set := func(args ...string) string {
 		return s.larder.run(append([]string{"set", "triggers", "--kubeconfig", c.Admin}, args...)...)
@@ -58,9 +68,11 @@ func TestWorkloadsFollowTheirTags(t *testing.T) {
 
 	set("deploy/deployment", "--from-image=demo/web:latest", "-c", "app", "-n", "demo")
 	set("sts/statefulset", "--from-image=web:latest", "-n", "demo")
+	set("ds/daemonset", "--from-image=web:latest", "-n", "demo")
 	set("cronjob", "cronjob", "--from-image=web:latest", "-n", "demo")
 	c.awaitImage("demo", "deployment/deployment", image, first)
 	c.awaitImage("demo", "statefulset/statefulset", image, first)
+	c.awaitImage("demo", "daemonset/daemonset", image, first)
 	c.awaitImage("demo", "cronjob/cronjob", jobImage, first)
 	wants(t, set("deploy/deployment", "-n", "demo"), "demo/web:latest (app)")
 
@@ -70,6 +82,7 @@ func TestWorkloadsFollowTheirTags(t *testing.T) {
 		t.Fatal("the tag has not moved: the rest would prove nothing")
 	}
 	c.awaitImage("demo", "deployment/deployment", image, second)
+	c.awaitImage("demo", "daemonset/daemonset", image, second)
 	c.awaitImage("demo", "cronjob/cronjob", jobImage, second)
 	c.kubectl.run("rollout", "status", "deployment/deployment", "-n", "demo", "--watch=false")
 	pods := ""
