@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -210,17 +211,27 @@ func FlipSent(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(w, r)
 }
 
-// FlipAnswer changes a byte of the answer's body.
+// FlipAnswer changes a byte in the middle of the answer's body, as it passes: an answer that is
+// gathered first may take longer than the client waits.
 func FlipAnswer(w http.ResponseWriter, r *http.Request, next http.Handler) {
-	whole := httptest.NewRecorder()
-	next.ServeHTTP(whole, r)
-	for name, values := range whole.Header() {
-		w.Header()[name] = values
+	next.ServeHTTP(&flipping{ResponseWriter: w}, r)
+}
+
+type flipping struct {
+	http.ResponseWriter
+	passed int64
+}
+
+func (f *flipping) Write(p []byte) (int, error) {
+	length, err := strconv.ParseInt(f.Header().Get("Content-Length"), 10, 64)
+	if err != nil {
+		length = 0 // it has none: the first byte
 	}
-	body := whole.Body.Bytes()
-	if len(body) > 0 {
-		body[len(body)/2] ^= 1
+	if at := length/2 - f.passed; at >= 0 && at < int64(len(p)) {
+		p = bytes.Clone(p)
+		p[at] ^= 1
 	}
-	w.WriteHeader(whole.Code)
-	_, _ = w.Write(body) // the client may have gone
+	n, err := f.ResponseWriter.Write(p)
+	f.passed += int64(n)
+	return n, err
 }
