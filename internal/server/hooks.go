@@ -69,13 +69,9 @@ func (s *Server) webhookAddresses() events.Addresses {
 }
 
 func (s *Server) webhookCreator() *events.Creator {
-	now := s.options.Tuning.Now
-	if now == nil {
-		now = time.Now
-	}
 	return &events.Creator{
 		Store: s.floor.DB.Webhooks, Sealer: credentials.WebhookSecrets{Key: s.key},
-		Addresses: s.webhookAddresses, Now: now,
+		Addresses: s.webhookAddresses, Now: s.options.Tuning.Now,
 	}
 }
 

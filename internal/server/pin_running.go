@@ -59,10 +59,7 @@ func (s *Server) pinRunningOnce(ctx context.Context) (found, pinned int, err err
 	if found = len(images); found > maxRunning {
 		return found, 0, fmt.Errorf("the pods of the cluster have more than %d images", maxRunning)
 	}
-	now := time.Now()
-	if s.options.Tuning.Now != nil {
-		now = s.options.Tuning.Now()
-	}
+	now := s.options.Tuning.Now()
 	for len(images) > 0 {
 		some := images[:min(len(images), runningAtOnce)]
 		images = images[len(some):]

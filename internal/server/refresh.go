@@ -16,13 +16,9 @@ const (
 )
 
 func (s *Server) newRefresher() *warm.Refresher {
-	now := s.options.Tuning.Now
-	if now == nil {
-		now = time.Now
-	}
 	return warm.NewRefresher(warm.RefresherConfig{
 		Tags: s.floor.DB.Tags, Held: s.floor.held, Open: s.openRefreshed, Pause: s.refreshLook() / refreshPauses,
-		Metrics: warm.NewRefreshMetrics(s.metrics), Now: now, Log: s.log,
+		Metrics: warm.NewRefreshMetrics(s.metrics), Now: s.options.Tuning.Now, Log: s.log,
 	})
 }
 

@@ -24,11 +24,7 @@ const (
 
 // retention keeps to the rules of projects, by way of the cache where a project has one.
 func (s *Server) retention() *gc.Retention {
-	now := s.options.Tuning.Now
-	if now == nil {
-		now = time.Now
-	}
-	return &gc.Retention{DB: s.floor.DB, Retirer: retirer{s}, Now: now}
+	return &gc.Retention{DB: s.floor.DB, Retirer: retirer{s}, Now: s.options.Tuning.Now}
 }
 
 // retain keeps to the rules of projects once a day until ctx ends.

@@ -89,10 +89,10 @@ type listener struct {
 // New opens the data folder and the listeners. Run serves on them; when New fails,
 // everything it opened is closed again.
 func New(ctx context.Context, config Config, options Options) (_ *Server, err error) {
-	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics(), probing: make(chan struct{}, 1), began: time.Now()}
-	if options.Tuning.Now != nil {
-		s.began = options.Tuning.Now()
+	if options.Tuning.Now == nil {
+		options.Tuning.Now = time.Now
 	}
+	s := &Server{config: config, options: options, log: options.Log, metrics: newMetrics(), probing: make(chan struct{}, 1), began: options.Tuning.Now()}
 	s.requests = telemetry.NewMetrics(s.metrics)
 	s.admission = admission.NewMetrics(s.metrics, options.Tuning.Now)
 	s.clusterPods = rewriting.NewGauges(s.metrics)
