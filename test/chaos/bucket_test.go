@@ -49,10 +49,11 @@ type shared struct {
 	looked     int          // blobs, manifests and images read back and compared
 	evicted    int64        // images
 	markers    int
+	swapped    bool // who worked at one replica works at the other
 }
 
 func TestTwoReplicasCollectAndEvictOneBucketWhileEverybodyWorks(t *testing.T) {
-	s := newShared(t)
+	s := newShared(t, os.Getenv(binaryVariable))
 	turns := shortTurns
 	if os.Getenv(roundsVariable) != "" {
 		turns, _ = rounds(t)
@@ -75,10 +76,10 @@ func TestTwoReplicasCollectAndEvictOneBucketWhileEverybodyWorks(t *testing.T) {
 	}
 }
 
-func newShared(t *testing.T) *shared {
+func newShared(t *testing.T, program string) *shared {
 	t.Helper()
 	hub := newHub(t, hubsim.Options{BlobBandwidth: 8 << 20})
-	s := &shared{replicas: newReplicas(t, hub, fmt.Sprintf("cacheSize: %dB\n", keptSize)), rng: choices(t, 600)}
+	s := &shared{replicas: startReplicas(t, hub, fmt.Sprintf("cacheSize: %dB\n", keptSize), program), rng: choices(t, 600)}
 	var err error
 	if s.db, err = pgx.Connect(t.Context(), s.database); err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func (s *shared) turn(goes *server, killed bool) {
 	var over, gone atomic.Bool
 	var working sync.WaitGroup
 	for i, w := range s.workers {
-		at := []*server{s.a, s.b}[i%2]
+		at := s.at(i)
 		w.use(s.clientOf(at))
 		working.Go(func() { s.work(w, &over, &gone, at == goes) })
 	}
@@ -125,6 +126,14 @@ func (s *shared) turn(goes *server, killed bool) {
 	over.Store(true)
 	working.Wait()
 	s.evicted += s.evictedBy(goes)
+}
+
+// at is where a worker works.
+func (s *shared) at(worker int) *server {
+	if (worker%2 == 0) == s.swapped {
+		return s.b
+	}
+	return s.a
 }
 
 // work does one thing after the other until that is over, or what it is done at is gone.

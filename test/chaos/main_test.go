@@ -11,6 +11,8 @@
 //	                     replicas goes that empty their bucket; without it 4 times
 //	LARDER_CHAOS_LOSSES  after how many steps of a recorded run the power is lost, or
 //	                     "all"; without it 60, or as many as fit into two minutes
+//	LARDER_CHAOS_OLDER   the program that replicas run before they are replaced by the one
+//	                     to try; without it, the same
 //	LARDER_BIN           the program to try; without it, one is built
 //
 // The tests of storage mount file systems, so they need root, Linux and /dev/fuse.
@@ -32,6 +34,7 @@ const (
 	seedVariable   = "LARDER_CHAOS_SEED"
 	roundsVariable = "LARDER_CHAOS_ROUNDS"
 	lossesVariable = "LARDER_CHAOS_LOSSES"
+	olderVariable  = "LARDER_CHAOS_OLDER"
 
 	shortRounds = 50
 	shortTime   = 4 * time.Minute

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +38,12 @@ type replicas struct {
 // newReplicas starts them with further lines of configuration.
 func newReplicas(t *testing.T, hub *hubsim.Hub, configuration string) *replicas {
 	t.Helper()
+	return startReplicas(t, hub, configuration, os.Getenv(binaryVariable))
+}
+
+// startReplicas starts them as the given program.
+func startReplicas(t *testing.T, hub *hubsim.Hub, configuration, program string) *replicas {
+	t.Helper()
 	database, err := metadatatest.StartPostgreSQL()
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +61,10 @@ func newReplicas(t *testing.T, hub *hubsim.Hub, configuration string) *replicas 
 	r := &replicas{t: t, hub: hub, database: database.Database(t), bucket: bucket, mirror: freeAddress(t)}
 	r.a = r.replica(configuration, "--mirror-listen", r.mirror)
 	r.b = r.replica(configuration)
-	r.a.start()
-	r.b.start()
+	for _, s := range []*server{r.a, r.b} {
+		s.program = program
+		s.start()
+	}
 	return r
 }
 
@@ -274,45 +281,14 @@ func (r *replicas) refusesStrangers(t *testing.T, d digest.Digest) {
 }
 
 func (r *replicas) killBehindTheBalancer(t *testing.T) {
-	const clients, kills = 4, 4
-	manifest, layers := r.image("warm", 200_000, 100_000)
-	if err := pullAll(t.Context(), r.clientOf(r.a), manifest, layers); err != nil {
-		t.Fatal(err)
-	}
-	balancer := newBalancer(t, r.a, r.b)
-	var (
-		over           atomic.Bool
-		pulls, retries atomic.Int64
-		working        sync.WaitGroup
-	)
-	for range clients {
-		c := newClient(t, balancer)
-		working.Go(func() {
-			for !over.Load() {
-				err := pullAll(t.Context(), c, manifest, layers)
-				if err != nil { // its connection broke; the next one leads elsewhere
-					retries.Add(1)
-					c.http.CloseIdleConnections()
-					err = pullAll(t.Context(), c, manifest, layers)
-				}
-				if err != nil {
-					t.Errorf("a pull failed after its retry: %v", err)
-					return
-				}
-				pulls.Add(1)
-			}
-		})
-	}
+	const kills = 4
+	pulls := r.pullThroughout(t)
 	for i := range kills {
-		before := pulls.Load()
-		comesTrue(t, "pulls go on", func() bool { return pulls.Load() > before+2*clients })
+		pulls.goOn(t, "pulls go on")
 		victim := []*server{r.a, r.b}[i%2]
 		victim.kill()
-		before = pulls.Load()
-		comesTrue(t, "pulls go on without it", func() bool { return pulls.Load() > before+2*clients })
+		pulls.goOn(t, "pulls go on without it")
 		victim.start()
 	}
-	over.Store(true)
-	working.Wait()
-	t.Logf("%d pulls, of which %d were retried, over %d kills", pulls.Load(), retries.Load(), kills)
+	t.Logf("%s over %d kills", pulls.end(), kills)
 }

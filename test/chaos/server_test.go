@@ -31,11 +31,12 @@ const (
 
 // server is the program on a data folder of its own. It may be started again and again.
 type server struct {
-	t    *testing.T
-	data string
-	home string // where it runs, never on what data is on
-	args []string
-	env  []string // more of its environment
+	t       *testing.T
+	program string // the path of what is started
+	data    string
+	home    string // where it runs, never on what data is on
+	args    []string
+	env     []string // more of its environment
 
 	// The rest belongs to the process that was started last.
 	url     string
@@ -50,7 +51,7 @@ type server struct {
 // newServer prepares a server that keeps its data in the folder and mirrors the hub.
 func newServer(t *testing.T, data string, hub *hubsim.Hub) *server {
 	t.Helper()
-	s := &server{t: t, data: data, home: t.TempDir(), output: &tail{}, args: []string{
+	s := &server{t: t, program: os.Getenv(binaryVariable), data: data, home: t.TempDir(), output: &tail{}, args: []string{
 		"serve", "--listen", "127.0.0.1:0", "--data", data, "--log-level", "warn", "--log-format", "text",
 		"--upstream", "docker-hub=" + hub.URL(),
 	}}
@@ -81,7 +82,7 @@ func newHub(t *testing.T, options hubsim.Options) *hubsim.Hub {
 // launch starts the process and does not wait until it listens.
 func (s *server) launch() {
 	s.t.Helper()
-	s.cmd = exec.Command(os.Getenv(binaryVariable), s.args...)
+	s.cmd = exec.Command(s.program, s.args...)
 	s.cmd.Dir = s.home
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.cmd.Dir, "TMPDIR=" + s.cmd.Dir, "LARDER_ADMIN_PASSWORD=" + adminPassword}
 	s.cmd.Env = append(s.cmd.Env, s.env...)
