@@ -71,6 +71,7 @@ func places() map[string]place {
 
 		"internal/testkit/s3test":     {beside: true, helper: true, also: []string{"internal/testkit"}},
 		"internal/testkit/kubetest":   {beside: true, helper: true},
+		"internal/testkit/gitops":     {beside: true, helper: true, also: []string{"internal/testkit"}},
 		"internal/testkit/kubeserver": {beside: true, helper: true, also: []string{"internal/testkit"}},
 		"internal/testkit/oidctest":   {beside: true, helper: true},
 	}

@@ -7,7 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // buildLimit bounds a build, with cold caches on a busy machine.
@@ -44,21 +47,40 @@ func Built(name string, programs []string, build func(ctx context.Context, folde
 	if err := os.MkdirAll(all, 0o750); err != nil {
 		return "", err
 	}
-	// Built aside and renamed, since other tests may do the same.
-	aside, err := os.MkdirTemp(all, "build-")
+	unlock, err := lock(folder + ".lock")
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = os.RemoveAll(aside) }()
+	defer unlock()
+	if holds(folder, programs) { // other tests have built it meanwhile
+		return folder, nil
+	}
+	// What was killed while it built has left some of it.
+	aside := folder + ".part"
+	if err := os.RemoveAll(aside); err != nil {
+		return "", err
+	}
+	if err := os.Mkdir(aside, 0o750); err != nil {
+		return "", err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), buildLimit)
 	defer cancel()
 	if err := build(ctx, aside); err != nil {
-		return "", err
+		return "", errors.Join(err, os.RemoveAll(aside))
 	}
-	if err := os.Rename(aside, folder); err != nil && !holds(folder, programs) {
-		return "", err
+	return folder, os.Rename(aside, folder)
+}
+
+// lock waits until no other process has locked the file, which is left behind.
+func lock(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
 	}
-	return folder, nil
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return func() { _ = file.Close() }, nil
 }
 
 func holds(folder string, programs []string) bool {
@@ -68,6 +90,19 @@ func holds(folder string, programs []string) bool {
 		}
 	}
 	return true
+}
+
+// Module is the folder of the module tools/NAME, which knows versions. It is asked for, since
+// tests run in many folders.
+func Module(name string) (folder string, err error) {
+	output, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/larder-registry/larder").Output()
+	if err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			err = fmt.Errorf("%w: %s", err, exit.Stderr)
+		}
+		return "", fmt.Errorf("looking for the folder of this module: %w", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(output)), "tools", name), nil
 }
 
 // Go runs the go command in a folder, behind what else the machine has to do.

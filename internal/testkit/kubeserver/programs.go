@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 
 	"github.com/larder-registry/larder/internal/testkit"
 )
@@ -28,7 +25,7 @@ const (
 // the versions of tools/kubernetes/go.mod. The first time they are built, which takes ten
 // minutes and more on two cores.
 func Programs() (folder string, err error) {
-	module, err := toolsModule()
+	module, err := testkit.Module("kubernetes")
 	if err != nil {
 		return "", err
 	}
@@ -45,19 +42,6 @@ func Programs() (folder string, err error) {
 	return testkit.Built(name, []string{apiServer, controllerManager, kubectl, etcd}, func(ctx context.Context, folder string) error {
 		return build(ctx, module, folder, version)
 	})
-}
-
-// toolsModule is the folder of the module that knows the versions. It is asked for, since
-// tests run in many folders.
-func toolsModule() (string, error) {
-	output, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/larder-registry/larder").Output()
-	if err != nil {
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			err = fmt.Errorf("%w: %s", err, exit.Stderr)
-		}
-		return "", fmt.Errorf("looking for the folder of this module: %w", err)
-	}
-	return filepath.Join(strings.TrimSpace(string(output)), "tools", "kubernetes"), nil
 }
 
 // build builds all programs at once, which share most of what they are made of.
