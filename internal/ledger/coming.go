@@ -23,11 +23,13 @@ const (
 
 // Coming is a pull that a cluster has announced: of a pod that it has let in.
 type Coming struct {
-	Upstream   string
-	Repository string // by its name upstream
+	Upstream   string `json:"upstream"`
+	Repository string `json:"repository"` // by its name upstream
 	// Tag and Digest are what the image is called by; one may be empty.
-	Tag, Digest         string
-	Namespace, Workload string
+	Tag       string `json:"tag,omitempty"`
+	Digest    string `json:"digest,omitempty"`
+	Namespace string `json:"namespace"`
+	Workload  string `json:"workload,omitempty"`
 }
 
 // coming is what was announced, by the names of repositories. The zero value is ready.
@@ -45,12 +47,20 @@ type announced struct {
 }
 
 // Announce notes that a pull is expected: what it costs is booked to the namespace, as
-// likely. It waits for nothing.
+// likely, by other replicas too. It waits for nothing.
 func (l *Ledger) Announce(c Coming) {
+	if l.expect(c) && l.untold != nil {
+		l.untold.Put(announced{c, l.config.Now()})
+	}
+}
+
+// expect is false for names that are too long to be any.
+func (l *Ledger) expect(c Coming) bool {
 	if max(len(c.Upstream), len(c.Repository), len(c.Tag), len(c.Digest), len(c.Namespace), len(c.Workload)) > maxComingText {
-		return
+		return false
 	}
 	l.coming.add(c, l.config.Now())
+	return true
 }
 
 func (c *coming) add(a Coming, now time.Time) {

@@ -2,9 +2,11 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/upstream"
 )
@@ -63,7 +65,9 @@ func TestWhatIsAnnouncedIsBounded(t *testing.T) {
 		t.Errorf("%d repositories are expected after all that", len(c.by))
 	}
 	l := &Ledger{config: Config{Now: time.Now}}
-	l.Announce(Coming{Repository: string(make([]byte, maxComingText+1))})
+	long := Coming{Repository: strings.Repeat("x", maxComingText+1)}
+	l.Announce(long)
+	l.Hear(pack([]Coming{long}, metadata.MaxHint)[0])
 	if len(l.coming.by) != 0 {
 		t.Error("a name of any length is kept")
 	}

@@ -38,7 +38,9 @@ type Config struct {
 	// Warn is told once when what is left of an account falls to a level; nil: nobody is.
 	Warn func(ctx context.Context, w Warning)
 	// Every is how often Watch looks; zero means 15 s.
-	Every   time.Duration
+	Every time.Duration
+	// Tell lets other replicas hear a hint, which they give to Hear; nil: there are none.
+	Tell    func(ctx context.Context, hint string) error
 	Metrics *Metrics
 	Now     func() time.Time // nil: time.Now
 	Log     *slog.Logger
@@ -49,6 +51,7 @@ type Ledger struct {
 	config  Config
 	waiting *batch.Writer[upstream.Call]
 	coming  coming
+	untold  *batch.Writer[announced] // for other replicas; nil: there are none
 
 	looking sync.Mutex // held by who looks
 	stands  map[metadata.LedgerAccount]stand
@@ -71,7 +74,7 @@ func New(c Config) *Ledger {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	l := &Ledger{config: c, stands: map[metadata.LedgerAccount]stand{}}
+	l := &Ledger{config: c, untold: newHints(c), stands: map[metadata.LedgerAccount]stand{}}
 	l.waiting = batch.New(batch.Config[upstream.Call]{
 		What: "the ledger's calls", Write: l.write, Every: bookEvery, Most: maxWaiting, AtOnce: booksAtOnce,
 		Dropped: func(count int) { c.Metrics.dropped.Add(float64(count)) }, Log: c.Log,
@@ -82,8 +85,16 @@ func New(c Config) *Ledger {
 // Book takes note of a call. It never blocks: a call too many is dropped and counted.
 func (l *Ledger) Book(c upstream.Call) { l.waiting.Put(l.attributed(c)) }
 
-// Run writes what is booked every few seconds until ctx ends.
-func (l *Ledger) Run(ctx context.Context) { l.waiting.Run(ctx) }
+// Run writes what is booked every few seconds, and tells other replicas what is coming, until
+// ctx ends.
+func (l *Ledger) Run(ctx context.Context) {
+	var telling sync.WaitGroup
+	if l.untold != nil {
+		telling.Go(func() { l.untold.Run(ctx) })
+	}
+	l.waiting.Run(ctx)
+	telling.Wait()
+}
 
 // Flush writes what was booked before.
 func (l *Ledger) Flush(ctx context.Context) error { return l.waiting.Flush(ctx) }

@@ -14,6 +14,7 @@ import (
 type Metrics struct {
 	dropped  prometheus.Counter
 	warnings *prometheus.CounterVec
+	hints    *prometheus.CounterVec
 
 	left, share, burn, empty, elsewhere *prometheus.Desc
 	reserved, drawn, limited, spent     *prometheus.Desc
@@ -22,6 +23,13 @@ type Metrics struct {
 	upstreams []Status
 	at        time.Time // when they stood so
 }
+
+// What becomes of a hint.
+const (
+	hintTold    = "told"
+	hintHeard   = "heard"
+	hintDropped = "dropped"
+)
 
 // NewMetrics makes the metrics and registers them.
 func NewMetrics(to prometheus.Registerer) *Metrics {
@@ -38,6 +46,9 @@ func NewMetrics(to prometheus.Registerer) *Metrics {
 		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "larder_upstream_budget_warnings_total", Help: "How often what is left of an upstream's pull limit fell to a level, in percent.",
 		}, []string{"upstream", "credential", "level"}),
+		hints: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "larder_ledger_hints_total", Help: "Pulls that the webhooks of replicas told each other to expect.",
+		}, []string{"outcome"}),
 		left:      describe("pulls_left", "Pulls left now, by the ledger and by what the upstream said last; may be negative."),
 		share:     describe("pulls_left_ratio", "Share of the limit that is left now, between 0 and 1."),
 		burn:      describe("pulls_burn_per_hour", "Pulls that are spent in an hour, at the present rate."),
@@ -48,7 +59,7 @@ func NewMetrics(to prometheus.Registerer) *Metrics {
 		spent:     shared("project_budget_spent", "Those of a project's budget that were spent in its window."),
 		elsewhere: describe("pulls_elsewhere", "Pulls in the limit's window that others have spent with the same account."),
 	}
-	to.MustRegister(m.dropped, m.warnings, m)
+	to.MustRegister(m.dropped, m.warnings, m.hints, m)
 	return m
 }
 

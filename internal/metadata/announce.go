@@ -32,12 +32,13 @@ func ofAccess() announcement { return announcement{repository: accessAnnounced} 
 // ofCredentials is for the credentials for upstreams.
 func ofCredentials() announcement { return announcement{repository: credentialsAnnounced} }
 
-// text says who announces it, so that nobody forgets what he has just written.
-func (a announcement) text(process string) string { return process + " " + a.repository }
+// signed is a text that says who tells it, so that nobody forgets what he has just written.
+func signed(process, text string) string { return process + " " + text }
 
-func parseAnnouncement(text string) (process string, a announcement) {
-	process, a.repository, _ = strings.Cut(text, " ")
-	return process, a
+// signer takes such a text apart.
+func signer(payload string) (process, text string) {
+	process, text, _ = strings.Cut(payload, " ")
+	return process, text
 }
 
 // announce tells other processes of a change once the transaction is committed.
@@ -45,7 +46,7 @@ func (s *store) announce(ctx context.Context, tx *sql.Tx, a announcement) error 
 	if s.notify == "" {
 		return nil
 	}
-	if _, err := tx.ExecContext(ctx, s.notify, a.text(s.process)); err != nil {
+	if _, err := tx.ExecContext(ctx, s.notify, changesChannel, signed(s.process, a.repository)); err != nil {
 		return fmt.Errorf("telling other processes: %w", err)
 	}
 	return nil

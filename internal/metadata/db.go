@@ -35,11 +35,12 @@ type DB struct {
 	Pins          *Pins
 	LimitCounters *LimitCounters
 	Webhooks      *Webhooks
+	Hints         *Hints
 	// Changes tells what has to be read again because another process changed it.
 	Changes *Changes
 
 	store  *store
-	watch  func(context.Context, *slog.Logger) // nil where there is one process
+	watch  func(ctx context.Context, hint func(string), log *slog.Logger) // nil where there is one process
 	closes []io.Closer
 }
 
@@ -81,6 +82,7 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 		Pins:          &Pins{s},
 		LimitCounters: &LimitCounters{s},
 		Webhooks:      &Webhooks{s},
+		Hints:         &Hints{s},
 		Changes:       s.changes,
 		store:         s,
 		// The writer goes last: the last connection to go tidies the log away.
@@ -90,10 +92,11 @@ func newDB(ctx context.Context, s *store) (*DB, error) {
 
 // Watch hears what other processes change, and counts it in Changes, until ctx ends. It
 // holds a connection of its own and replaces one that was lost, of which the log is
-// told. With SQLite there is nobody to hear, and it returns at once.
-func (db *DB) Watch(ctx context.Context, log *slog.Logger) {
+// told. hint is given their hints, one after the other, and must not wait for anything; nil:
+// they are not heard. With SQLite there is nobody to hear, and it returns at once.
+func (db *DB) Watch(ctx context.Context, hint func(string), log *slog.Logger) {
 	if db.watch != nil {
-		db.watch(ctx, log)
+		db.watch(ctx, hint, log)
 	}
 }
 

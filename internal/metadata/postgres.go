@@ -67,8 +67,8 @@ func openPostgres(ctx context.Context, databaseURL, backups string, migrations f
 	if err != nil {
 		return nil, fmt.Errorf("opening metadata %s: %w", name, errors.Join(err, s.close()))
 	}
-	db.watch = func(ctx context.Context, log *slog.Logger) {
-		(&watcher{config: config, process: s.process, changes: s.changes, log: log}).run(ctx)
+	db.watch = func(ctx context.Context, hint func(string), log *slog.Logger) {
+		(&watcher{config: config, process: s.process, changes: s.changes, hint: hint, log: log}).run(ctx)
 	}
 	return db, nil
 }
@@ -100,7 +100,7 @@ func postgresDialect() dialect {
 		countOn:   "SELECT setval(pg_get_serial_sequence('%[1]s', 'id'), max(id)) FROM %[1]s HAVING max(id) IS NOT NULL",
 		transient: postgresTransient,
 		neverHeld: postgresNeverHeld,
-		notify:    notifyChanges,
+		notify:    "SELECT pg_notify($1, $2)",
 	}
 }
 

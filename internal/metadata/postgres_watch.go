@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
-	notifyChanges = "SELECT pg_notify('larder_changes', $1)"
-	listenChanges = "LISTEN larder_changes"
+	// The channels of PostgreSQL on which processes tell each other.
+	changesChannel = "larder_changes"
+	hintsChannel   = "larder_hints"
 
 	// heartbeat is how long a silent connection is trusted, and heartbeatLimit how long
 	// its answer may take. Together they stay below the second within which every
@@ -31,6 +33,7 @@ type watcher struct {
 	config  *pgx.ConnConfig
 	process string
 	changes *Changes
+	hint    func(string) // nil: hints are not heard
 	log     *slog.Logger
 }
 
@@ -67,7 +70,11 @@ func (w *watcher) listen(ctx context.Context) (heard bool, err error) {
 		defer cancel()
 		_ = conn.Close(closing) // nothing is lost with it
 	}()
-	if _, err := conn.Exec(ctx, listenChanges); err != nil {
+	listen := "LISTEN " + changesChannel
+	if w.hint != nil {
+		listen += "; LISTEN " + hintsChannel
+	}
+	if _, err := conn.Exec(ctx, listen); err != nil {
 		return false, fmt.Errorf("listening: %w", err)
 	}
 	w.changes.hear()
@@ -85,9 +92,7 @@ func (w *watcher) next(ctx context.Context, conn *pgx.Conn) error {
 	defer cancel()
 	heard, err := conn.WaitForNotification(waiting)
 	if err == nil {
-		if process, a := parseAnnouncement(heard.Payload); process != w.process {
-			w.changes.apply(a)
-		}
+		w.heard(heard)
 		return nil
 	}
 	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
@@ -99,4 +104,16 @@ func (w *watcher) next(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("seeing whether the database still answers: %w", err)
 	}
 	return nil
+}
+
+// heard takes in what another process has told.
+func (w *watcher) heard(n *pgconn.Notification) {
+	process, text := signer(n.Payload)
+	switch {
+	case process == w.process:
+	case n.Channel == hintsChannel:
+		w.hint(text)
+	default:
+		w.changes.apply(announcement{repository: text})
+	}
 }

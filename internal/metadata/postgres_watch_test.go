@@ -3,9 +3,13 @@ package metadata_test
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/metadata"
 )
@@ -19,12 +23,18 @@ const (
 // watched opens a database, watches it until the test ends, and waits until it hears.
 func watched(t *testing.T, databaseURL string) *metadata.DB {
 	t.Helper()
+	return watchedWith(t, databaseURL, nil)
+}
+
+// watchedWith is watched for who hears hints, too.
+func watchedWith(t *testing.T, databaseURL string, hint func(string)) *metadata.DB {
+	t.Helper()
 	db := openPostgres(t, databaseURL)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		db.Watch(ctx, slog.New(slog.DiscardHandler))
+		db.Watch(ctx, hint, slog.New(slog.DiscardHandler))
 	}()
 	t.Cleanup(func() { stop(); <-ended })
 	eventually(t, "it hears", func() bool { return hears(db) })
@@ -130,6 +140,41 @@ func TestAProcessDoesNotForgetWhatItHasJustWritten(t *testing.T) {
 	}
 }
 
+func TestAHintIsHeardByTheOthersAndNotByWhoTellsIt(t *testing.T) {
+	databaseURL := postgreSQL(t).Database(t)
+	hints := make(chan string, 10)
+	hear := func(who string) func(string) { return func(hint string) { hints <- who + ": " + hint } }
+	here, there := watchedWith(t, databaseURL, hear("here")), watchedWith(t, databaseURL, hear("there"))
+	deaf := watched(t, databaseURL)
+	accounts := there.Changes.Accounts()
+	long := strings.Repeat("x", metadata.MaxHint)
+	for _, tell := range []struct {
+		from *metadata.DB
+		hint string
+	}{{here, long}, {there, "a hint of two\nlines"}, {deaf, "last"}} {
+		if err := tell.from.Hints.Tell(t.Context(), tell.hint); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got []string
+	for range 4 {
+		select {
+		case hint := <-hints:
+			got = append(got, hint)
+		case <-time.After(hearsWithin):
+			t.Fatalf("only %.40q were heard", got)
+		}
+	}
+	slices.Sort(got)
+	want := []string{"here: a hint of two\nlines", "here: last", "there: last", "there: " + long}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("hints (-want +got):\n%s", diff)
+	}
+	if there.Changes.Accounts() != accounts {
+		t.Error("a hint counts as a change")
+	}
+}
+
 func TestNothingReadBeforeHoldsOnceTheConnectionIsLost(t *testing.T) {
 	databaseURL := postgreSQL(t).Database(t)
 	db := watched(t, databaseURL)
@@ -182,9 +227,12 @@ func TestWithSQLiteThereIsNobodyToHear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.Watch(t.Context(), slog.New(slog.DiscardHandler)) // returns
+	db.Watch(t.Context(), nil, slog.New(slog.DiscardHandler)) // returns
 	if !hears(db) {
 		t.Error("what was read does not hold")
+	}
+	if err := db.Hints.Tell(t.Context(), "a hint"); err != nil {
+		t.Errorf("telling nobody a hint: %v", err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)

@@ -46,8 +46,8 @@ type dialect struct {
 	// neverHeld tells whether an error means that a parameter is no text that the
 	// database could hold.
 	neverHeld func(error) bool
-	// notify tells all processes that listen, once its transaction is committed, the
-	// text in $1; empty where there is one process.
+	// notify tells all processes that listen on the channel in $1, once its transaction
+	// is committed, the text in $2; empty where there is one process.
 	notify string
 }
 

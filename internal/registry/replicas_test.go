@@ -56,7 +56,7 @@ func replica(t *testing.T, databaseURL, storage string) *house {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		db.Watch(ctx, slog.New(slog.DiscardHandler))
+		db.Watch(ctx, nil, slog.New(slog.DiscardHandler))
 	}()
 	t.Cleanup(func() { stop(); <-ended })
 	files, err := blob.OpenFiles(storage)

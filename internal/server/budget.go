@@ -13,11 +13,16 @@ import (
 
 // newLedger makes the ledger of all upstreams.
 func (f *floor) newLedger(config Config, options Options, to prometheus.Registerer) *ledger.Ledger {
+	var tell func(context.Context, string) error
+	if f.DB.Shared() {
+		tell = f.DB.Hints.Tell
+	}
 	return ledger.New(ledger.Config{
 		Store: f.DB.Ledger, Keep: config.Ledger.Keep, Metrics: ledger.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
 		Every:     options.Tuning.Watch,
 		Upstreams: func() []ledger.Upstream { return f.budgets() },
 		Warn:      f.recordWarning,
+		Tell:      tell,
 	})
 }
 

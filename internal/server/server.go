@@ -145,7 +145,7 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 func (s *Server) Run(ctx context.Context) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
-	work.Go(func() { s.floor.DB.Watch(background, s.log) })
+	work.Go(func() { s.floor.DB.Watch(background, s.floor.ledger.Hear, s.log) })
 	work.Go(func() { s.floor.maintain(background) })
 	work.Go(func() { s.floor.collect(background) })
 	work.Go(func() { s.floor.evict.Watch(background) })

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
 // adds gives Larder a credential, as `larder upstream credential add` does.
@@ -131,16 +130,7 @@ func TestOfTwoCredentialsTheOneThatHasLittleLeftIsSpared(t *testing.T) {
 }
 
 func TestACredentialIsUsedByOtherServersOnTheSameDatabase(t *testing.T) {
-	postgres, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	database := postgres.Database(t)
+	database := newDatabase(t)
 	options := hubsim.Options{Accounts: accounts, TokensOnRegistry: true}
 	one, other := newStack(t, options, ""), newStack(t, options, "")
 	start := func(key string) {

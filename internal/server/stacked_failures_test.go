@@ -13,7 +13,6 @@ import (
 
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
 // explains ends each text about something that can be looked up, without its id.
@@ -202,17 +201,8 @@ func TestFreshAnswersAndWrongRequestsHaveNothingToExplain(t *testing.T) {
 }
 
 func TestWhatFailedAtOneServerIsExplainedByAnotherOnTheSameDatabase(t *testing.T) {
-	postgres, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	one, other := newStack(t, hubsim.Options{AnonymousLimit: 1}, ""), newStack(t, hubsim.Options{}, "")
-	database := postgres.Database(t)
+	database := newDatabase(t)
 	for _, s := range []*stack{one, other} {
 		s.stop()
 		s.env["LARDER_DATABASE"], s.data = database, t.TempDir()

@@ -144,13 +144,16 @@ func TestALimitThatRunsLowIsAnEvent(t *testing.T) {
 	}
 }
 
+// webPod is of a Deployment.
+const webPod = `{"metadata":{"labels":{"pod-template-hash":"77"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-77","uid":"1","controller":true}]},
+	"spec":{"containers":[{"name":"c","image":"acme/app:1"}]}}`
+
 func TestWhatAPodPullsIsBookedToItsNamespaceAsTheWebhookToldIt(t *testing.T) {
 	s := newRewritingStack(t, hubsim.Options{})
 	s.hub.AddImage("library/nginx", "latest", small(1))
 	s.hub.AddImage("library/redis", "7", small(2))
 	image := s.hub.AddImage("acme/app", "1", small(3))
-	s.review("shop", `{"metadata":{"labels":{"pod-template-hash":"77"},"ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"web-77","uid":"1","controller":true}]},
-		"spec":{"containers":[{"name":"c","image":"acme/app:1"}]}}`, "acme/app:1")
+	s.review("shop", webPod, "acme/app:1")
 	s.pullAll("/v2/docker-hub/acme/app/", "1", image)
 	s.get("/v2/docker-hub/library/redis/manifests/7").wants(t, 200, "larder; fwd=miss; stored") // no pod's
 	s.clock.Pass(10 * time.Minute)
@@ -171,6 +174,38 @@ func TestWhatAPodPullsIsBookedToItsNamespaceAsTheWebhookToldIt(t *testing.T) {
 		if c.Repository == "acme/app" && c.Kind == "blob" && (c.Namespace != "shop" || c.Workload != "Deployment/web") {
 			t.Errorf("a blob is booked to %q of %q", c.Workload, c.Namespace)
 		}
+	}
+}
+
+func TestWhatAPodPullsFromOneReplicaIsBookedToItsNamespaceAsTheWebhookOfAnotherToldIt(t *testing.T) {
+	database := newDatabase(t)
+	asked, pulled := newRewritingStack(t, hubsim.Options{}), newStack(t, hubsim.Options{}, "")
+	for _, s := range []*stack{asked, pulled} {
+		s.stop()
+		s.env["LARDER_DATABASE"], s.data = database, t.TempDir()
+		s.start()
+	}
+	pulled.eventually("the other replica hears of the pod", func() bool {
+		asked.review("shop", webPod, "acme/app:1")
+		return strings.Contains(string(pulled.send(request{path: "/metrics", admin: true}).body), `larder_ledger_hints_total{outcome="heard"}`)
+	})
+	pulled.pullAll("/v2/docker-hub/acme/app/", "1", pulled.hub.AddImage("acme/app", "1", small(3)))
+	pulled.hub.AddImage("library/redis", "7", small(2))
+	pulled.get("/v2/docker-hub/library/redis/manifests/7").wants(t, 200, "larder; fwd=miss; stored") // no pod's
+
+	got := map[string]int{}
+	for _, c := range pulled.calls() {
+		if c.Repository != "" {
+			got[c.Kind+" of "+c.Repository+" for "+c.Namespace+" "+c.Workload]++
+		}
+	}
+	const shop = " for shop Deployment/web"
+	want := map[string]int{
+		"token of acme/app" + shop: 1, "manifest_get of acme/app" + shop: 1, "blob of acme/app" + shop: 2, "redirect of acme/app" + shop: 2,
+		"token of library/redis for  ": 1, "manifest_get of library/redis for  ": 1,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
 const (
@@ -511,16 +510,7 @@ func TestThePageOfLimitsHelpsWhoeverOpensIt(t *testing.T) {
 }
 
 func TestServersOnOneDatabaseCountTogether(t *testing.T) {
-	postgres, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	database := postgres.Database(t)
+	database := newDatabase(t)
 	one, other := newStack(t, hubsim.Options{}, dockersOwn), newStack(t, hubsim.Options{}, dockersOwn)
 	for _, s := range []*stack{one, other} {
 		s.stop()

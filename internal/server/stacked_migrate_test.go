@@ -14,7 +14,6 @@ import (
 
 	"github.com/larder-registry/larder/internal/backup"
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 	"github.com/larder-registry/larder/internal/server"
 	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
@@ -28,22 +27,14 @@ type moving struct {
 
 func newMoving(t *testing.T) *moving {
 	t.Helper()
-	postgres, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	database := newDatabase(t)
 	bucket, err := s3test.Versitygw()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(bucket.Stop)
 	m := &moving{
-		stack: newStack(t, hubsim.Options{}, ""), database: postgres.Database(t), storage: bucket.StorageURL("moved"),
+		stack: newStack(t, hubsim.Options{}, ""), database: database, storage: bucket.StorageURL("moved"),
 	}
 	m.env["AWS_ACCESS_KEY_ID"], m.env["AWS_SECRET_ACCESS_KEY"] = s3test.AccessKey, s3test.SecretKey
 	m.image = m.hub.AddImage("library/app", "1", small(1))

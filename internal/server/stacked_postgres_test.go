@@ -12,7 +12,9 @@ import (
 	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
-func TestWhatIsHeldIsServedFromMetadataInPostgreSQLToo(t *testing.T) {
+// newDatabase is empty, on a PostgreSQL of the test's own.
+func newDatabase(t *testing.T) string {
+	t.Helper()
 	postgres, err := metadatatest.StartPostgreSQL()
 	if err != nil {
 		t.Fatal(err)
@@ -22,9 +24,14 @@ func TestWhatIsHeldIsServedFromMetadataInPostgreSQLToo(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return postgres.Database(t)
+}
+
+func TestWhatIsHeldIsServedFromMetadataInPostgreSQLToo(t *testing.T) {
+	database := newDatabase(t)
 	s := newStack(t, hubsim.Options{}, "")
 	s.stop()
-	s.env["LARDER_DATABASE"], s.data = postgres.Database(t), t.TempDir()
+	s.env["LARDER_DATABASE"], s.data = database, t.TempDir()
 	s.start()
 	image := s.hub.AddImage("library/app", "1", small(1))
 	layer := image.Manifests[0].Layers[0].Digest

@@ -11,7 +11,6 @@ import (
 
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
 // sharing is a stack whose anonymous pulls are shared out by settings of the upstream, with
@@ -237,21 +236,12 @@ func TestWhoWarmsDrawsOnTheReserveThatPullsWould(t *testing.T) {
 }
 
 func TestServersOnOneDatabaseKeepToReservesAndBudgetsTogether(t *testing.T) {
-	postgres, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	const settings = "upstreams:\n- name: docker-hub\n  reserve: [{project: prod, share: 30%}]\n  budgets: [{project: demo, limit: 4/6h}]\n"
 	options := hubsim.Options{AnonymousLimit: 10, TokensOnRegistry: true}
 	one, other := newStack(t, options, settings), newStack(t, options, settings)
 	other.hub, other.args = one.hub, one.args // and so they have one address at the Hub
 	other.clock = one.clock
-	database := postgres.Database(t)
+	database := newDatabase(t)
 	for _, s := range []*stack{one, other} {
 		s.stop()
 		s.env["LARDER_DATABASE"], s.data, s.patient = database, t.TempDir(), true

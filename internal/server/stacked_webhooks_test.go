@@ -20,7 +20,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/metadata/metadatatest"
 )
 
 const hookSecret = "a-secret-of-webhooks"
@@ -398,16 +397,7 @@ func TestWebhooksAreAProjectsAdmins(t *testing.T) {
 }
 
 func TestOfSeveralReplicasOneDeliversAndAnotherTakesOver(t *testing.T) {
-	postgres, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	database := postgres.Database(t)
+	database := newDatabase(t)
 	replica := func() *stack {
 		s := newStack(t, hubsim.Options{}, hooksAllowed)
 		s.stop()
