@@ -70,17 +70,19 @@ func (h *Handler) tellStanding(x *exchange) {
 
 // showStanding sets Docker Hub's headers, in its spelling, which people look for with grep.
 func showStanding(header http.Header, s pulllimit.Standing) {
-	values := []string{perWindow(s.Limit.Most, s.Limit.Window), perWindow(s.Remaining, s.Limit.Window), quoted(s.Source)}
+	text := appendPerWindow(make([]byte, 0, 64), s.Limit.Most, s.Limit.Window)
+	cut := len(text)
+	both := string(appendPerWindow(text, s.Remaining, s.Limit.Window)) // one string and one slice for all
+	values := []string{both[:cut], both[cut:], quoted(s.Source)}
 	header["RateLimit-Limit"] = values[0:1:1]
 	header["RateLimit-Remaining"] = values[1:2:2]
 	header["Docker-RateLimit-Source"] = values[2:3:3]
 }
 
-// perWindow is a number of pulls and the window in seconds, as in 100;w=21600.
-func perWindow(pulls int, window time.Duration) string {
-	text := make([]byte, 0, 32)
+// appendPerWindow writes a number of pulls and the window in seconds, as in 100;w=21600.
+func appendPerWindow(text []byte, pulls int, window time.Duration) []byte {
 	text = append(strconv.AppendInt(text, int64(pulls), 10), ";w="...)
-	return string(strconv.AppendInt(text, int64(window/time.Second), 10))
+	return strconv.AppendInt(text, int64(window/time.Second), 10)
 }
 
 // limitReached says whose limit it is, what was counted, and how long to wait.

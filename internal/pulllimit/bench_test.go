@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/ratelimit"
 )
 
@@ -41,5 +42,21 @@ func BenchmarkAPull(b *testing.B) {
 				p.GiveBack()
 			}
 		})
+	}
+}
+
+// BenchmarkAManifestBesideIndexesThatWait counts pulls of a manifest by digest of somebody
+// who has pulled as many indexes as are kept, of two images in turns.
+func BenchmarkAManifestBesideIndexesThatWait(b *testing.B) {
+	l := newLimiter(Config{Metrics: NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler)})
+	ls, caller, m := l.With(Rules{Authenticated: limit(1_000_000_000, time.Hour)}), user("alice"), image("alone")
+	both := []oci.Manifest{index(image("a")), index(image("b"))}
+	for i := range maxHalves {
+		p, _ := ls.Take(caller, app, latest)
+		p.Served(both[i%2])
+	}
+	for b.Loop() {
+		p, _ := ls.Take(caller, app, byDigest(m))
+		p.Served(m)
 	}
 }

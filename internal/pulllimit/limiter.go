@@ -56,6 +56,7 @@ type Limiter struct {
 
 // counts is what a subject has pulled.
 type counts struct {
+	source string // of the subject
 	own    ratelimit.History
 	others []others
 	halves []half
@@ -103,7 +104,7 @@ func (l *Limiter) of(s subject) *counts {
 		for len(l.subjects) >= l.mostSubjects || l.marks >= l.mostMarks && len(l.subjects) > 0 {
 			l.forgetOne()
 		}
-		c = &counts{}
+		c = &counts{source: s.source()}
 		l.subjects[s] = c
 	}
 	return c

@@ -88,12 +88,17 @@ func (p *Pull) open(m oci.Manifest) {
 	}
 }
 
-// reopen lets a half wait for its other one. The oldest gives way when there are too many.
+// reopen lets a half wait for its other one, in the order of their times. The oldest gives
+// way when there are too many.
 func (c *counts) reopen(h half) {
 	if len(c.halves) >= maxHalves {
-		c.halves = slices.Delete(c.halves, 0, 1)
+		c.halves = c.halves[1:]
 	}
-	c.halves = append(c.halves, h)
+	i := len(c.halves)
+	for i > 0 && c.halves[i-1].at.After(h.at) {
+		i--
+	}
+	c.halves = slices.Insert(c.halves, i, h)
 }
 
 // complete finds the half that a GET of a manifest completes, the latest first, and takes
@@ -102,21 +107,29 @@ func (c *counts) complete(repo oci.Repository, d digest.Digest, now time.Time) *
 	c.expireHalves(now)
 	var not *family // the last that was looked into: many clients pull one image at once
 	for i := len(c.halves) - 1; i >= 0; i-- {
-		h := c.halves[i]
-		if h.repo != repo || h.family == not {
+		h := &c.halves[i]
+		if h.family == not || h.repo != repo {
 			continue
 		}
 		if _, child := h.family.children[d]; child {
+			found := *h
 			c.halves = slices.Delete(c.halves, i, i+1)
-			return &h
+			return &found
 		}
 		not = h.family
 	}
 	return nil
 }
 
+// expireHalves looks at no more than the oldest that is left: it is called at each GET.
 func (c *counts) expireHalves(now time.Time) {
-	c.halves = slices.DeleteFunc(c.halves, func(h half) bool { return now.Sub(h.at) > halfLife })
+	gone := 0
+	for gone < len(c.halves) && now.Sub(c.halves[gone].at) > halfLife {
+		gone++
+	}
+	if c.halves = c.halves[gone:]; len(c.halves) == 0 && gone > 0 {
+		c.halves = nil // with the room that they took
+	}
 }
 
 // sum stands for a manifest of a repository among processes.

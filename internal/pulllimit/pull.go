@@ -63,12 +63,16 @@ func (ls *Limits) Standing(c Caller, project string) (Standing, bool) {
 	now := l.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if counted, known := l.subjects[s]; known {
-		l.refresh(counted, limit, now)
-		standing.Remaining = max(0, limit.Most-counted.total())
-		standing.Wait = counted.wait(now)
-		standing.Full = counted.full(now)
+	counted, known := l.subjects[s]
+	if !known {
+		standing.Source = s.source()
+		return standing, true
 	}
+	l.refresh(counted, limit, now)
+	standing.Source = counted.source
+	standing.Remaining = max(0, limit.Most-counted.total())
+	standing.Wait = counted.wait(now)
+	standing.Full = counted.full(now)
 	return standing, true
 }
 
@@ -84,6 +88,7 @@ func (ls *Limits) Take(c Caller, repo oci.Repository, ref oci.Reference) (*Pull,
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	counted := l.of(s)
+	p.standing.Source = counted.source
 	l.refresh(counted, limit, p.at)
 	l.pair(counted, p, ref)
 	if p.counted() {
@@ -97,10 +102,10 @@ func (ls *Limits) Take(c Caller, repo oci.Repository, ref oci.Reference) (*Pull,
 	return p, nil
 }
 
-// describe is the standing of somebody who has pulled nothing.
+// describe is the standing of somebody who has pulled nothing, without the source.
 func (ls *Limits) describe(c Caller, s subject, limit ratelimit.Limit) Standing {
 	return Standing{
-		Limit: limit, Remaining: limit.Most, Source: s.source(), Anonymous: s.user == "", Project: s.project,
+		Limit: limit, Remaining: limit.Most, Anonymous: s.user == "", Project: s.project,
 		LoginHelps: ls.rules.loginHelps(c, s.project),
 	}
 }

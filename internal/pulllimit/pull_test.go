@@ -165,6 +165,39 @@ func TestAnIndexAndOneOfItsManifestsAreOnePull(t *testing.T) {
 	}
 }
 
+func TestAnIndexThatTookLongIsForgottenInItsTime(t *testing.T) {
+	h := newHouse(t)
+	amd64 := image("amd64")
+	ls := h.process(false).With(Rules{Anonymous: limit(100, 6*time.Hour)})
+	caller := stranger("192.0.2.1")
+	slow, err := ls.Take(caller, app, latest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.clock.Pass(halfLife / 2)
+	pull(t, ls, caller, app, latest, index(image("other")))
+	slow.Served(index(amd64))
+	h.clock.Pass(halfLife/2 + time.Second)
+	pull(t, ls, caller, app, byDigest(amd64), amd64)
+	if got := remaining(t, ls, caller, "demo"); got != 97 {
+		t.Errorf("%d pulls remain, want 97: the manifest came too late to belong to its index", got)
+	}
+}
+
+// TestManyIndexesThatWaitDoNotSlowPullsDown: an address behind which many nodes pull has
+// always some that wait, and each GET of a manifest by digest looks through them.
+func TestManyIndexesThatWaitDoNotSlowPullsDown(t *testing.T) {
+	ls := newHouse(t).process(false).With(Rules{Anonymous: limit(1_000_000, 6*time.Hour)})
+	caller, alone := stranger("192.0.2.1"), image("alone")
+	for range maxHalves / 2 {
+		pull(t, ls, caller, app, latest, index(image("a")))
+		pull(t, ls, caller, app, latest, index(image("b")))
+	}
+	if got := testing.AllocsPerRun(20, func() { pull(t, ls, caller, app, byDigest(alone), alone) }); got > 5 {
+		t.Errorf("a pull makes %.0f allocations, with %d indexes that wait", got, maxHalves)
+	}
+}
+
 func TestTheLastPullCanBeCompleted(t *testing.T) {
 	amd64 := image("amd64")
 	both := index(amd64)

@@ -75,7 +75,11 @@ func (c *counts) giveBackShared(used usedHalf) {
 
 // noteLone keeps a GET by digest for as long as it may turn out to belong to another one.
 func (c *counts) noteLone(sum uint64, at time.Time) {
-	c.lones = slices.DeleteFunc(c.lones, func(l lone) bool { return at.Sub(l.at) > loneLife })
+	gone := 0
+	for gone < len(c.lones) && at.Sub(c.lones[gone].at) > loneLife {
+		gone++
+	}
+	c.lones = c.lones[gone:]
 	if len(c.lones) < maxLones {
 		c.lones = append(c.lones, lone{sum, at})
 	}
