@@ -144,9 +144,13 @@ func (o *Objects) TrustCA(ctx context.Context, configuration string, ca []byte) 
 func (o *Objects) get(ctx context.Context, request *rest.Request, to any) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	body, err := request.SetHeader("Accept", "application/json").Do(ctx).Raw()
-	if err != nil {
+	result := request.SetHeader("Accept", "application/json").Do(ctx)
+	if err := result.Error(); err != nil { // which Raw leaves without the server's own words
 		return kind(err)
+	}
+	body, err := result.Raw()
+	if err != nil {
+		return err
 	}
 	return json.Unmarshal(body, to)
 }
