@@ -1,6 +1,9 @@
 package metadata
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // cellKind is what a column holds, in the words of a dump.
 type cellKind int
@@ -33,7 +36,10 @@ type dumpTable struct {
 }
 
 // dumpTables are the tables of a dump, in an order in which foreign keys hold.
-func dumpTables() []dumpTable {
+func dumpTables() []dumpTable { return slices.Concat(imageTables(), accountTables(), doingTables()) }
+
+// imageTables are projects and what is in them.
+func imageTables() []dumpTable {
 	return []dumpTable{
 		{name: "projects", key: "name", since: 1, columns: []dumpColumn{
 			{"name", textCell, 1}, {"kind", textCell, 1}, {"description", textCell, 1}, {"creator", textCell, 1}, {"created_at", integerCell, 1},
@@ -82,6 +88,12 @@ func dumpTables() []dumpTable {
 		{name: "retention", key: "project", since: 2, columns: []dumpColumn{
 			{"project", textCell, 2}, {"rules", textCell, 2}, {"updated_at", integerCell, 2}, {"actor", textCell, 2},
 		}},
+	}
+}
+
+// accountTables are who there is and what they may.
+func accountTables() []dumpTable {
+	return []dumpTable{
 		{name: "users", key: "name", since: 1, columns: []dumpColumn{
 			{"name", textCell, 1}, {"password_hash", textCell, 1}, {"generation", integerCell, 1}, {"created_at", integerCell, 1}, {"disabled", booleanCell, 1},
 			{"project", textCell, 3}, {"issuer", textCell, 3}, {"subject", textCell, 3}, {"claimed_groups", textCell, 3},
@@ -104,6 +116,12 @@ func dumpTables() []dumpTable {
 			{"project", textCell, 3}, {"name", textCell, 3}, {"role_kind", textCell, 3}, {"role_name", textCell, 3},
 			{"subjects", textCell, 3}, {"creator", textCell, 3}, {"created_at", integerCell, 3},
 		}},
+	}
+}
+
+// doingTables are what is done by order, what was done, and the keys for it.
+func doingTables() []dumpTable {
+	return []dumpTable{
 		{name: "imports", key: "repository_id, tag", since: 3, columns: []dumpColumn{
 			{"repository_id", integerCell, 3}, {"tag", textCell, 3}, {"source", textCell, 3}, {"scheduled", booleanCell, 3},
 			{"creator", textCell, 3}, {"created_at", integerCell, 3}, {"checked_at", integerCell, 3}, {"imported_at", integerCell, 3},
@@ -146,10 +164,10 @@ const blobTable = "blobs"
 // not take up.
 func underWay() []string { return []string{"leases", "multiparts", "orphans", "uploads"} }
 
-// undumped are the tables that no dump has: what is under way, what limits count, which
-// matters for hours, failures, which are explained for days, and of the ledger all but the
-// sums, and what runs in a cluster, which is seen again. Single calls would make a backup many times as large, and what an account has left
-// is told anew by the next answer.
+// undumped are the tables that no dump has: what is under way; what limits count, which
+// matters for hours; failures, which are explained for days; what runs in a cluster, which
+// is seen again; and of the ledger all but the sums. Single calls would make a backup many
+// times as large, and what an account has left is told anew by the next answer.
 func undumped() []string {
 	return append(underWay(), "failures", "ledger_calls", "ledger_warnings", "limit_counters", "running_images")
 }

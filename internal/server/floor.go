@@ -105,16 +105,7 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	f.events = events.New(f.DB.Audit, options.Tuning.Now, f.log)
 	f.ledger = f.newLedger(config, options, to)
 	f.failures = failures.New(f.DB.Failures, options.Tuning.Now, f.log)
-	f.limits, err = pulllimit.Open(ctx, pulllimit.Config{
-		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: pulllimit.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
-	})
-	if err != nil {
-		return nil, err
-	}
-	f.shares, err = fairshare.Open(ctx, fairshare.Config{
-		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: fairshare.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
-	})
-	if err != nil {
+	if err := f.openCounters(ctx, options, to); err != nil {
 		return nil, err
 	}
 	if err := f.removeStrays(ctx); err != nil {
@@ -134,8 +125,28 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 	if err := f.openClusterWork(config, options); err != nil {
 		return nil, err
 	}
-	f.cacheMetrics = pullthrough.NewMetrics(to)
 	f.upstreamMetrics = upstream.NewMetrics(to)
+	f.openFills(config, options, to)
+	return f, nil
+}
+
+// openCounters counts what people and projects have pulled, in this process or in all.
+func (f *floor) openCounters(ctx context.Context, options Options, to prometheus.Registerer) (err error) {
+	f.limits, err = pulllimit.Open(ctx, pulllimit.Config{
+		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: pulllimit.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
+	})
+	if err != nil {
+		return err
+	}
+	f.shares, err = fairshare.Open(ctx, fairshare.Config{
+		Store: f.DB.LimitCounters, Shared: f.DB.Shared(), Metrics: fairshare.NewMetrics(to), Now: options.Tuning.Now, Log: f.log,
+	})
+	return err
+}
+
+// openFills prepares what fetches blobs, in this process and with its replicas.
+func (f *floor) openFills(config Config, options Options, to prometheus.Registerer) {
+	f.cacheMetrics = pullthrough.NewMetrics(to)
 	fills := pullthrough.FillsConfig{
 		Blobs: f.blobs, Guard: f.guard, DB: f.DB, Metrics: f.cacheMetrics, Log: f.log, Backoff: options.Tuning.Backoff,
 		Room: f.evict, Stored: f.evict.Stored,
@@ -145,7 +156,6 @@ func openFloor(ctx context.Context, config Config, options Options, to prometheu
 		fills.Peers = f.replicas
 	}
 	f.fills = pullthrough.NewFills(fills)
-	return f, nil
 }
 
 // keepHot puts a local folder in front of object storage, when there is to be one.

@@ -12,10 +12,8 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/api"
-	"github.com/larder-registry/larder/internal/authn"
 	"github.com/larder-registry/larder/internal/distribution"
 	"github.com/larder-registry/larder/internal/fairshare"
-	"github.com/larder-registry/larder/internal/hubapi"
 	"github.com/larder-registry/larder/internal/imports"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/pullthrough"
@@ -91,47 +89,24 @@ func (s *Server) newGeneration(ctx context.Context, config Config) (_ *generatio
 	if err := s.floor.roles.SetSelfProvision(ctx, config.Projects.SelfProvision); err != nil {
 		return nil, err
 	}
-	clients := telemetry.NewClientAddress(config.TrustedProxies)
-	limits := s.floor.limits.With(config.PullLimits.Rules)
-	v2 := distribution.Config{
-		Hosted: s.floor.held, Resolver: names, Authenticator: s.floor.asks, AccessTokens: s.floor.who, Cursors: s.floor.who, Authorizer: s.floor.may, Projects: s.floor.roles, Pulls: s.floor.pulls,
-		Origin: origin(config, clients), Address: clients.Of, Strangers: admitted(config, clients), Log: s.log,
-		Events: s.floor.events, PullLimits: limits, Failures: s.floor.failures, Mirrored: s.nodePulls.Note,
-	}
-	registry := distribution.New(v2)
-	roles, cluster := s.floor.ownRoles()
 	atIssuer, err := s.floor.oidc(config.OIDC)
 	if err != nil {
 		return nil, err
 	}
+	clients := telemetry.NewClientAddress(config.TrustedProxies)
+	limits := s.floor.limits.With(config.PullLimits.Rules)
 	g.warmer = s.warmer(names)
 	g.running = &running{server: s, of: rewriting.Of(nil, names.rules(config), config.Kubernetes.OptOut), find: g.warmer.Find}
-	administration := api.New(api.Config{
-		Projects: s.floor.DB.Projects, Authenticator: s.floor.asks, Authorizer: s.floor.may, Cursors: s.floor.who, ProjectMaker: s.floor.roles, Roles: roles, Cluster: cluster, Checker: checker{s.floor.held, s},
-		Backups: backups{db: s.floor.DB, blobs: s.floor.Blobs}, Leases: s.floor.DB.Leases, Collector: s.floor.gc, SpoolDir: s.floor.Data.Path(),
-		Users: s.floor.DB.Users, Groups: s.floor.DB.Groups, Tokens: s.floor.DB.Tokens,
-		Origin: origin(config, clients), Address: clients.Of, OIDC: atIssuer,
-		Accounts:   authn.NewAccounts(s.floor.who, s.floor.DB.Users, s.floor.DB.Groups),
-		Retentions: s.floor.DB.Retentions, Retention: s.retention(),
-		Importer: s.importer(), Imports: s.floor.DB.Imports, Repositories: s.floor.DB.Repositories,
-		Stars: s.floor.DB.Stars, Histories: s.floor.DB.Tags, Images: images{s.floor.held, s}, Events: s.floor.events, Ledger: s.floor.ledger, PullLimits: limits, UpstreamCredentials: s.lender, Rewriting: s.rewriting(config, names),
-		Shows:    images{s.floor.held, s}.Shows,
-		Failures: s.floor.failures,
-		Webhooks: s.floor.DB.Webhooks, Deliveries: s.floor.DB.Webhooks, WebhookCreator: s.webhookCreator(),
-		Pins:   s.floor.DB.Pins,
-		Seen:   s.seen(g.running),
-		Pulled: s.floor.DB.Manifests, Warmer: g.warmer,
-		Version: s.options.Version, Commit: s.options.Commit, Log: s.log,
-	})
-	hub := hubapi.New(hubapi.Config{
-		Viewer: func(w http.ResponseWriter, r *http.Request) (hubapi.See, error) { return registry.Viewer(w, r) }, Public: registry.Public,
-		Repositories: s.floor.DB.Repositories, Tags: s.floor.DB.Tags, Images: s.floor.held, Hub: names.registries[hubRegistry],
-		Now: s.options.Tuning.Now, Log: s.log,
-	})
+	v2 := s.distributionConfig(config, names, clients, limits)
+	registry := distribution.New(v2)
+	administration := s.apiConfig(config, g, names, clients, limits)
+	administration.OIDC = atIssuer
 	g.hooks = newHooking(config, registry)
 	webhook := s.webhook(config, names)
 	page := &limitsPage{config: config.PullLimits, limits: limits, origin: origin(config, clients), clients: clients}
-	main := s.routes(config, clients, handlers{images: registry, administration: administration, hub: hub, limits: page, webhook: webhook})
+	main := s.routes(config, clients, handlers{
+		images: registry, administration: api.New(administration), hub: s.hubAPI(names, registry), limits: page, webhook: webhook,
+	})
 	mirror := distribution.NewMirror(v2, distribution.Mirror{Namespace: hubRegistry, Allow: admitted(config, clients)})
 	g.webhook = s.observed(clients, s.webhookRoutes(webhook))
 	s.face(g, config, clients, main, withLimitsPage(mirror, page))
