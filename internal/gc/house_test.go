@@ -68,15 +68,7 @@ func newHouseOn(t *testing.T, wrap func(*blob.Files) blob.Store) *house {
 // newHouseOnPostgreSQL is newHouse with its metadata there.
 func newHouseOnPostgreSQL(t *testing.T) *house {
 	t.Helper()
-	server, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := metadatatest.NewPostgreSQL(t)
 	dir, address := t.TempDir(), server.Database(t)
 	db, err := metadata.OpenPostgres(t.Context(), address, dir)
 	if err != nil {

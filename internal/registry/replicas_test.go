@@ -27,15 +27,7 @@ const replicaPatience = 30 * time.Second
 // of its own.
 func replicas(t *testing.T) (a, b *house) {
 	t.Helper()
-	server, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := metadatatest.NewPostgreSQL(t)
 	databaseURL, storage := server.Database(t), filepath.Join(t.TempDir(), "storage")
 	a, b = replica(t, databaseURL, storage), replica(t, databaseURL, storage)
 	if err := a.EnsureProject(t.Context(), "demo", "alice"); err != nil {

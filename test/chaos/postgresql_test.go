@@ -16,15 +16,7 @@ import (
 
 func TestWhatWasAcknowledgedSurvivesRestartsOfPostgreSQL(t *testing.T) {
 	t.Parallel()
-	postgres, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	postgres := metadatatest.NewPostgreSQL(t)
 	hub := newHub(t, hubsim.Options{})
 	s := newServer(t, filepath.Join(t.TempDir(), "data"), hub)
 	s.env = []string{"LARDER_DATABASE=" + postgres.Database(t)}

@@ -44,15 +44,7 @@ func newReplicas(t *testing.T, hub *hubsim.Hub, configuration string) *replicas 
 // startReplicas starts them as the given program.
 func startReplicas(t *testing.T, hub *hubsim.Hub, configuration, program string) *replicas {
 	t.Helper()
-	database, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := database.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	database := metadatatest.NewPostgreSQL(t)
 	bucket, err := s3test.Versitygw()
 	if err != nil {
 		t.Fatal(err)

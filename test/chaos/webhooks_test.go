@@ -205,15 +205,7 @@ func TestAWebhookHearsEveryPushInOrderThroughKills(t *testing.T) {
 }
 
 func TestWhatAKilledServerWasToTellWebhooksAnotherTellsInOrder(t *testing.T) {
-	postgres, err := metadatatest.StartPostgreSQL()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := postgres.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	postgres := metadatatest.NewPostgreSQL(t)
 	receiver, hub, database := newHooked(t), newHub(t, hubsim.Options{}), postgres.Database(t)
 	receiver.left = 0
 	var servers []*server

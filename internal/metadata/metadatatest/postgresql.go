@@ -56,6 +56,21 @@ func StartPostgreSQL() (*PostgreSQL, error) {
 	return p, nil
 }
 
+// NewPostgreSQL starts a server for one test.
+func NewPostgreSQL(t *testing.T) *PostgreSQL {
+	t.Helper()
+	p, err := StartPostgreSQL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
 // create makes the data folder.
 func (p *PostgreSQL) create() (err error) {
 	if p.binaries, err = postgreSQLBinaries(); err != nil {
