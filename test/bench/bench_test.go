@@ -22,12 +22,17 @@ const (
 // token service is its own, so that every peer can follow the challenge.
 func hub(b *testing.B, layer int64) (*hubsim.Hub, hubsim.Pushed) {
 	b.Helper()
+	return hubWith(b, hubsim.Image{Seed: 7, LayerSizes: []int64{layer}})
+}
+
+func hubWith(b *testing.B, image hubsim.Image) (*hubsim.Hub, hubsim.Pushed) {
+	b.Helper()
 	h, err := hubsim.Start(hubsim.Options{AnonymousLimit: hubsim.Unmetered, TokensOnRegistry: true})
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(h.Close)
-	return h, h.AddImage(repository, "latest", hubsim.Image{Seed: 7, LayerSizes: []int64{layer}})
+	return h, h.AddImage(repository, "latest", image)
 }
 
 // hammer has all clients fetch one URL over and over and returns the time it took.
@@ -82,38 +87,6 @@ func BenchmarkWarmManifestByTag(b *testing.B) {
 	compare(b, 2000, own.url+"/v2/docker-hub/"+repository+"/manifests/latest", map[string]string{
 		peer.name: peer.url + "/v2/" + repository + "/manifests/latest",
 	})
-}
-
-// BenchmarkWarmManifestUnderLimits compares with the same program without limits, reserves
-// and budgets, by the time that each spends on processors, which other work on the machine
-// hardly touches: processor-without is below 1 by what they cost.
-func BenchmarkWarmManifestUnderLimits(b *testing.B) {
-	const path, times, turns = "/v2/docker-hub/" + repository + "/manifests/latest", 4000, 8
-	h, _ := hub(b, 1<<20)
-	limited := larder(b, h.URL(), "--config", writeFile(b, "larder.yaml", `
-pullLimits: {anonymous: 1000000000/6h, authenticated: 1000000000/6h}
-upstreams:
-  - name: docker-hub
-    reserve: [{project: prod, share: 20%}]
-    budgets: [{project: demo, limit: 50/6h}]
-`))
-	plain := larder(b, h.URL())
-	hammer(b, limited.url+path, times) // warm
-	hammer(b, plain.url+path, times)
-	spend := func(s server) time.Duration {
-		before := s.processor(b)
-		hammer(b, s.url+path, times)
-		return s.processor(b) - before
-	}
-	for b.Loop() {
-		var with, without time.Duration
-		for range turns {
-			with += spend(limited)
-			without += spend(plain)
-		}
-		b.ReportMetric(float64(without)/float64(with), "processor-without")
-		b.ReportMetric(float64(with.Microseconds())/(turns*times), "processor-us/request")
-	}
 }
 
 func BenchmarkWarmManifestByDigest(b *testing.B) {

@@ -9,11 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // server is a running peer and the URL that its registry or files lie under.
@@ -56,27 +56,16 @@ func launch(b *testing.B, name, address string, command ...string) server {
 	}
 }
 
-// tick is the unit of times in /proc, everywhere where Go runs.
-const tick = 10 * time.Millisecond
-
 // processor is the time that the server has spent on processors, in programs and in the
-// kernel (proc_pid_stat(5), utime and stime).
+// kernel, to the nanosecond: what clock_getcpuclockid(3) makes of a process is its clock.
 func (s server) processor(b *testing.B) time.Duration {
 	b.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process))
-	if err != nil {
+	const all = 2 // CPUCLOCK_SCHED of Linux: of all threads, also of those that have ended
+	var spent unix.Timespec
+	if err := unix.ClockGettime(int32(^s.process<<3|all), &spent); err != nil {
 		b.Fatal(err)
 	}
-	_, after, _ := strings.Cut(string(text), ") ") // the name may hold blanks
-	var ticks time.Duration
-	for _, field := range strings.Fields(after)[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		ticks += time.Duration(n)
-	}
-	return ticks * tick
+	return time.Duration(spent.Nano())
 }
 
 const password = "bench-password"
@@ -139,7 +128,11 @@ func freeAddress(b *testing.B) string {
 
 // fetch reads one answer to its end and returns its length in bytes.
 func fetch(ctx context.Context, client *http.Client, url string) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	return send(ctx, client, http.MethodGet, url)
+}
+
+func send(ctx context.Context, client *http.Client, method, url string) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -151,7 +144,7 @@ func fetch(ctx context.Context, client *http.Client, url string) (int64, error) 
 	defer func() { _ = resp.Body.Close() }()
 	n, err := io.Copy(io.Discard, resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("GET %s: %s", url, resp.Status)
+		err = fmt.Errorf("%s %s: %s", method, url, resp.Status)
 	}
 	return n, err
 }
