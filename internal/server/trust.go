@@ -12,8 +12,11 @@ import (
 func TrustLines(host, caPath string) []string {
 	ca := quote(caPath)
 	containerd := "/etc/containerd/certs.d/" + host
+	// Twice: what the host does not give, containerd asks the server for, and tells of that alone.
+	// Without a [host] containerd 1.6 refuses the file.
 	hostsFile := []string{
 		fmt.Sprintf("server = %q", "https://"+host),
+		fmt.Sprintf("ca = %q", containerd+"/ca.crt"),
 		fmt.Sprintf("[host.%q]", "https://"+host),
 		fmt.Sprintf("  ca = %q", containerd+"/ca.crt"),
 	}

@@ -17,7 +17,7 @@ func TestEachClientGetsTheCommandByWhichItTrustsTheAuthority(t *testing.T) {
 		"# podman, skopeo, buildah",
 		"sudo install -D -m 0644 /d/tls/ca.crt /etc/containers/certs.d/r.example:5000/ca.crt",
 		"# containerd",
-		`sudo install -D -m 0644 /d/tls/ca.crt /etc/containerd/certs.d/r.example:5000/ca.crt && printf '%s\n' 'server = "https://r.example:5000"' '[host."https://r.example:5000"]' '  ca = "/etc/containerd/certs.d/r.example:5000/ca.crt"' | sudo tee /etc/containerd/certs.d/r.example:5000/hosts.toml`,
+		`sudo install -D -m 0644 /d/tls/ca.crt /etc/containerd/certs.d/r.example:5000/ca.crt && printf '%s\n' 'server = "https://r.example:5000"' 'ca = "/etc/containerd/certs.d/r.example:5000/ca.crt"' '[host."https://r.example:5000"]' '  ca = "/etc/containerd/certs.d/r.example:5000/ca.crt"' | sudo tee /etc/containerd/certs.d/r.example:5000/hosts.toml`,
 		"# curl",
 		"curl --cacert /d/tls/ca.crt https://r.example:5000/v2/",
 		"# everything on a Debian or Ubuntu machine",
@@ -51,7 +51,7 @@ func TestTheCommandsRunInAShell(t *testing.T) {
 	if got := strings.Count(out.String(), "arg "+caPath+"\n"); got != 5 {
 		t.Errorf("the authority's path arrived whole %d times, want 5:\n%s", got, out.String())
 	}
-	if !strings.Contains(out.String(), "server = \"https://[::1]:5000\"\n[host.\"https://[::1]:5000\"]\n  ca = \"/etc/containerd/certs.d/[::1]:5000/ca.crt\"\n") {
+	if !strings.Contains(out.String(), "server = \"https://[::1]:5000\"\nca = \"/etc/containerd/certs.d/[::1]:5000/ca.crt\"\n[host.\"https://[::1]:5000\"]\n  ca = \"/etc/containerd/certs.d/[::1]:5000/ca.crt\"\n") {
 		t.Errorf("hosts.toml is not as it should be:\n%s", out.String())
 	}
 }
