@@ -21,7 +21,9 @@ func (n Nodes) containerd() ([]File, error) {
 		}
 		files = n.withCA(append(files, File{Path: folder + c.Registry + "/hosts.toml", Text: text.String()}), ca)
 	}
-	return files, nil
+	// Images that are called by Larder's own name, hosted and rewritten ones, have it trusted
+	// by any certificate in its folder.
+	return n.withCA(files, folder+n.Host+"/larder-ca.crt"), nil
 }
 
 // k3s writes containerd's files from its own.

@@ -44,6 +44,7 @@ server = "https://quay.example"
   ca = "/etc/containerd/certs.d/quay.example/larder-ca.crt"
 `},
 			{"/etc/containerd/certs.d/quay.example/larder-ca.crt", ca},
+			{"/etc/containerd/certs.d/registry.example.com/larder-ca.crt", ca},
 		}},
 		{"k3s", secure(), []mirror.File{
 			{"/etc/rancher/k3s/registries.yaml", `# Read when k3s starts. Where Larder does not answer, it goes to the registry itself.
