@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -165,28 +164,4 @@ func (i Installation) Nodes(ctx context.Context, most int) (names []string, all 
 		return nil
 	})
 	return names, all, err
-}
-
-// pullFailure finds out why a node did not pull an image, by what its runtime says.
-func pullFailure(message, host string) (seen, next string) {
-	kinds := []struct {
-		signs      []string
-		seen, next string
-	}{
-		{[]string{"no such host", "server misbehaving", "name resolution", "i/o timeout: lookup"}, "the node does not know the name (DNS)", "nodes ask their own resolver, not the cluster's: add a record for " + host},
-		{[]string{"x509", "certificate"}, "the node does not trust the certificate", "larder kube nodes --ca larder-ca.crt puts the CA on the nodes for mirrors; for HOST itself put it where the runtime trusts it, see larder mirrors"},
-		{[]string{"HTTP response to HTTPS client"}, "the node speaks https and the registry http", "give Larder TLS (tls.selfSigned: true)"},
-		{[]string{"401", "unauthorized", "authorization failed", "403", "denied"}, "the registry refuses the node", "open the cache project: larder policy add-role-to-group system:image-puller system:unauthenticated -n PROJECT"},
-		{[]string{"429", "toomanyrequests"}, "a pull limit is used up", "larder upstream status"},
-		{[]string{"connection refused", "i/o timeout", "deadline exceeded", "no route to host", "unreachable"}, "the node does not reach it", "is Larder up (larder registry info), and does a firewall or a NetworkPolicy stand between?"},
-		{[]string{"not found"}, "the registry does not have it", "larder explain shows why"},
-	}
-	for _, kind := range kinds {
-		for _, sign := range kind.signs {
-			if strings.Contains(message, sign) {
-				return kind.seen, kind.next
-			}
-		}
-	}
-	return "the node cannot pull", "see what its runtime says, and larder explain"
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -65,7 +67,7 @@ func (i Installation) awaitPull(ctx context.Context, f Finding, path, image stri
 				f.Outcome, f.Seen = OK, image+" was pulled"
 				return f
 			} else if message != "" {
-				seen, next := pullFailure(message, i.Rules.Host)
+				seen, next := pullFailure(message, i.Rules.Host, image)
 				f.Seen, f.Next = fmt.Sprintf("%s: %.500s", seen, message), next
 				return f
 			}
@@ -75,21 +77,53 @@ func (i Installation) awaitPull(ctx context.Context, f Finding, path, image stri
 		}
 		select {
 		case <-ctx.Done():
-			f.Outcome, f.Seen = Unknown, fmt.Sprintf("nothing was heard of the pull within %s", limit)
-			f.Next = "give it more time with --timeout, or look at the node: kubectl describe node"
-			return f
+			return i.unheard(context.WithoutCancel(ctx), f, path, limit)
 		case <-time.After(lookAgain):
 		}
 	}
 }
 
+// unheard is for a pod whose image was not pulled in its time, and of whose pull nothing is
+// known: a node that makes no pods at all says why by an event.
+func (i Installation) unheard(ctx context.Context, f Finding, path string, limit time.Duration) Finding {
+	ctx, cancel := context.WithTimeout(ctx, removeLimit)
+	defer cancel()
+	pods, pod, _ := strings.Cut(path, "/pods/")
+	query := url.Values{"fieldSelector": {"involvedObject.kind=Pod,type=Warning,involvedObject.name=" + pod}}
+	var last corev1.Event
+	err := i.cluster.List(ctx, pods+"/events?"+query.Encode(), func(item json.RawMessage) error {
+		var event corev1.Event
+		if err := json.Unmarshal(item, &event); err != nil {
+			return err
+		}
+		if !event.LastTimestamp.Before(&last.LastTimestamp) {
+			last = event
+		}
+		return nil
+	})
+	if err != nil || last.Message == "" {
+		f.Outcome, f.Seen = Unknown, fmt.Sprintf("nothing was heard of the pull within %s", limit)
+		f.Next = "give it more time with --timeout, or look at the node: kubectl describe node"
+		return f
+	}
+	f.Seen = fmt.Sprintf("within %s the node did not come to pull it: %.500s", limit, last.Message)
+	f.Next = "this keeps pods of any image from starting there: kubectl describe node, and the logs of kubelet and containerd on it"
+	return f
+}
+
+// afterPull are the reasons for which a container waits whose image is there.
+func afterPull(reason string) bool {
+	return slices.Contains([]string{"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"}, reason)
+}
+
 // pullState tells whether the image of a pod is there, or what the node says of it.
 func pullState(pod corev1.Pod) (pulled bool, message string) {
 	for _, c := range pod.Status.ContainerStatuses {
-		if c.State.Running != nil || c.State.Terminated != nil || c.ImageID != "" {
+		w := c.State.Waiting
+		if c.State.Running != nil || c.State.Terminated != nil || c.ImageID != "" || w != nil && afterPull(w.Reason) {
 			return true, ""
 		}
-		if w := c.State.Waiting; w != nil && w.Message != "" && w.Reason != "ContainerCreating" {
+		if w != nil && w.Message != "" && w.Reason != "ContainerCreating" {
 			return false, w.Message
 		}
 	}

@@ -124,9 +124,17 @@ func TestACheckHasANodePullAndSaysWhatIsWrong(t *testing.T) {
 	}{
 		{"pulled", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}}, rewriting.OK, "was pulled within", ""},
 		{"DNS", waiting(`dial tcp: lookup registry.example.com on 10.0.0.2:53: no such host`), rewriting.Failed, "(DNS)", "add a record for registry.example.com"},
-		{"trust", waiting("tls: failed to verify certificate: x509: certificate signed by unknown authority"), rewriting.Failed, "does not trust", "--ca larder-ca.crt"},
+		{"a resolver that does not answer", waiting(`Head "https://registry.example.com/v2/": dial tcp: lookup registry.example.com on 10.0.0.2:53: read udp 10.0.0.9:49890->10.0.0.2:53: i/o timeout`), rewriting.Failed, "(DNS)", "add a record for registry.example.com"},
+		{"a resolver that is not there", waiting(`dial tcp: lookup registry.example.com on 10.0.0.2:53: read udp 10.0.0.9:49890->10.0.0.2:53: read: connection refused`), rewriting.Failed, "(DNS)", "add a record for registry.example.com"},
+		{"trust", waiting("tls: failed to verify certificate: x509: certificate signed by unknown authority"), rewriting.Failed, "does not trust", "larder mirrors --for containerd --url https://registry.example.com --ca larder-ca.crt --to /"},
 		{"reach", waiting("dial tcp 10.0.0.1:443: connect: connection refused"), rewriting.Failed, "does not reach", "larder registry info"},
-		{"login", waiting("pull access denied: authorization failed"), rewriting.Failed, "refuses the node", "system:image-puller"},
+		{"reach, by a port with the number of a status", waiting("dial tcp 10.0.0.1:40312: connect: connection refused"), rewriting.Failed, "does not reach", "larder registry info"},
+		{"login", waiting("pull access denied: authorization failed"), rewriting.Failed, "refuses the node", "system:image-puller system:unauthenticated -n docker-hub"},
+		{"the upstream is down", waiting("unexpected status from HEAD request to https://registry.example.com/v2/x: 502 Bad Gateway"), rewriting.Failed, "cannot give the image now", "larder upstream status"},
+		{"a folder of the node's own", waiting("mkdir /var/lib/containerd/x: permission denied"), rewriting.Failed, "the node cannot pull", "what its runtime says"},
+		{"pulled, and not started", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "RunContainerError", Message: "no such file or directory"}},
+		}}}, rewriting.OK, "was pulled within", ""},
 		{"something else", waiting("no space left on device"), rewriting.Failed, "no space left on device", "larder explain"},
 		{"no kubelet", corev1.PodStatus{Phase: corev1.PodPending}, rewriting.Unknown, "nothing was heard", "--timeout"},
 	}
@@ -146,6 +154,21 @@ func TestACheckHasANodePullAndSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("there was removed %v", a.deleted)
 			}
 		})
+	}
+}
+
+func TestACheckSaysWhatKeepsANodeFromMakingPods(t *testing.T) {
+	a, i := newActing(t)
+	a.node = corev1.PodStatus{Phase: corev1.PodPending}
+	for name, event := range map[string]string{
+		"first": `{"lastTimestamp":"2026-01-02T03:04:05Z","message":"an older one"}`,
+		"last":  `{"lastTimestamp":"2026-01-02T03:04:06Z","message":"failed to setup network for sandbox: no plugin"}`,
+	} {
+		a.objects["/api/v1/namespaces/demo/events/"+name] = event
+	}
+	got := i.CheckPull(t.Context(), "demo", "n1", 1500*time.Millisecond)
+	if got.Outcome != rewriting.Failed || !strings.Contains(got.Seen, "did not come to pull it: failed to setup network") || !strings.Contains(got.Next, "kubectl describe node") {
+		t.Errorf("%+v", got)
 	}
 }
 
