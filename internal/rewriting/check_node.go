@@ -21,6 +21,8 @@ const (
 	lookAgain = time.Second
 	// removeLimit is how long its removal may take.
 	removeLimit = 20 * time.Second
+	// maxSaid bounds what is shown of a node's words, in bytes.
+	maxSaid = 500
 	// maxNodeLog bounds what is read of what a pod on a node prints, in bytes.
 	maxNodeLog = 256 << 10
 )
@@ -68,7 +70,7 @@ func (i Installation) awaitPull(ctx context.Context, f Finding, path, image stri
 				return f
 			} else if message != "" {
 				seen, next := pullFailure(message, i.Rules.Host, image)
-				f.Seen, f.Next = fmt.Sprintf("%s: %.500s", seen, message), next
+				f.Seen, f.Next = seen+": "+said(message), next
 				return f
 			}
 		} else if ctx.Err() == nil {
@@ -106,9 +108,17 @@ func (i Installation) unheard(ctx context.Context, f Finding, path string, limit
 		f.Next = "give it more time with --timeout, or look at the node: kubectl describe node"
 		return f
 	}
-	f.Seen = fmt.Sprintf("within %s the node did not come to pull it: %.500s", limit, last.Message)
+	f.Seen = fmt.Sprintf("within %s the node did not come to pull it: %s", limit, said(last.Message))
 	f.Next = "this keeps pods of any image from starting there: kubectl describe node, and the logs of kubelet and containerd on it"
 	return f
+}
+
+// said is what a node says, or the end of it, which is where its runtime has the reason.
+func said(message string) string {
+	if len(message) <= maxSaid {
+		return message
+	}
+	return "..." + strings.ToValidUTF8(message[len(message)-maxSaid:], "")
 }
 
 // afterPull are the reasons for which a container waits whose image is there.
@@ -171,12 +181,12 @@ func (i Installation) CheckMirror(ctx context.Context, from logs, node string) F
 		f.Seen, f.Next = err.Error(), "look on the node: grep config_path /etc/containerd/config.toml"
 		return f
 	}
-	said := readsForm.FindAllStringSubmatch(text, -1)
-	if len(said) == 0 {
+	lines := readsForm.FindAllStringSubmatch(text, -1)
+	if len(lines) == 0 {
 		f.Seen, f.Next = "the pod there has not said it yet", "try again, or look on the node: grep config_path /etc/containerd/config.toml"
 		return f
 	}
-	last := said[len(said)-1]
+	last := lines[len(lines)-1]
 	var why string
 	if err := json.Unmarshal([]byte(last[2]), &why); err != nil {
 		why = last[2]

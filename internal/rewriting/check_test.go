@@ -131,6 +131,7 @@ func TestACheckHasANodePullAndSaysWhatIsWrong(t *testing.T) {
 		{"reach, by a port with the number of a status", waiting("dial tcp 10.0.0.1:40312: connect: connection refused"), rewriting.Failed, "does not reach", "larder registry info"},
 		{"login", waiting("pull access denied: authorization failed"), rewriting.Failed, "refuses the node", "system:image-puller system:unauthenticated -n docker-hub"},
 		{"the upstream is down", waiting("unexpected status from HEAD request to https://registry.example.com/v2/x: 502 Bad Gateway"), rewriting.Failed, "cannot give the image now", "larder upstream status"},
+		{"the reason comes last", waiting("failed to resolve " + strings.Repeat("a/long/name/", 50) + ": x509: unknown authority"), rewriting.Failed, ": x509: unknown authority", "--ca larder-ca.crt"},
 		{"a folder of the node's own", waiting("mkdir /var/lib/containerd/x: permission denied"), rewriting.Failed, "the node cannot pull", "what its runtime says"},
 		{"pulled, and not started", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "RunContainerError", Message: "no such file or directory"}},
