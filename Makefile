@@ -54,7 +54,7 @@ lint: ## golangci-lint over both modules
 
 .PHONY: vet
 vet: ## go vet over both modules
-	@for module in $(MODULES); do (cd "$$module" && go vet ./...); done
+	@for module in $(MODULES); do (cd "$$module" && go vet -tags kubelet ./...); done
 
 # Packages whose tests take minutes begin first, or they would run last and leave all but one
 # core idle.
@@ -73,6 +73,12 @@ chaos: ## kill -9, full disks and hostile clients, by itself because it takes th
 .PHONY: e2e
 e2e: build ## the built program with real clients: skopeo, podman, containerd, dockerd, kubectl
 	cd test/e2e && LARDER_BIN='$(CURDIR)/bin/larder' go test -count=1 -timeout 30m ./...
+
+# Apart from `make test`: it takes root, namespaces and control groups that a container of a
+# CI need not have, and a kubelet, which is built for it alone.
+.PHONY: test-kubelet
+test-kubelet: build ## as root: the built program with a real kubelet and containerd, which run pods; not part of test
+	cd test/e2e && LARDER_BIN='$(CURDIR)/bin/larder' go test -tags kubelet -count=1 -timeout 60m -v -run Kubelet ./...
 
 # FUZZFLAGS make a build of its own that tells the fuzzer which inputs lead to new code.
 # Without them, in the suite, inputs are drawn from the kept ones alone. A count in place

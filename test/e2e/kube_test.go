@@ -31,7 +31,12 @@ type cluster struct {
 // newCluster starts one, which runs the controllers that are named.
 func newCluster(t *testing.T, controllers ...string) *cluster {
 	t.Helper()
-	server, err := kubeserver.Start(t.Context(), kubeserver.Options{Controllers: controllers})
+	return newClusterWith(t, kubeserver.Options{Controllers: controllers})
+}
+
+func newClusterWith(t *testing.T, options kubeserver.Options) *cluster {
+	t.Helper()
+	server, err := kubeserver.Start(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

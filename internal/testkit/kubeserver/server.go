@@ -31,6 +31,8 @@ type Options struct {
 	// them; without any there is none, and nothing happens by itself: namespaces get no
 	// service account, roles are not aggregated.
 	Controllers []string
+	// Node is the name of a node that may join, in Server.NodeConfig; empty: none.
+	Node string
 }
 
 // Server is an API server on 127.0.0.1, the etcd behind it, and a folder that holds all of
@@ -43,6 +45,8 @@ type Server struct {
 	// Admin is the path of a kubeconfig for somebody who may everything, User one for
 	// somebody named dev, in group devs, who may nothing.
 	Admin, User string
+	// NodeConfig is the path of a kubeconfig for the kubelet of Options.Node.
+	NodeConfig string
 
 	options  Options
 	programs string
@@ -102,10 +106,17 @@ func (s *Server) writeFiles() (err error) {
 		return err
 	}
 	s.admin = rand.Text()
-	dev := rand.Text()
+	dev, node := rand.Text(), rand.Text()
+	tokens := s.admin + ",admin,uid-admin,system:masters\n" + dev + ",dev,uid-dev,devs\n"
+	if s.options.Node != "" {
+		tokens += node + ",system:node:" + s.options.Node + ",uid-node,system:nodes\n"
+		if s.NodeConfig, err = s.Kubeconfig("node", node); err != nil {
+			return err
+		}
+	}
 	for name, text := range map[string]string{
 		"sa.key":     string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(s.key)})),
-		"tokens.csv": s.admin + ",admin,uid-admin,system:masters\n" + dev + ",dev,uid-dev,devs\n",
+		"tokens.csv": tokens,
 	} {
 		if err := os.WriteFile(filepath.Join(s.folder, name), []byte(text), 0o600); err != nil {
 			return err
