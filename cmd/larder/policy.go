@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -129,7 +130,11 @@ func newWhoCanCommand() *cobra.Command {
 			}
 			t := table{header: []string{"NAME", "KIND", "REASON"}}
 			for _, h := range all.Items {
-				t.rows = append(t.rows, []string{h.Name, h.Kind, h.Reason})
+				reason := h.Reason
+				if len(h.Names) > 0 {
+					reason += ", for " + strings.Join(h.Names, ", ") + " alone"
+				}
+				t.rows = append(t.rows, []string{h.Name, h.Kind, reason})
 			}
 			return listing{out: cmd.OutOrStdout(), format: output, resource: "subject"}.print(all, t)
 		},

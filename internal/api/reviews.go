@@ -39,6 +39,8 @@ type Holder struct {
 	Kind   string `json:"kind" enum:"User,Group"`
 	Name   string `json:"name"`
 	Reason string `json:"reason" doc:"The binding that allows it"`
+	// Names narrow it down.
+	Names []string `json:"names,omitempty" doc:"The only images, or other objects, that it is for; absent: all. Given when no name was asked for"`
 }
 
 // HolderList is all who may do something.
@@ -226,7 +228,7 @@ func (s *service) whoCan(ctx context.Context, who caller, in *whoCanInput) (*who
 		if h.Subject.Group {
 			kind = "Group"
 		}
-		out.Body.Items = append(out.Body.Items, Holder{Kind: kind, Name: h.Subject.Name, Reason: h.By.Reason()})
+		out.Body.Items = append(out.Body.Items, Holder{Kind: kind, Name: h.Subject.Name, Reason: h.By.Reason(), Names: h.Names})
 	}
 	return out, nil
 }

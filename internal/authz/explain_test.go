@@ -1,6 +1,7 @@
 package authz_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -68,28 +69,43 @@ func TestWhoCanTellsAllWhoseBindingsGiveIt(t *testing.T) {
 	w.give("demo", authz.RoleImagePuller, authz.User("bob"), authz.Group("system:unauthenticated"))
 	w.give("demo", authz.RoleRegistryViewer, authz.User("bob"), authz.ServiceAccount("other", "ci"))
 	w.role("demo", "centos", rule("get", "imagestreams/layers", "centos"))
-	w.give("demo", "centos", authz.User("carl"))
-	who := func(action authz.Action, target authz.Target) []string {
-		var all []string
-		for _, h := range w.WhoCan(t.Context(), action, target) {
-			all = append(all, h.Subject.String())
-		}
-		return all
-	}
-	everybody := []string{"user bob", "user system:serviceaccount:other:ci", "group system:masters", "group system:serviceaccounts:demo", "group system:unauthenticated"}
-	if diff := cmp.Diff(everybody, who(authz.Pull, project("demo"))); diff != "" {
-		t.Errorf("pull (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff([]string{"user bob", "user carl"}, who(authz.Pull, repository("demo/centos"))[:2]); diff != "" {
-		t.Errorf("pull centos (-want +got):\n%s", diff)
-	}
+	w.role("demo", "some", rule("get", "imagestreams/layers", "debian", "alpine"), rule("update", "imagestreams/layers", "alpine"))
+	w.give("demo", "centos", authz.User("carl"), authz.User("bob"))
+	w.give("demo", "some", authz.User("carl"), authz.Group("devs"))
 	cache := authz.Target{Project: "docker-hub", Kind: metadata.Cache}
-	open := []string{"group system:authenticated", "group system:masters", "group system:serviceaccounts:docker-hub", "group system:unauthenticated"}
-	if diff := cmp.Diff(open, who(authz.Pull, cache)); diff != "" {
-		t.Errorf("pull from a cache (-want +got):\n%s", diff)
+	tests := map[string]struct {
+		action authz.Action
+		target authz.Target
+		want   []string
+	}{
+		"pull from a project": {authz.Pull, project("demo"), []string{
+			"user bob", "user carl of centos", "user carl of alpine debian", "user system:serviceaccount:other:ci",
+			"group devs of alpine debian", "group system:masters", "group system:serviceaccounts:demo", "group system:unauthenticated",
+		}},
+		"pull one image": {authz.Pull, repository("demo/centos"), []string{
+			"user bob", "user carl", "user system:serviceaccount:other:ci",
+			"group system:masters", "group system:serviceaccounts:demo", "group system:unauthenticated",
+		}},
+		"pull from a cache": {authz.Pull, cache, []string{
+			"group system:authenticated", "group system:masters", "group system:serviceaccounts:docker-hub", "group system:unauthenticated",
+		}},
+		"push to a project": {authz.Push, project("demo"), []string{"user carl of alpine", "group devs of alpine", "group system:masters"}},
+		"push one image":    {authz.Push, repository("demo/centos"), []string{"group system:masters"}},
 	}
-	if diff := cmp.Diff([]string{"group system:masters"}, who(authz.Push, project("demo"))); diff != "" {
-		t.Errorf("push (-want +got):\n%s", diff)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var all []string
+			for _, h := range w.WhoCan(t.Context(), test.action, test.target) {
+				who := h.Subject.String()
+				if len(h.Names) > 0 {
+					who += " of " + strings.Join(h.Names, " ")
+				}
+				all = append(all, who)
+			}
+			if diff := cmp.Diff(test.want, all); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -110,4 +111,12 @@ func isServiceAccountOf(id authn.Identity, project string) bool {
 // gives tells whether a binding allows an action on a target.
 func (b *Binding) gives(action Action, target Target) bool {
 	return b.role != nil && b.role.matcher.reach(action).holds(target.name())
+}
+
+// names are those of the objects that a binding allows an action on, where it does not on all.
+func (b *Binding) names(action Action) []string {
+	if b.role == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(b.role.matcher.reach(action).names))
 }
