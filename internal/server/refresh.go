@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/larder-registry/larder/internal/telemetry"
 	"github.com/larder-registry/larder/internal/warm"
 )
 
@@ -30,14 +29,37 @@ func (s *Server) refreshLook() time.Duration {
 }
 
 // refreshTags keeps tags fresh before anybody pulls them, until ctx ends. Of several processes
-// on one database one asks an upstream at a time.
+// on one database one does it as long as it runs: it remembers which upstreams rest, what they
+// do not show, and what has still to come.
 func (s *Server) refreshTags(ctx context.Context) {
-	telemetry.Repeat(ctx, s.refreshLook(), func(ctx context.Context) error {
-		for _, name := range s.refreshed() {
-			s.floor.alone(ctx, "refresh/"+name, func(ctx context.Context) { s.refresher.Turn(ctx, name) })
+	for ctx.Err() == nil {
+		if len(s.refreshed()) > 0 {
+			s.floor.alone(ctx, "refresh", s.takeTurns)
 		}
-		return nil
-	}, func(error) {})
+		select {
+		case <-ctx.Done():
+		case <-time.After(s.refreshLook()):
+		}
+	}
+}
+
+// takeTurns lets upstreams have their turns, one after the other and again and again, while
+// there are any to refresh.
+func (s *Server) takeTurns(ctx context.Context) {
+	for {
+		names := s.refreshed()
+		for _, name := range names {
+			s.refresher.Turn(ctx, name)
+		}
+		if len(names) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(s.refreshLook()):
+		}
+	}
 }
 
 // refreshed are the upstreams whose tags are kept fresh.

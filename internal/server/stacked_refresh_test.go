@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -196,4 +197,67 @@ func TestATagThatIsGoneUpstreamKeepsNoOtherFromBeingRefreshed(t *testing.T) {
 		"GET /v2/library/beta/blobs/LAYER-A1 307", "GET cdn/LAYER-A1 200", "GET /v2/library/beta/blobs/CONFIG-A 307", "GET cdn/CONFIG-A 200")
 	s.clock.Pass(6*time.Hour + time.Second)
 	s.asked(2, 2)
+}
+
+func TestBlobsOfAMovedTagThatDidNotComeAreFetchedInALaterTurn(t *testing.T) {
+	s := onlyPinned(t, 10)
+	for _, name := range []string{"alpha", "beta"} {
+		s.cold(name, request{}).wants(t, 200, "larder; fwd=miss; stored")
+		s.pin(name, "1")
+	}
+	moved := s.hub.AddImage("library/alpha", "1", small(79))
+	s.hub.Break(hubsim.Fault{Kind: hubsim.CutAfter, Path: hubsim.BlobPath, Bytes: 30_000, Times: 1})
+	restore := s.hub.Break(hubsim.Fault{Kind: hubsim.Status503, Path: hubsim.CDNPath, Repository: "library/alpha", After: 1})
+	s.clock.Pass(6*time.Hour + time.Second)
+	const failed = `msg="tags could not be refreshed`
+	s.eventually("a transfer is given up", func() bool { return strings.Count(s.log.String(), failed) == 1 })
+	s.clock.Pass(time.Minute)
+	s.eventually("and again, after the other tag was asked for", func() bool { return strings.Count(s.log.String(), failed) == 2 })
+	restore()
+	s.hub.ResetRequests()
+	s.clock.Pass(2 * time.Minute)
+	s.idle()
+	s.hubSaw(names(moved), "GET /v2/library/alpha/blobs/LAYER-A1 307", "GET cdn/LAYER-A1 200", "GET /v2/library/alpha/blobs/CONFIG-A 307", "GET cdn/CONFIG-A 200")
+	s.hub.Break(hubsim.Fault{Kind: hubsim.Down})
+	s.pullAll("/v2/docker-hub/library/alpha/", "1", moved)
+	s.hubSaw(nil)
+}
+
+func TestReplicasAskForEachTagOnceAndAnotherGoesOnWhenOneEnds(t *testing.T) {
+	database := newDatabase(t)
+	one, other := onlyPinned(t, 10), onlyPinned(t, 10)
+	other.hub, other.args, other.clock = one.hub, one.args, one.clock
+	for _, s := range []*stack{one, other} {
+		s.stop()
+		s.env["LARDER_DATABASE"], s.data = database, t.TempDir()
+		s.start()
+		one.idle()
+	}
+	for _, name := range []string{"gone", "moves", "same"} {
+		one.cold(name, request{}).wants(t, 200, "larder; fwd=miss; stored")
+		one.pin(name, "1")
+	}
+	one.hub.DeleteTag("library/gone", "1")
+	moved := one.hub.AddImage("library/moves", "1", small(77))
+	asks := func(tag string, status int, then ...string) []string {
+		return append([]string{"GET auth/token repository:library/" + tag + ":pull 200", fmt.Sprintf("HEAD /v2/library/%s/manifests/1 %d", tag, status)}, then...)
+	}
+	later := func(by *stack, times int, want ...[]string) {
+		t.Helper()
+		one.hub.ResetRequests()
+		one.clock.Pass(6*time.Hour + time.Second)
+		by.asked(3, times)
+		for range 3 {
+			by.idle()
+		}
+		one.hubSaw(names(moved), slices.Concat(want...)...)
+	}
+	later(one, 1, asks("gone", 404),
+		asks("moves", 200, "GET /v2/library/moves/manifests/MANIFEST-A 200",
+			"GET /v2/library/moves/blobs/LAYER-A1 307", "GET cdn/LAYER-A1 200", "GET /v2/library/moves/blobs/CONFIG-A 307", "GET cdn/CONFIG-A 200"),
+		asks("same", 200))
+	later(one, 2, asks("gone", 404), asks("moves", 200), asks("same", 200))
+	one.stop()
+	other.asked(1, 1) // which does not know what the Hub refused
+	later(other, 1, asks("gone", 404), asks("moves", 200), asks("same", 200))
 }

@@ -71,9 +71,10 @@ type RefresherConfig struct {
 // again. It is safe for concurrent use.
 type Refresher struct {
 	RefresherConfig
-	mu       sync.Mutex
-	rests    map[string]rest
-	refusals map[metadata.TagName]time.Time // when an upstream did not show a tag
+	mu         sync.Mutex
+	rests      map[string]rest
+	refusals   map[metadata.TagName]time.Time // when an upstream did not show a tag
+	unfinished []unfinished
 }
 
 // rest is how long an upstream is left alone.
@@ -88,12 +89,16 @@ func NewRefresher(c RefresherConfig) *Refresher {
 }
 
 // Turn asks an upstream for the tags that are due, one after the other, and fetches what has
-// moved. It ends early when the upstream fails or has too few pulls left.
+// moved; then what did not come in earlier turns. It ends early when the upstream fails or has
+// too few pulls left.
 func (r *Refresher) Turn(ctx context.Context, name string) {
 	if r.resting(name) {
 		return
 	}
 	asked, err := r.walk(ctx, name)
+	if err == nil {
+		err = r.finish(ctx, name)
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -151,12 +156,20 @@ func (r *Refresher) refresh(ctx context.Context, name string, tag metadata.TagNa
 		return nil
 	}
 	defer of.Close()
-	caller := oci.Caller{User: oci.UserRefresh, Spares: of.Above}
-	repo := oci.Repository(tag.Repository)
-	moved, err := of.Cache.Recheck(ctx, caller, repo, tag.Tag)
+	moved, err := of.Cache.Recheck(ctx, of.caller(), oci.Repository(tag.Repository), tag.Tag)
 	if err == nil && moved {
-		err = r.fetch(ctx, of.Cache, caller, repo, tag.Tag)
+		err = r.fetch(ctx, of, unfinished{tag, r.Now()})
 	}
+	return r.cameOf(ctx, name, tag, moved, err)
+}
+
+// caller is on whose behalf upstreams are asked.
+func (of Refreshed) caller() oci.Caller {
+	return oci.Caller{User: oci.UserRefresh, Spares: of.Above}
+}
+
+// cameOf takes note of what came of a tag. The error is one that others would meet as well.
+func (r *Refresher) cameOf(ctx context.Context, name string, tag metadata.TagName, moved bool, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -167,41 +180,6 @@ func (r *Refresher) refresh(ctx context.Context, name string, tag metadata.TagNa
 	}
 	r.Log.Debug("a tag could not be refreshed", "repository", tag.Repository, "tag", tag.Tag, "error", err)
 	r.refused(tag)
-	return nil
-}
-
-// fetch fetches the blobs of an image whose manifests are here: those of the platforms that
-// were pulled before the tag moved.
-func (r *Refresher) fetch(ctx context.Context, from Images, caller oci.Caller, repo oci.Repository, tag string) error {
-	target := Target{Repository: repo, Reference: oci.Reference{Tag: tag}, Kind: metadata.Cache, Images: from}
-	job := (&Warmer{Held: r.Held}).work(target, caller, nil)
-	m, _, err := r.Held.Manifest(ctx, caller, repo, target.Reference)
-	if err != nil {
-		return err
-	}
-	if err := job.whatIsHere(ctx, m); err != nil {
-		return err
-	}
-	r.Log.Info("a tag moved upstream and was refreshed before anybody pulled it",
-		"repository", repo.String(), "tag", tag, "digest", m.Digest, "blobs", job.cost.Blobs, "bytes", job.cost.Bytes)
-	return nil
-}
-
-// whatIsHere goes through an image, of an index through those of its images that are here.
-func (j *work) whatIsHere(ctx context.Context, m oci.Manifest) error {
-	content, err := oci.ParseManifest(m.MediaType, m.Content)
-	if err != nil || !content.Index() {
-		return j.manifest(ctx, m)
-	}
-	for _, child := range content.Manifests {
-		m, held, err := j.held(ctx, child.Digest)
-		if err == nil && held {
-			err = j.manifest(ctx, m)
-		}
-		if err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
