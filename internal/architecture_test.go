@@ -63,6 +63,7 @@ func places() map[string]place {
 
 		"internal/oci":       {floor: 0},
 		"internal/batch":     {floor: 0},
+		"internal/sleep":     {floor: 0},
 		"internal/telemetry": {floor: 0},
 		"internal/ratelimit": {floor: 0},
 

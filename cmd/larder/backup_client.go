@@ -14,6 +14,7 @@ import (
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -164,9 +165,7 @@ func (c *backupClient) hold(cmd *cobra.Command) (api.Hold, error) {
 			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "waiting: %s\n", refused.detail)
 			told = true
 		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
+		if sleep.For(ctx, time.Second) != nil {
 			return hold, fmt.Errorf("waiting to hold the blobs: %w", err)
 		}
 	}

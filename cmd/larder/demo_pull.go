@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 // demoImage has two platforms, of which the clients pull one.
@@ -46,21 +47,12 @@ func (d *demo) play(ctx context.Context) ([]act, error) {
 	d.judgeWarm(&warm)
 	restore := d.hub.Break(hubsim.Fault{Kind: hubsim.Down})
 	defer restore()
-	if err := pause(ctx, demoTagTTL); err != nil {
+	if err := sleep.For(ctx, demoTagTTL); err != nil {
 		return nil, err
 	}
 	gone := d.perform(ctx, "10 pulls, Docker Hub gone", demoLastPulls, 1)
 	d.judgeGone(&gone)
 	return []act{cold, warm, gone}, ctx.Err()
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // perform pulls the image some times, by so many clients at once.

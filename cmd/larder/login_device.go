@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/larder-registry/larder/internal/api"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 // slowDown is how much longer to wait between two questions after a server that says so
@@ -46,10 +47,8 @@ func logInOnDevice(cmd *cobra.Command, c *client) (token api.Token, err error) {
 func awaitDevice(ctx context.Context, c *client, begun api.DeviceLogin) (api.Token, error) {
 	interval := max(time.Duration(begun.IntervalSeconds)*time.Second, time.Second)
 	for {
-		select {
-		case <-ctx.Done():
-			return api.Token{}, ctx.Err()
-		case <-time.After(interval):
+		if err := sleep.For(ctx, interval); err != nil {
+			return api.Token{}, err
 		}
 		var answer api.DeviceAnswer
 		err := c.call(ctx, http.MethodPost, "/api/v1/login/oidc/device/token",

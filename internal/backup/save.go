@@ -11,6 +11,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -82,7 +83,7 @@ func SaveBlobs(ctx context.Context, d *Dump, from Source, to Archive, progress P
 func (c *collector) copy(ctx context.Context, b metadata.Blob, from Source, put func(io.Reader) error) error {
 	var err error
 	for try := range tries {
-		if err = wait(ctx, time.Duration(try)*pause); err != nil {
+		if err = sleep.For(ctx, time.Duration(try)*pause); err != nil {
 			break
 		}
 		if err = copyOnce(ctx, b, from, put); err == nil {
@@ -124,17 +125,6 @@ func lost(err error) bool {
 func unreadable(err error) bool {
 	_, reading := errors.AsType[*readError](err)
 	return reading && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EIO))
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // stored is a Source in a blob store.

@@ -12,6 +12,7 @@ import (
 	"github.com/larder-registry/larder/internal/authz"
 	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -115,10 +116,8 @@ func (c *Controller) watch(ctx context.Context, kind Kind) {
 			told = err.Error()
 			c.Log.Info("a watch of the cluster's workloads has ended and is begun anew", "kind", kind.Name, "error", err)
 		}
-		select {
-		case <-ctx.Done():
+		if sleep.For(ctx, watchPause) != nil {
 			return
-		case <-time.After(watchPause):
 		}
 	}
 }

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -50,10 +51,7 @@ func (w *watcher) run(ctx context.Context) {
 		if heard {
 			pause = firstListenPause
 		}
-		select {
-		case <-time.After(pause/2 + rand.N(pause)): //nolint:gosec // spreading retries needs no secrecy
-		case <-ctx.Done():
-		}
+		_ = sleep.About(ctx, pause) // the loop looks whether ctx has ended
 	}
 }
 

@@ -4,8 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -37,12 +38,8 @@ func (s *store) retry(ctx context.Context, fn func() error) error {
 	giveUp := time.Now().Add(patience)
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		// What collided would collide again if it waited for the same time.
-		timer := time.NewTimer(pause/2 + rand.N(pause)) //nolint:gosec // spreading retries needs no secrecy
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return fmt.Errorf("%w, while trying again after: %w", context.Cause(ctx), err)
+		if ended := sleep.About(ctx, pause); ended != nil {
+			return fmt.Errorf("%w, while trying again after: %w", ended, err)
 		}
 		if err = fn(); err == nil || ctx.Err() != nil || !s.transient(err) {
 			return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/kube"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -116,7 +117,7 @@ func (c *Controller) Run(ctx context.Context) {
 	defer again.Stop()
 	for {
 		c.look(ctx)
-		if !sleep(ctx, pause) {
+		if sleep.For(ctx, pause) != nil {
 			return
 		}
 		var soon <-chan time.Time
@@ -140,7 +141,7 @@ func (c *Controller) watch(ctx context.Context, path, selector string, changed f
 		err := c.Cluster.Watch(ctx, path, selector, func(kube.Event) { changed() })
 		c.Log.Debug("a watch of the cluster has ended", "path", path, "error", err)
 		changed() // what happened meanwhile is not told
-		if !sleep(ctx, watchPause) {
+		if sleep.For(ctx, watchPause) != nil {
 			return
 		}
 	}
@@ -204,13 +205,3 @@ func (c *Controller) Sync(ctx context.Context) map[string]error {
 }
 
 func id(a kube.ServiceAccount) string { return a.Namespace + "/" + a.Name }
-
-// sleep is false when the context has ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
-}

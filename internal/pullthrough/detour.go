@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/sleep"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -58,7 +58,7 @@ func (r *reader) fetchBlock(index int64) error {
 			return err
 		}
 		pause := r.fill.fills.backoff(failures)
-		if err := sleep(r.ctx, pause/2+rand.N(pause/2+1)); err != nil { //nolint:gosec // spreading retries needs no secrecy
+		if err := sleep.About(r.ctx, pause); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/sleep"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -95,7 +96,7 @@ func once[T any](ctx context.Context, c *Cache, work string, find func(context.C
 		if !errors.Is(failure, ErrLed) || time.Since(began) > peerPatience {
 			return fetch(ctx)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleep.For(ctx, pause); err != nil {
 			var none T
 			return none, err
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/sleep"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -39,7 +40,7 @@ func (f *fill) share(ctx context.Context) error {
 			f.holdParts(false)
 			return f.fetch(ctx)
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleep.For(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -120,7 +121,7 @@ func (f *fill) elsewhere(ctx context.Context) (stored bool, err error) {
 		if !errors.Is(failure, ErrLed) || time.Since(began) > peerPatience {
 			return false, nil
 		}
-		if err := sleep(f.fills.life, pause); err != nil {
+		if err := sleep.For(f.fills.life, pause); err != nil {
 			return true, f.spool.Cancel(ctx) // the other replica's is enough
 		}
 	}

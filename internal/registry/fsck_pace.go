@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"time"
+
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 // pace keeps reading below a bandwidth, in bytes a second; zero is no bound.
@@ -22,7 +24,7 @@ func (p *pace) wait(ctx context.Context, n int) error {
 		p.next = now
 	}
 	p.next = p.next.Add(time.Duration(float64(n) / float64(p.bandwidth) * float64(time.Second)))
-	return sleep(ctx, p.next.Sub(now))
+	return sleep.For(ctx, p.next.Sub(now))
 }
 
 // fsckReader reads at the check's pace and tells how far it is.

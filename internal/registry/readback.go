@@ -11,6 +11,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/blob"
 	"github.com/larder-registry/larder/internal/metadata"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -123,22 +124,11 @@ func openSettled(ctx context.Context, row metadata.Blob, open opener) (content i
 			return content, from, nil
 		}
 		if err == nil {
-			err = sleep(ctx, settlePoll)
+			err = sleep.For(ctx, settlePoll)
 		}
 		if err != nil {
 			return nil, origin{}, errors.Join(err, content.Close())
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/larder-registry/larder/internal/mirror"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -77,10 +78,8 @@ func (i Installation) awaitPull(ctx context.Context, f Finding, path, image stri
 			f.Seen, f.Next = err.Error(), "try again"
 			return f
 		}
-		select {
-		case <-ctx.Done():
+		if sleep.For(ctx, lookAgain) != nil {
 			return i.unheard(context.WithoutCancel(ctx), f, path, limit)
-		case <-time.After(lookAgain):
 		}
 	}
 }

@@ -15,6 +15,8 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -125,9 +127,7 @@ func (a *acmeCertificates) obtain(ctx context.Context, domain string) {
 		}
 		a.log.Error("no certificate could be obtained: see that the name leads to this server, and that port 443 or 80 of it can be reached from the internet",
 			"domain", domain, "error", err, "next_try_in", pause.String())
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		if sleep.For(ctx, pause) != nil {
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/larder-registry/larder/internal/kube"
 	"github.com/larder-registry/larder/internal/mirror"
 	"github.com/larder-registry/larder/internal/pullsecrets"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 // clusterWorkPause is how long a replica waits before it looks whether the one that works on
@@ -57,9 +58,6 @@ func (f *floor) openClusterWork(config Config, options Options) error {
 func (f *floor) workOnCluster(ctx context.Context, work clusterWork) {
 	for ctx.Err() == nil {
 		f.alone(ctx, work.name, work.run)
-		select {
-		case <-ctx.Done():
-		case <-time.After(clusterWorkPause):
-		}
+		_ = sleep.For(ctx, clusterWorkPause) // the loop looks whether ctx has ended
 	}
 }

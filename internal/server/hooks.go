@@ -12,6 +12,7 @@ import (
 	"github.com/larder-registry/larder/internal/events"
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -91,9 +92,6 @@ func (s *Server) tellWebhooks(ctx context.Context) {
 		if err != nil && !errors.Is(err, metadata.ErrLeased) && ctx.Err() == nil {
 			s.log.Warn("keeping the webhooks from other replicas; it is tried again", "error", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(hooksRetry):
-		}
+		_ = sleep.For(ctx, hooksRetry) // the loop looks whether ctx has ended
 	}
 }

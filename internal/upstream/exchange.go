@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -45,7 +47,7 @@ type answer struct {
 func (r *Registry) exchange(ctx context.Context, out request) (*answer, error) {
 	for try := 1; ; try++ {
 		got, err := r.follow(ctx, out)
-		if !passing(got, err) || try == maxTries || !sleep(ctx, pause(try)) {
+		if !passing(got, err) || try == maxTries || !afford(ctx, pause(try)) {
 			return got, err
 		}
 		if err == nil {
@@ -74,19 +76,12 @@ func pause(try int) time.Duration {
 	return mean/2 + rand.N(mean) //nolint:gosec // spreading retries needs no secrecy
 }
 
-// sleep is false when the caller has no time for it.
-func sleep(ctx context.Context, d time.Duration) bool {
+// afford waits, and is false when the caller has no time for it.
+func afford(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < hurry {
 		return false
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return sleep.For(ctx, d) == nil
 }
 
 // send makes one HTTP request. The caller closes the answer's body.

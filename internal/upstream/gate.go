@@ -98,7 +98,7 @@ func (r *Registry) enter(ctx context.Context, a *account, q query, known *scheme
 		return &turn{at: r.config.Gate.Watch(a.name)}, nil
 	}
 	got, err := r.pass(ctx, a, q, known)
-	if held, ok := heldBack(err); ok && held.RetryAfter <= shortWait && sleep(ctx, held.RetryAfter) {
+	if held, ok := heldBack(err); ok && held.RetryAfter <= shortWait && afford(ctx, held.RetryAfter) {
 		got, err = r.pass(ctx, a, q, known)
 	}
 	if held, ok := heldBack(err); ok {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/sleep"
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
@@ -120,7 +121,7 @@ func (r *Refresher) walk(ctx context.Context, name string) (asked int, err error
 			if asked == maxRefreshed {
 				return asked, nil
 			}
-			if err := sleep(ctx, r.Pause); err != nil {
+			if err := sleep.For(ctx, r.Pause); err != nil {
 				return asked, err
 			}
 			asked++

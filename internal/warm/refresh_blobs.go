@@ -7,6 +7,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 // maxUnfinished bounds the tags whose blobs are tried again; the oldest are given up first.
@@ -26,7 +27,7 @@ func (r *Refresher) finish(ctx context.Context, name string) error {
 		if !left {
 			return nil
 		}
-		if err := sleep(ctx, r.Pause); err != nil {
+		if err := sleep.For(ctx, r.Pause); err != nil {
 			return err
 		}
 		if err := r.tryAgain(ctx, name, u); err != nil {

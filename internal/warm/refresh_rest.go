@@ -71,12 +71,3 @@ func (r *Refresher) refusedLately(tag metadata.TagName, every time.Duration) boo
 	}
 	return refused
 }
-
-func sleep(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
-}

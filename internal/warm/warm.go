@@ -16,6 +16,7 @@ import (
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/registry"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -253,10 +254,8 @@ func (j *work) kept(ctx context.Context, d digest.Digest) error {
 		if time.Since(began) > keepPatience {
 			return &oci.Error{Code: oci.CodeInsufficientSpace, Message: "blob " + d.String() + " came and could not be kept: look whether the registry's disk is full"}
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pause):
+		if err := sleep.For(ctx, pause); err != nil {
+			return err
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 // partsOfOneSize is after how many parts their size doubles. Of 16 MiB parts,
@@ -111,10 +112,8 @@ func (m *multipart) begin(ctx context.Context) error {
 		if tries == s.tries {
 			return explained(err)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(tries) * beginDelay):
+		if err := sleep.For(ctx, time.Duration(tries)*beginDelay); err != nil {
+			return err
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/larder-registry/larder/internal/blob"
+	"github.com/larder-registry/larder/internal/sleep"
 )
 
 const (
@@ -144,12 +145,7 @@ func (o *object) pause(err error) error {
 	if o.cuts++; o.cuts > maxCuts {
 		return explained(err)
 	}
-	select {
-	case <-o.ctx.Done():
-		return o.ctx.Err()
-	case <-time.After(time.Duration(o.cuts) * cutDelay):
-		return nil
-	}
+	return sleep.For(o.ctx, time.Duration(o.cuts)*cutDelay)
 }
 
 // end ends the request that runs.

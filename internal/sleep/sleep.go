@@ -1,0 +1,26 @@
+// Package sleep waits for a time, as long as a context lasts.
+package sleep
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+// For waits. The error is the context's cause, when that ends first.
+func For(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// About waits for between half of the time and one and a half, so that many who failed at
+// once do not try again at once.
+func About(ctx context.Context, d time.Duration) error {
+	return For(ctx, d/2+rand.N(max(d, 1))) //nolint:gosec // spreading retries needs no secrecy
+}
