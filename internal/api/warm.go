@@ -95,8 +95,9 @@ func (s *service) registerWarm(api huma.API) {
 	}, s.drill)
 }
 
-// pullableImage finds an image that the caller may pull. What does not exist and what
-// may not be pulled are one answer.
+// pullableImage finds an image that the caller may pull, as far as roles decide: what an
+// upstream shows to whom its cache decides. What does not exist and what may not be pulled
+// are one answer.
 func (s *service) pullableImage(ctx context.Context, decide authz.Decide, who caller, image string) (warm.Target, error) {
 	target, err := s.Warmer.Find(ctx, image)
 	if err != nil {
@@ -104,18 +105,34 @@ func (s *service) pullableImage(ctx context.Context, decide authz.Decide, who ca
 	}
 	may := false
 	if target.Kind != "" {
-		object := repositoryTarget(target.Repository, target.Kind)
-		if may, err = decide(ctx, who.Identity, authz.Pull, object); err == nil && may {
-			may, err = s.shows(ctx, who, object)
-		}
-		if err != nil {
+		if may, err = decide(ctx, who.Identity, authz.Pull, repositoryTarget(target.Repository, target.Kind)); err != nil {
 			return warm.Target{}, err
 		}
 	}
 	if !may {
-		return warm.Target{}, &oci.Error{Code: oci.CodeNameUnknown, Message: "repository " + target.Repository.String() + " does not exist or you may not pull it"}
+		return warm.Target{}, notPullable(target)
 	}
 	return target, nil
+}
+
+// shownImage is pullableImage for what is told without asking a cache.
+func (s *service) shownImage(ctx context.Context, decide authz.Decide, who caller, image string) (warm.Target, error) {
+	target, err := s.pullableImage(ctx, decide, who, image)
+	if err != nil {
+		return warm.Target{}, err
+	}
+	shows, err := s.shows(ctx, who, repositoryTarget(target.Repository, target.Kind))
+	if err != nil {
+		return warm.Target{}, err
+	}
+	if !shows {
+		return warm.Target{}, notPullable(target)
+	}
+	return target, nil
+}
+
+func notPullable(target warm.Target) error {
+	return &oci.Error{Code: oci.CodeNameUnknown, Message: "repository " + target.Repository.String() + " does not exist or you may not pull it"}
 }
 
 func (who caller) asks() oci.Caller {
@@ -206,7 +223,7 @@ func (s *service) drilled(ctx context.Context, who caller, asked DrillRequest) (
 }
 
 func (s *service) drillOne(ctx context.Context, decide authz.Decide, who caller, image string, platforms []string) DrillLine {
-	target, err := s.pullableImage(ctx, decide, who, image)
+	target, err := s.shownImage(ctx, decide, who, image)
 	if oci.CodeOf(err) == oci.CodeNameUnknown {
 		return DrillLine{Image: image, Missing: []warm.Missing{{Kind: "repository"}}}
 	}

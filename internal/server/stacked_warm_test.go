@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -126,4 +127,30 @@ func TestADrillFindsWhatCouldNotBePulledWithoutTheUpstream(t *testing.T) {
 		t.Fatal(err)
 	}
 	wants("of a layer whose file is gone", drilled(), warm.Missing{Kind: "blob", Digest: layer})
+}
+
+func TestAMemberWarmsWhatOnlyTheProjectsOwnCredentialReads(t *testing.T) {
+	s, demo, shop, app := lending(t)
+	warms := func(token string) string {
+		t.Helper()
+		got := s.send(request{method: http.MethodPost, path: "/api/v1/warm", token: token, body: `{"image":"docker-hub/acme/app:1"}`})
+		return strings.TrimSpace(string(got.body))
+	}
+	refused := warms(shop)
+	s.hub.ResetRequests()
+	if got, want := warms(demo), fmt.Sprintf(`"digest":%q,"pulls":1,"blobs":2,`, app.Digest); !strings.Contains(got, want) {
+		t.Errorf("a member got %s, want %s", got, want)
+	}
+	if s.pulls("acme") != 1 || s.pulls("all")+s.pulls("bob")+s.pulls("") != 0 {
+		t.Errorf("the Hub counted %+v", s.hub.Counters().Accounts)
+	}
+	s.hubSaw(names(app), "GET auth/token repository:acme/app:pull 200", "HEAD /v2/acme/app/manifests/1 200", "GET /v2/acme/app/manifests/1 200",
+		"GET /v2/acme/app/blobs/LAYER-A1 307", "GET cdn/LAYER-A1 200", "GET /v2/acme/app/blobs/CONFIG-A 307", "GET cdn/CONFIG-A 200")
+	if again := warms(shop); again != refused || !strings.Contains(refused, "Docker Hub does not have acme/app (1), or it is private and no credential of upstream docker-hub may read it") {
+		t.Errorf("another project's member got %s, and then %s", refused, again)
+	}
+	s.hub.Break(hubsim.Fault{Kind: hubsim.Down})
+	for _, path := range []string{"manifests/1", "blobs/" + app.Manifests[0].Layers[0].Digest.String(), "blobs/" + app.Manifests[0].Config.Digest.String()} {
+		s.send(request{path: acmeApp + path, token: demo}).wants(t, 200, "larder; hit")
+	}
 }
