@@ -11,12 +11,16 @@ import (
 )
 
 // Refetch brings a blob that is not held any more, as when it was damaged, without
-// anybody having asked for it, and returns once it is stored.
+// anybody having asked for it, and returns once it is stored. Any project's own credential
+// may be used that the repository was shown to: who may read the blob is not changed.
 func (c *Cache) Refetch(ctx context.Context, repo oci.Repository, d digest.Digest) error {
 	if err := c.allowed(repo); err != nil {
 		return err
 	}
-	caller, from := oci.Caller{User: oci.UserSelf, Project: c.Project}, source{c, repo}
+	if _, err := c.showings(ctx, repo); err != nil { // asker goes by what is in memory
+		return err
+	}
+	caller, from := oci.Caller{User: oci.UserSelf, Project: c.Project, Projects: c.Lenders()}, source{c, repo}
 	running, began, err := c.Fills.joinOrBegin(caller, d, from)
 	if err != nil {
 		return err

@@ -305,3 +305,21 @@ func TestARepositoryThatOneAccountLosesIsClosedToItsMembersAndStaysOpenToThoseOf
 	s.clock.Pass(2 * time.Hour)
 	wants("when nobody has it any more", "shop", shop, 200)
 }
+
+func TestABlobIsRepairedByTheCredentialThatFetchedIt(t *testing.T) {
+	s, demo, shop, app := lending(t)
+	layer := app.Manifests[0].Layers[0].Digest
+	s.send(request{path: acmeApp + "manifests/1", token: demo}).is(t, app.Digest)
+	s.send(request{path: acmeApp + "blobs/" + layer.String(), token: demo}).is(t, layer)
+	s.restart() // nothing is in memory
+	s.damage(layer)
+	got := s.send(request{method: http.MethodPost, path: "/api/v1/fsck?repair=true", admin: true})
+	if got.status != 200 || !strings.Contains(string(got.body), `"repaired":"it was fetched anew through docker-hub/acme/app"`) {
+		t.Fatalf("the repair got %d: %s", got.status, got.body)
+	}
+	s.hub.Break(hubsim.Fault{Kind: hubsim.Down})
+	s.send(request{path: acmeApp + "blobs/" + layer.String(), token: demo}).is(t, layer)
+	if got := s.send(request{path: acmeApp + "blobs/" + layer.String(), token: shop}); got.status == 200 {
+		t.Error("another project gets what was repaired")
+	}
+}
