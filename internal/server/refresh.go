@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/larder-registry/larder/internal/sleep"
 	"github.com/larder-registry/larder/internal/warm"
 )
 
@@ -36,10 +37,7 @@ func (s *Server) refreshTags(ctx context.Context) {
 		if len(s.refreshed()) > 0 {
 			s.floor.alone(ctx, "refresh", s.takeTurns)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(s.refreshLook()):
-		}
+		_ = sleep.For(ctx, s.refreshLook()) // the loop looks whether ctx has ended
 	}
 }
 
@@ -54,10 +52,8 @@ func (s *Server) takeTurns(ctx context.Context) {
 		if len(names) == 0 {
 			return
 		}
-		select {
-		case <-ctx.Done():
+		if sleep.For(ctx, s.refreshLook()) != nil {
 			return
-		case <-time.After(s.refreshLook()):
 		}
 	}
 }
