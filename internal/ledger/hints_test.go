@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,18 +21,19 @@ import (
 // telling is two ledgers, of which the one's hints are heard by the other.
 type telling struct {
 	one, other *Ledger
-	hints      int
-	broken     error
+	hints      atomic.Int64
+	broken     atomic.Bool
 }
 
 func newTelling() *telling {
 	t := &telling{other: withMetrics(Config{})}
 	t.one = withMetrics(Config{Tell: func(_ context.Context, hint string) error {
-		if t.broken == nil {
-			t.hints++
-			t.other.Hear(hint)
+		if t.broken.Load() {
+			return errors.New("the database is away")
 		}
-		return t.broken
+		t.hints.Add(1)
+		t.other.Hear(hint)
+		return nil
 	}})
 	return t
 }
@@ -62,7 +64,7 @@ func TestOtherReplicasAreToldWhatIsComing(t *testing.T) {
 		told.announce("1", "shop")
 		told.announce("1", "demo")
 		told.announce("1", "shop") // again, and so the latest
-		if told.hints != 0 {
+		if told.hints.Load() != 0 {
 			t.Error("who announces waits for others to be told")
 		}
 		time.Sleep(tellEvery)
@@ -71,15 +73,15 @@ func TestOtherReplicasAreToldWhatIsComing(t *testing.T) {
 			t.Errorf("the other one expects (-want +got):\n%s", diff)
 		}
 		call := told.other.attributed(upstream.Call{Upstream: "hub", Repository: "library/nginx", Reference: "1"})
-		if call.For.Namespace != "shop" || told.hints != 1 {
-			t.Errorf("a call is for %q, after %d hints", call.For.Namespace, told.hints)
+		if call.For.Namespace != "shop" || told.hints.Load() != 1 {
+			t.Errorf("a call is for %q, after %d hints", call.For.Namespace, told.hints.Load())
 		}
-		told.broken = errors.New("the database is away")
+		told.broken.Store(true)
 		told.announce("2", "shop")
 		time.Sleep(tellWithin - tellEvery)
 		told.announce("3", "shop")
 		time.Sleep(2 * tellEvery)
-		told.broken = nil
+		told.broken.Store(false)
 		time.Sleep(tellEvery)
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"1 for demo Pod/x", "1 for shop Pod/x", "3 for shop Pod/x"}, told.expects()); diff != "" {
@@ -102,8 +104,8 @@ func TestHintsAreFewAndBounded(t *testing.T) {
 	if got := told.expects(); len(got) != maxComingEach || !strings.HasPrefix(got[maxComingEach-1], fmt.Sprint(maxUntold-1)) {
 		t.Errorf("the other one expects %d pulls, the last of them %.20s", len(got), got[len(got)-1])
 	}
-	if told.hints > 20 {
-		t.Errorf("%d pulls took %d hints", maxUntold, told.hints)
+	if n := told.hints.Load(); n > 20 {
+		t.Errorf("%d pulls took %d hints", maxUntold, n)
 	}
 }
 
