@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/sleep"
@@ -58,7 +59,7 @@ func (r *reader) fetchBlock(index int64) error {
 			return err
 		}
 		pause := r.fill.fills.backoff(failures)
-		if err := sleep.About(r.ctx, pause); err != nil {
+		if err := sleep.For(r.ctx, pause/2+rand.N(pause/2+1)); err != nil { //nolint:gosec // spreading retries needs no secrecy
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 
 	"github.com/larder-registry/larder/internal/sleep"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -49,7 +50,7 @@ func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream
 			return nil, failures, fmt.Errorf("giving up after %d attempts to resume at byte %d: %w", maxFailures, f.writtenBytes(), cause)
 		}
 		pause := f.fills.backoff(failures)
-		if err := sleep.About(ctx, pause); err != nil {
+		if err := sleep.For(ctx, pause/2+rand.N(pause/2+1)); err != nil { //nolint:gosec // spreading retries needs no secrecy
 			return nil, failures, err
 		}
 		f.fills.metrics.resumed.WithLabelValues(f.source.cache.Project).Inc()

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// For waits. The error is the context's cause, when that ends first.
+// For waits. The error is the context's cause, when that has ended by then, however short
+// the time is.
 func For(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	return context.Cause(ctx)
 }
 
 // About waits for between half of the time and one and a half, so that many who failed at

@@ -36,4 +36,9 @@ func TestASleepEndsWithItsContext(t *testing.T) {
 	if err := sleep.For(ctx, time.Hour); !errors.Is(err, because) {
 		t.Errorf("it ended by %v", err)
 	}
+	for range 100 {
+		if err := sleep.For(ctx, 0); !errors.Is(err, because) {
+			t.Fatalf("no time at all ended by %v", err)
+		}
+	}
 }
