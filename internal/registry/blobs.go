@@ -92,8 +92,17 @@ func (r *Registry) StoredBlob(ctx context.Context, d digest.Digest) (oci.Blob, e
 }
 
 // openSound opens a blob and begins to verify it. What is found damaged at once is set
-// aside.
+// aside. Bytes that changed while they were read are looked at once more: somebody else
+// may have met the same damage, and has set them aside just now.
 func (r *Registry) openSound(ctx context.Context, row metadata.Blob) (*StoredBlob, error) {
+	opened, err := r.openVerifying(ctx, row)
+	if errors.Is(err, errChanged) {
+		return r.openVerifying(ctx, row)
+	}
+	return opened, err
+}
+
+func (r *Registry) openVerifying(ctx context.Context, row metadata.Blob) (*StoredBlob, error) {
 	opened, err := r.open(ctx, row, r.openBytes)
 	if found, ok := errors.AsType[*damage](err); ok {
 		return nil, r.meet(ctx, found)

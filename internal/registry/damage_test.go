@@ -257,6 +257,45 @@ func TestABlobThatChangesWhileItIsSentDoesNotEnd(t *testing.T) {
 	}
 }
 
+func TestABlobThatChangesWhileItIsReadIsLookedAtAgain(t *testing.T) {
+	for _, test := range []struct {
+		what    string
+		change  func(path string) error
+		changes int
+		want    oci.Code // none when it is pulled
+	}{
+		{what: "set aside for somebody else", change: os.Remove, changes: 1, want: oci.CodeUnknown},
+		{what: "touched", change: func(path string) error { return os.Chmod(path, 0o600) }, changes: 1},
+		{what: "touched each time", change: func(path string) error { return os.Chmod(path, 0o600) }, changes: 2, want: oci.CodeUnavailable},
+	} {
+		t.Run(test.what, func(t *testing.T) {
+			h := newHouse(t)
+			content := random(t, small)
+			d := h.pushBlob(app, content)
+			path := h.file(d)
+			h.rest(d)
+			w := watch(h)
+			var change func([]byte)
+			change = func(read []byte) {
+				if len(read) > 0 {
+					test.changes--
+					if err := test.change(path); err != nil {
+						t.Error(err)
+					}
+				}
+				if test.changes > 0 {
+					w.once.Store(&change)
+				}
+			}
+			w.once.Store(&change)
+			got, err := h.pull(app, d, 0)
+			if oci.CodeOf(err) != test.want || (err == nil) != bytes.Equal(got, content) {
+				t.Errorf("pulled %d bytes, %v", len(got), err)
+			}
+		})
+	}
+}
+
 func TestADamagedBlobOfACacheIsForgotten(t *testing.T) {
 	h := newHouse(t)
 	cached := oci.Repository("hub/app")

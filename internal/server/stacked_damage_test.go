@@ -84,7 +84,7 @@ func TestManyWhoMeetTheSameDamageCauseOneTransfer(t *testing.T) {
 		work.Go(func() {
 			got, err := s.try(t.Context(), request{path: path})
 			if err != nil || got.err != nil || digest.FromBytes(got.body) != layer {
-				t.Errorf("an asker got %d bytes, %v, %v", len(got.body), err, got.err)
+				t.Errorf("an asker got %d: %.300s, %v, %v", got.status, got.body, err, got.err)
 			}
 		})
 	}
