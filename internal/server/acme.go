@@ -149,5 +149,16 @@ const acmeTLSProtocol = "acme-tls/1"
 // Reload has nothing to read: certificates are renewed as they come near their end.
 func (a *acmeCertificates) Reload() error { return nil }
 
+func (a *acmeCertificates) ends() (first time.Time) {
+	for _, domain := range a.settings.Domains {
+		for _, c := range a.cache.AllMatchingCertificates(domain) {
+			if at := c.Leaf.NotAfter; first.IsZero() || at.Before(first) {
+				first = at
+			}
+		}
+	}
+	return first
+}
+
 // Close ends the upkeep of certificates and waits for it.
 func (a *acmeCertificates) Close() { a.cache.Stop() }

@@ -67,6 +67,7 @@ func (s *Server) openWith(ctx context.Context, certs certificates, name, setting
 type certificates interface {
 	TLSConfig() *tls.Config
 	Reload() error
+	ends() time.Time // of the one that is shown, or of that which ends first; zero: there is none yet
 }
 
 // certificates makes what the listeners' TLS needs, nil for plain HTTP.
@@ -75,7 +76,7 @@ func (f *floor) certificates(config Config, tuning Tuning) (certificates, error)
 	case len(config.TLS.ACME.Domains) > 0:
 		return newACME(config.TLS.ACME, f.Data.Path("tls", "acme"), tuning.ACMEPause, f.log), nil
 	case config.TLS.CertFile != "":
-		certificates, err := FileCertificates(config.TLS.CertFile, config.TLS.KeyFile)
+		certificates, err := newFileCertificates(config.TLS.CertFile, config.TLS.KeyFile, f.log)
 		if err != nil {
 			return nil, fmt.Errorf("tls.certFile and tls.keyFile: %w: write the paths of a certificate and its key in PEM form", err)
 		}

@@ -120,6 +120,7 @@ func New(ctx context.Context, config Config, options Options) (_ *Server, err er
 	if s.webhookCerts, err = s.floor.webhookCertificates(config); err != nil {
 		return nil, err
 	}
+	measureExpiry(s.metrics, map[string]certificates{"main": s.certs, "webhook": s.webhookCerts})
 	if s.current, err = s.newGeneration(ctx, config); err != nil {
 		return nil, err
 	}
@@ -167,8 +168,10 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.config.Kubernetes.Listen != "" {
 		work.Go(func() { s.watchHealth(background) })
 	}
-	if shared, ok := s.webhookCerts.(*sharedCertificates); ok {
-		work.Go(func() { shared.watch(background) })
+	for _, certs := range []certificates{s.certs, s.webhookCerts} {
+		if renewed, ok := certs.(interface{ watch(context.Context) }); ok {
+			work.Go(func() { renewed.watch(background) })
+		}
 	}
 	for _, w := range s.floor.clusterWork {
 		work.Go(func() { s.floor.workOnCluster(background, w) })

@@ -84,7 +84,10 @@ func hasLabel(measured string, metrics []string, label string) bool {
 // were held back, and a stale copy.
 func measuredAfterTrouble(t *testing.T) string {
 	t.Helper()
-	s := newStack(t, hubsim.Options{Accounts: accounts, TokensOnRegistry: true, AnonymousLimit: 2}, withCredential(t, "acme", "wrong")+"  reserve: [{project: prod, share: 1%}]\n")
+	s := newStack(t, hubsim.Options{Accounts: accounts, TokensOnRegistry: true, AnonymousLimit: 2}, withCredential(t, "acme", "wrong")+`  reserve: [{project: prod, share: 1%}]
+publicURL: https://registry.example.com
+kubernetes: {listen: 127.0.0.1:0}
+`)
 	image := s.hub.AddImage("library/nginx", "0", small(0))
 	for i := range 3 {
 		s.hub.AddImage("library/nginx", fmt.Sprint(i), small(uint64(i)))

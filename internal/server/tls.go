@@ -30,16 +30,7 @@ type Certificates struct {
 	retryAt time.Time // guarded by mu
 }
 
-// FileCertificates serves the certificate chain and the key in two PEM files.
-func FileCertificates(certFile, keyFile string) (*Certificates, error) {
-	c := &Certificates{load: func() (*tls.Certificate, error) { return readPair(certFile, keyFile) }}
-	if err := c.Reload(); err != nil {
-		return nil, err
-	}
-	return c, nil
-}
-
-// Reload reads the files again. After an error the certificate from before goes on
+// Reload loads what there is now. After an error the certificate from before goes on
 // being served.
 func (c *Certificates) Reload() error {
 	fresh, err := c.load()
@@ -58,6 +49,8 @@ func (c *Certificates) TLSConfig() *tls.Config {
 		GetCertificate: c.get,
 	}
 }
+
+func (c *Certificates) ends() time.Time { return c.current.Load().Leaf.NotAfter }
 
 func (c *Certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c.now != nil && endsSoon(c.current.Load(), c.now()) {

@@ -57,31 +57,31 @@ func pairOfFiles(t *testing.T, dir, name string) (certFile, keyFile string) {
 func TestReloadServesTheNewFilesAndKeepsTheOldCertificateWhenTheyAreBad(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := pairOfFiles(t, dir, "one.example")
-	certificates, err := FileCertificates(certFile, keyFile)
+	certificates, err := newFileCertificates(certFile, keyFile, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	pairOfFiles(t, dir, "two.example")
-	if got := served(t, certificates).DNSNames; !slices.Equal(got, []string{"one.example"}) {
+	if got := served(t, certificates.Certificates).DNSNames; !slices.Equal(got, []string{"one.example"}) {
 		t.Errorf("before a reload %q is served", got)
 	}
 	if err := certificates.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if got := served(t, certificates).DNSNames; !slices.Equal(got, []string{"two.example"}) {
+	if got := served(t, certificates.Certificates).DNSNames; !slices.Equal(got, []string{"two.example"}) {
 		t.Errorf("after a reload %q is served", got)
 	}
 	plant(t, dir, map[string]string{"tls.key": "no key"})
 	if err := certificates.Reload(); err == nil || !strings.Contains(err.Error(), certFile) || !strings.Contains(err.Error(), keyFile) {
 		t.Errorf("the error does not name the files: %v", err)
 	}
-	if got := served(t, certificates).DNSNames; !slices.Equal(got, []string{"two.example"}) {
+	if got := served(t, certificates.Certificates).DNSNames; !slices.Equal(got, []string{"two.example"}) {
 		t.Errorf("after a bad reload %q is served", got)
 	}
 }
 
 func TestMissingCertificateFilesAreAnErrorAtTheStart(t *testing.T) {
-	if _, err := FileCertificates("/absent.crt", "/absent.key"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := newFileCertificates("/absent.crt", "/absent.key", slog.New(slog.DiscardHandler)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -184,7 +184,7 @@ func (f *floor) webhookCertificates(config Config) (certificates, error) {
 		return nil, nil
 	}
 	if k.CertFile != "" {
-		certificates, err := FileCertificates(k.CertFile, k.KeyFile)
+		certificates, err := newFileCertificates(k.CertFile, k.KeyFile, f.log)
 		if err != nil {
 			return nil, fmt.Errorf("kubernetes.tls: %w: write the paths of a certificate and its key in PEM form", err)
 		}

@@ -72,6 +72,13 @@ func (c *sharedCertificates) TLSConfig() *tls.Config {
 // Reload implements certificates: what it would read is looked at all the time.
 func (*sharedCertificates) Reload() error { return nil }
 
+func (c *sharedCertificates) ends() time.Time {
+	if current := c.current.Load(); current != nil {
+		return current.Leaf.NotAfter
+	}
+	return time.Time{}
+}
+
 // authorityPEM is what to trust, empty as long as that is not known.
 func (c *sharedCertificates) authorityPEM() []byte {
 	if ca := c.ca.Load(); ca != nil {
