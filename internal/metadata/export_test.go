@@ -29,7 +29,7 @@ func Newest(t *testing.T) int64 {
 // NextMigration is a migration to the version after the newest one.
 func NextMigration(t *testing.T, statements string) map[string]string {
 	t.Helper()
-	return map[string]string{fmt.Sprintf("%05d_more.sql", Newest(t)+1): "-- +goose Up\n" + statements}
+	return map[string]string{fmt.Sprintf("%05d_more.sql", Newest(t)+1): statements}
 }
 
 // OpenPostgresWith is OpenPostgres with more migrations than the embedded ones.

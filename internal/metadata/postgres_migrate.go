@@ -36,10 +36,9 @@ func migratePostgres(ctx context.Context, config *pgx.ConnConfig, backups string
 }
 
 func upgradePostgres(ctx context.Context, db *sql.DB, version int64, backups string, migrations fs.FS) error {
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations,
-		goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
+	provider, err := newProvider(goose.DialectPostgres, db, migrations, goose.WithTableName(versionTable))
 	if err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
+		return err
 	}
 	sources := provider.ListSources()
 	newest := sources[len(sources)-1].Version

@@ -15,9 +15,9 @@ import (
 // migrateSQLite brings the schema from the given version to the newest, after a
 // backup when there is something to lose.
 func migrateSQLite(ctx context.Context, db *sql.DB, path string, version int64, migrations fs.FS) error {
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, migrations, goose.WithDisableGlobalRegistry(true))
+	provider, err := newProvider(goose.DialectSQLite3, db, migrations)
 	if err != nil {
-		return fmt.Errorf("reading the migrations: %w", err)
+		return err
 	}
 	sources := provider.ListSources()
 	newest := sources[len(sources)-1].Version

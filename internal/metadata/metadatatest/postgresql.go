@@ -32,7 +32,8 @@ const (
 
 // PostgreSQL is a server for tests, with its data in a temporary folder. It listens
 // on a socket in that folder only. It does not wait for its disk (fsync=off), so it
-// keeps what it acknowledged when it is killed, but not in a power failure.
+// keeps what it acknowledged when it is killed, but not in a power failure. Its databases
+// live for seconds, and nobody tidies them up (autovacuum=off).
 type PostgreSQL struct {
 	folder    string
 	binaries  string
@@ -108,7 +109,8 @@ func (p *PostgreSQL) start() error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	server := p.command("postgres", "-D", p.data(), "-k", p.folder, "-c", "listen_addresses=", "-c", "fsync=off")
+	server := p.command("postgres", "-D", p.data(), "-k", p.folder, "-c", "listen_addresses=",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off")
 	server.Stdout, server.Stderr = log, log
 	started := make(chan error)
 	p.exited = make(chan *os.ProcessState, 1)

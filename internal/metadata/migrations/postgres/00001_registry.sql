@@ -2,8 +2,6 @@
 -- digests compare bytewise, whatever language the database was created for: every
 -- text is COLLATE "C".
 
--- +goose Up
-
 CREATE TABLE projects (
 	name        TEXT   COLLATE "C" NOT NULL PRIMARY KEY,
 	kind        TEXT   COLLATE "C" NOT NULL CHECK (kind IN ('hosted', 'cache')),

@@ -2,8 +2,6 @@
 -- added here are NULL where an older larder wrote the row, which goes on writing
 -- while replicas are brought up to date one after the other.
 
--- +goose Up
-
 -- stored_at is when the bytes were last stored, verified_at when they were last read
 -- back whole and found good.
 ALTER TABLE blobs ADD COLUMN stored_at   BIGINT;

@@ -1,8 +1,6 @@
 -- How many images were pulled from a repository, and who has starred it. Whoever the
 -- registry knows has a name, though not always a row in users.
 
--- +goose Up
-
 ALTER TABLE repositories ADD COLUMN pulls BIGINT NOT NULL DEFAULT 0;
 
 CREATE TABLE stars (

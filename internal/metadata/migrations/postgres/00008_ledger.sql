@@ -1,7 +1,5 @@
 -- What every upstream was asked for, and on whose behalf.
 
--- +goose Up
-
 -- A call. counted is true for what upstreams count as a pull by requests, image for what
 -- they count by architecture. rate_limit, remaining and rate_window (in microseconds) are
 -- what the answer said of the credential's limit, NULL when it said nothing, and source is

@@ -1,7 +1,5 @@
 -- What was refused or served stale by a cache project, and why.
 
--- +goose Up
-
 -- A failure, and how often it came again. asked is the name as the client wrote it, rule
 -- what decided, code and status the answer's own (0 and '' for a stale copy), upstream_kind,
 -- upstream_status and upstream_text what the upstream said, digest and age (in

@@ -1,7 +1,5 @@
 -- What was seen running in a cluster.
 
--- +goose Up
-
 -- Such an image is pinned until that time, and longer when it is seen again.
 CREATE TABLE running_images (
 	repository_id BIGINT NOT NULL,

@@ -1,8 +1,6 @@
 -- Times are microseconds since 1970 in UTC; NULL is the zero time. Names and
 -- digests compare bytewise.
 
--- +goose Up
-
 -- "LARD": by it a database of Larder's is told from any other.
 PRAGMA application_id = 1279349316;
 

@@ -3,8 +3,6 @@
 -- added here have defaults, because an older larder goes on writing rows while replicas
 -- are brought up to date one after the other.
 
--- +goose Up
-
 -- An account with a project is a service account. One with an issuer logs in there, and
 -- subject is its name there; claimed_groups are those that the issuer last told, in JSON.
 ALTER TABLE users ADD COLUMN project        TEXT REFERENCES projects (name) ON DELETE CASCADE;

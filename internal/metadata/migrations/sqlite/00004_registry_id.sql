@@ -1,8 +1,6 @@
 -- What tells this database from every other one. No dump has it: a database that is
 -- filled from a dump is another.
 
--- +goose Up
-
 CREATE TABLE registry_id (
 	one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
 	id  TEXT    NOT NULL

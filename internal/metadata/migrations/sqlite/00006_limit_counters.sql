@@ -1,8 +1,6 @@
 -- How often pulls were made that limits count, as each process has counted them: its
 -- holder. Only the process and those that share the database read what a count holds.
 
--- +goose Up
-
 CREATE TABLE limit_counters (
 	subject    TEXT    NOT NULL,
 	holder     TEXT    NOT NULL,

@@ -1,8 +1,6 @@
 -- Credentials for upstreams that were added in flight, and to whom upstreams have shown
 -- repositories.
 
--- +goose Up
-
 -- project is empty for a credential that serves everybody. sealed is the password,
 -- encrypted by a key that is not in this database.
 CREATE TABLE upstream_credentials (

@@ -1,7 +1,5 @@
 -- What is kept whatever happens, and what the upstream no longer has.
 
--- +goose Up
-
 -- Who pinned it; '' for what was pinned before that was noted.
 ALTER TABLE pins ADD COLUMN actor TEXT NOT NULL DEFAULT '';
 

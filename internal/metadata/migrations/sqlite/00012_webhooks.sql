@@ -1,7 +1,5 @@
 -- Who is told what happens in projects, and what was told, or is to be.
 
--- +goose Up
-
 -- repository is '' for all of the project, events are words with spaces between, and sealed
 -- is the secret that deliveries are signed by, encrypted by a key that is not in this
 -- database. failures are deliveries in a row that were given up; set_aside_at is since when
