@@ -30,10 +30,14 @@ func describeImports(ctx context.Context, c *client, n imageName, out io.Writer,
 			return err
 		}
 		for _, condition := range i.Conditions {
-			if condition.Status == "True" {
+			said := "    "
+			switch {
+			case condition.Status != "True":
+				said += cmp.Or(condition.Reason, "failed") + ": "
+			case condition.Message == "":
 				continue
 			}
-			if _, err := fmt.Fprintf(out, "    %s: %s\n", cmp.Or(condition.Reason, "failed"), printable(condition.Message)); err != nil {
+			if _, err := fmt.Fprintln(out, said+printable(condition.Message)); err != nil {
 				return err
 			}
 		}

@@ -48,7 +48,7 @@ type ImportCondition struct {
 	Type    string `json:"type" enum:"ImportSuccess"`
 	Status  string `json:"status" enum:"True,False"`
 	Reason  string `json:"reason,omitempty" example:"NotFound"`
-	Message string `json:"message,omitempty"`
+	Message string `json:"message,omitempty" doc:"Of one that went well: that the project's own credentials are not used any more, and why"`
 }
 
 // ImportRequest asks for an import.
@@ -114,6 +114,9 @@ func (s *service) importImage(ctx context.Context, who caller, in *importInput) 
 		return nil, err
 	}
 	wanted.Creator = who.User
+	if wanted.Member, err = authz.ImportsAsMember(ctx, s.Authorizer.Allowed, who.Identity, in.Project); err != nil {
+		return nil, err
+	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
 		out := newLines(w, ImportLine{Working: true})
@@ -216,7 +219,7 @@ func importOf(i metadata.Import) Import {
 	case i.Reason != "":
 		shown.Conditions = append(shown.Conditions, ImportCondition{Type: "ImportSuccess", Status: "False", Reason: i.Reason, Message: i.Message})
 	case !i.CheckedAt.IsZero():
-		shown.Conditions = append(shown.Conditions, ImportCondition{Type: "ImportSuccess", Status: "True"})
+		shown.Conditions = append(shown.Conditions, ImportCondition{Type: "ImportSuccess", Status: "True", Message: i.Message})
 	}
 	return shown
 }

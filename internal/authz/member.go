@@ -52,3 +52,22 @@ func Memberships(ctx context.Context, decide Decide, id authn.Identity, images a
 	}
 	return projects, shares
 }
+
+// ImportsAsMember tells whether a project's own credentials may be used for what id imports
+// into it: id is a member of the project and may import into the whole of it. What a token
+// is limited to matters here: one for a single repository does not say which images of the
+// upstream may be read.
+func ImportsAsMember(ctx context.Context, decide Decide, id authn.Identity, project string) (bool, error) {
+	may, err := decide(ctx, id, Import, Target{Project: project, Kind: metadata.Hosted})
+	if err != nil || !may {
+		return false, err
+	}
+	asked := func(ctx context.Context, id authn.Identity, action Action, target Target) (may bool, _ error) {
+		if err == nil {
+			may, err = decide(ctx, id, action, target)
+		}
+		return may, err
+	}
+	is := len(MemberOf(ctx, asked, id, []string{project})) > 0
+	return is && err == nil, err
+}

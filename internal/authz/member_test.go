@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,5 +45,62 @@ func TestWhoIsAMemberOfWhichProjects(t *testing.T) {
 				t.Errorf("projects (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestWhoImportsWithAProjectsOwnCredentials(t *testing.T) {
+	member := map[Action][]Target{Push: {{Project: "demo"}}, Import: {{Project: "demo"}}}
+	alice, ci := authn.Identity{User: "alice"}, authn.Identity{User: authn.ServiceAccount("demo", "ci")}
+	limited := func(targets ...string) authn.Identity {
+		return authn.Identity{User: "alice", Cap: &authn.Cap{Scopes: []authn.Scope{authn.ScopeRead, authn.ScopeWrite}, Targets: targets}}
+	}
+	tests := map[string]struct {
+		id   authn.Identity
+		may  map[Action][]Target
+		want bool
+	}{
+		"a member": {alice, member, true},
+		"who may push to all of it and not import":   {alice, map[Action][]Target{Push: {{Project: "demo"}}}, false},
+		"who may import into all of it and not push": {alice, map[Action][]Target{Import: {{Project: "demo"}}}, false},
+		"who may push and import one image": {
+			alice, map[Action][]Target{Push: {{Project: "demo", Repository: "demo/app"}}, Import: {{Project: "demo", Repository: "demo/app"}}}, false,
+		},
+		"a member of another":      {alice, map[Action][]Target{Push: {{Project: "shop"}}, Import: {{Project: "shop"}}}, false},
+		"who may everything":       {alice, map[Action][]Target{Push: {{}, {Project: "demo"}}, Import: {{}, {Project: "demo"}}}, false},
+		"its service account":      {ci, map[Action][]Target{Import: {{Project: "demo"}}}, true},
+		"one that imports nothing": {ci, nil, false},
+		"one that imports one image": {
+			ci, map[Action][]Target{Import: {{Project: "demo", Repository: "demo/app"}}}, false,
+		},
+		"another's service account":             {authn.Identity{User: authn.ServiceAccount("shop", "ci")}, member, false},
+		"a member's token for the project":      {limited("demo"), member, true},
+		"a member's token for one image":        {limited("demo/app"), member, false},
+		"a member's token for a few":            {limited("demo/*"), member, false},
+		"a stranger where everybody may import": {authn.Anonymous(), member, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			decide := func(_ context.Context, id authn.Identity, action Action, target Target) (bool, error) {
+				target.Kind = ""
+				return withinCap(id, action, target) && slices.Contains(test.may[action], target), nil
+			}
+			if got, err := ImportsAsMember(t.Context(), decide, test.id, "demo"); got != test.want || err != nil {
+				t.Errorf("got %v, %v, want %v", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestWhatCannotBeDecidedOfAnImportIsAnError(t *testing.T) {
+	for _, action := range []Action{Import, Push} {
+		decide := func(_ context.Context, _ authn.Identity, asked Action, _ Target) (bool, error) {
+			if asked == action {
+				return false, errors.New("no answer")
+			}
+			return true, nil
+		}
+		if got, err := ImportsAsMember(t.Context(), decide, authn.Identity{User: "alice"}, "demo"); got || err == nil {
+			t.Errorf("where it cannot be decided who may %s: %v, %v", action, got, err)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package imports_test
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/url"
@@ -78,6 +79,7 @@ func newBench(t *testing.T, options hubsim.Options, credentials ...upstream.Cred
 	}
 	b.importer = imports.New(imports.Config{
 		Imports: db.Imports, Leases: db.Leases, Hosted: b.hosted, Now: b.clock.Now, Log: log,
+		Member: func(context.Context, string, string) (bool, error) { return false, errors.New("nobody is asked about") },
 		Source: func(host string) (imports.Source, error) {
 			if host != "docker.io" {
 				return imports.Source{}, errors.New("no such host")

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -44,6 +43,8 @@ type Source struct {
 	Project string
 	// Allows tells whether a repository may be fetched; nil allows all.
 	Allows func(repository string) bool
+	// Owns tells whether a project has credentials of its own there; nil: none has.
+	Owns func(project string) bool
 	// Close is called when the import is done.
 	Close func()
 }
@@ -64,8 +65,13 @@ type Config struct {
 	Hosted  Hosted
 	// Source finds where to read the images of a host, such as docker.io.
 	Source func(host string) (Source, error)
-	Now    func() time.Time // nil: time.Now
-	Log    *slog.Logger
+	// Member tells whether a user may use a project's own credentials for imports at this
+	// moment; see authz.ImportsAsMember.
+	Member func(ctx context.Context, user, project string) (bool, error)
+	// Pause is how often it is looked which imports are due; 0: once a minute.
+	Pause time.Duration
+	Now   func() time.Time // nil: time.Now
+	Log   *slog.Logger
 }
 
 // Importer imports images. It is safe for concurrent use.
@@ -75,6 +81,9 @@ type Importer struct{ Config }
 func New(c Config) *Importer {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Pause == 0 {
+		c.Pause = pause
 	}
 	return &Importer{c}
 }
@@ -110,12 +119,12 @@ func (i *Importer) alone(ctx context.Context, row metadata.Import, fn func(conte
 func (i *Importer) try(ctx context.Context, row metadata.Import, anew bool) (metadata.Import, error) {
 	trying, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	got, set, err := i.follow(trying, row, anew)
+	how, got, set, err := i.follow(trying, row, anew)
 	if err != nil && ctx.Err() != nil {
 		return row, ctx.Err() // the program or the client ends: that says nothing of the source
 	}
 	row.CheckedAt = i.Now().UTC().Truncate(time.Microsecond)
-	row.Reason, row.Message = explain(row, err)
+	row.Reason, row.Message = explain(row, how, err)
 	if set {
 		row.Digest, row.ImportedAt = got, row.CheckedAt
 	}
@@ -128,44 +137,36 @@ func (i *Importer) try(ctx context.Context, row metadata.Import, anew bool) (met
 	return row, nil
 }
 
-// payer is on whose behalf a source is asked: the person who wants the tag now, and the
-// registry itself when it follows one that is scheduled.
-func payer(row metadata.Import, anew bool) oci.Caller {
-	project, _, _ := strings.Cut(row.Repository, "/")
-	if !anew {
-		return oci.Caller{User: oci.UserSelf, Project: project}
-	}
-	return oci.Caller{User: row.Creator, Project: project}
-}
-
 // follow asks the source what the image is, by HEAD, which no registry counts as a pull,
 // and takes it where it is new.
-func (i *Importer) follow(ctx context.Context, row metadata.Import, anew bool) (_ digest.Digest, set bool, err error) {
+func (i *Importer) follow(ctx context.Context, row metadata.Import, anew bool) (how standing, _ digest.Digest, set bool, err error) {
 	image, err := ParseImage(row.Source)
 	if err != nil {
-		return "", false, err
+		return how, "", false, err
 	}
 	source, err := i.Source(image.Host)
 	if err != nil {
-		return "", false, err
+		return how, "", false, err
 	}
 	defer source.Close()
 	if source.Allows != nil && !source.Allows(image.Repository) {
-		return "", false, &oci.Error{Code: oci.CodeDenied, Message: fmt.Sprintf("%s may not be fetched from upstream %s: its operator can allow it", image.Repository, source.Project)}
+		return how, "", false, &oci.Error{Code: oci.CodeDenied, Message: fmt.Sprintf("%s may not be fetched from upstream %s: its operator can allow it", image.Repository, source.Project)}
 	}
 	repo, err := oci.ParseRepository(row.Repository)
 	if err != nil {
-		return "", false, err
+		return how, "", false, err
 	}
-	t := &transfer{Importer: i, source: source, image: image, to: repo, actor: row.Creator}
-	t.as.For = payer(row, anew)
+	if how, err = i.stand(ctx, source, row, anew); err != nil {
+		return how, "", false, err
+	}
+	t := &transfer{Importer: i, source: source, image: image, as: how.asker(row, anew), to: repo, actor: row.Creator}
 	head, err := t.head(ctx)
 	if err != nil {
-		return "", false, err
+		return how, "", false, err
 	}
 	if head.Digest != "" && head.Digest == row.Digest && !anew {
-		return head.Digest, false, nil
+		return how, head.Digest, false, nil
 	}
 	got, err := t.take(ctx, row.Tag)
-	return got, err == nil, err
+	return how, got, err == nil, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/larder-registry/larder/internal/metadata"
 	"github.com/larder-registry/larder/internal/oci"
@@ -14,10 +15,11 @@ import (
 const maxMessage = 1000
 
 // explain says why an import failed: in one word, as conditions of image streams do, and
-// in a sentence. Both are empty without an error.
-func explain(row metadata.Import, err error) (reason, message string) {
+// in a sentence. Without an error there is no reason, and a message only where the
+// project's own credentials are not used any more.
+func explain(row metadata.Import, how standing, err error) (reason, message string) {
 	if err == nil {
-		return "", ""
+		return "", how.departed(row.Creator)
 	}
 	reason, message = word(err), err.Error()
 	if failure, ok := errors.AsType[*oci.Error](err); ok {
@@ -27,6 +29,8 @@ func explain(row metadata.Import, err error) (reason, message string) {
 	case ok, errors.Is(err, oci.ErrSchema1):
 		c := oci.Conversion{From: row.Source, To: "HOST/" + row.Repository + ":" + row.Tag, PlainFrom: ok && schema1.Plain}
 		message = fmt.Sprintf("%s is an image in Docker schema 1: convert it, where HOST is this registry, with: %s", row.Source, c)
+	case reason == "Unauthorized":
+		message = strings.TrimSuffix(message+"; "+how.asked(row.Creator), "; ")
 	case reason == "InternalError":
 		message = "the registry failed while it imported the image: its log tells why"
 	}

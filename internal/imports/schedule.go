@@ -22,7 +22,7 @@ const (
 
 // Run follows the sources of scheduled imports until ctx ends.
 func (i *Importer) Run(ctx context.Context) {
-	tick := time.NewTicker(pause)
+	tick := time.NewTicker(i.Pause)
 	defer tick.Stop()
 	for {
 		select {

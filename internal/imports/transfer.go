@@ -39,10 +39,9 @@ type transfer struct {
 	taken  int // manifests
 }
 
-// head asks with the credentials of the upstream, and as a stranger where those are
+// head asks with the credentials that there are, and as a stranger where those are
 // refused: a wrong password must not hide what everybody may see.
 func (t *transfer) head(ctx context.Context) (oci.Descriptor, error) {
-	t.as.Auth = upstream.Any
 	d, err := t.source.StatManifest(ctx, t.as, t.image.Repository, t.image.Reference)
 	failure, ok := errors.AsType[*upstream.Error](err)
 	if !ok || failure.Kind != upstream.CredentialRefused && failure.Kind != upstream.Blocked {

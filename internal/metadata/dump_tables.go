@@ -126,6 +126,7 @@ func doingTables() []dumpTable {
 			{"repository_id", integerCell, 3}, {"tag", textCell, 3}, {"source", textCell, 3}, {"scheduled", booleanCell, 3},
 			{"creator", textCell, 3}, {"created_at", integerCell, 3}, {"checked_at", integerCell, 3}, {"imported_at", integerCell, 3},
 			{"digest", textCell, 3}, {"reason", textCell, 3}, {"message", textCell, 3},
+			{"member_at", integerCell, 15},
 		}},
 		{name: "audit", key: "id", counted: true, since: 3, columns: []dumpColumn{
 			{"id", integerCell, 3}, {"at", integerCell, 3}, {"actor", textCell, 3}, {"address", textCell, 3}, {"action", textCell, 3},

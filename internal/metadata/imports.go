@@ -16,6 +16,7 @@ type Import struct {
 	Source     string // where the image is taken from
 	Scheduled  bool   // the source is followed
 	Creator    string
+	Member     bool // the project's own credentials may be used while Creator is a member of it
 	CreatedAt  time.Time
 	CheckedAt  time.Time     // when the source was last asked; zero: never
 	ImportedAt time.Time     // when the tag was last set; zero: never
@@ -27,7 +28,8 @@ type Import struct {
 // Imports keeps the imports, one for each tag.
 type Imports struct{ store *store }
 
-const importColumns = `r.name, i.tag, i.source, i.scheduled, i.creator, i.created_at, i.checked_at, i.imported_at, i.digest, i.reason, i.message`
+const importColumns = `r.name, i.tag, i.source, i.scheduled, i.creator, i.created_at, i.checked_at, i.imported_at, i.digest, i.reason, i.message,
+	coalesce(i.member_at = i.created_at, FALSE)`
 
 // Set adds the import of a tag, or replaces it. The repository is created if need be;
 // ErrNotFound says that its project does not exist.
@@ -37,14 +39,18 @@ func (is *Imports) Set(ctx context.Context, i Import) error {
 		if err != nil {
 			return err
 		}
+		var memberAt time.Time
+		if i.Member {
+			memberAt = i.CreatedAt
+		}
 		_, err = change(ctx, tx, `
-			INSERT INTO imports (repository_id, tag, source, scheduled, creator, created_at, checked_at, imported_at, digest, reason, message)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			INSERT INTO imports (repository_id, tag, source, scheduled, creator, created_at, checked_at, imported_at, digest, reason, message, member_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 			ON CONFLICT (repository_id, tag) DO UPDATE SET
 				source = excluded.source, scheduled = excluded.scheduled, creator = excluded.creator, created_at = excluded.created_at,
 				checked_at = excluded.checked_at, imported_at = excluded.imported_at, digest = excluded.digest,
-				reason = excluded.reason, message = excluded.message`,
-			id, i.Tag, i.Source, i.Scheduled, i.Creator, stamp{i.CreatedAt}, stamp{i.CheckedAt}, stamp{i.ImportedAt}, i.Digest, i.Reason, i.Message)
+				reason = excluded.reason, message = excluded.message, member_at = excluded.member_at`,
+			id, i.Tag, i.Source, i.Scheduled, i.Creator, stamp{i.CreatedAt}, stamp{i.CheckedAt}, stamp{i.ImportedAt}, i.Digest, i.Reason, i.Message, stamp{memberAt})
 		return err
 	})
 	if err != nil {
@@ -104,6 +110,6 @@ func (is *Imports) Delete(ctx context.Context, repository, tag string) error {
 func scanImport(r row) (Import, error) {
 	var i Import
 	err := r.Scan(&i.Repository, &i.Tag, &i.Source, &i.Scheduled, &i.Creator, scanStamp{&i.CreatedAt},
-		scanStamp{&i.CheckedAt}, scanStamp{&i.ImportedAt}, &i.Digest, &i.Reason, &i.Message)
+		scanStamp{&i.CheckedAt}, scanStamp{&i.ImportedAt}, &i.Digest, &i.Reason, &i.Message, &i.Member)
 	return i, err
 }

@@ -42,6 +42,8 @@ type Tuning struct {
 	Watch time.Duration
 	// Refresh is how often it is looked which tags are due to be refreshed.
 	Refresh time.Duration
+	// Imports is how often it is looked which imports are due.
+	Imports time.Duration
 }
 
 // generation is everything that one configuration makes: upstreams, caches, names
@@ -146,7 +148,9 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	opened.remote = remote
 	g.upstreams = append(g.upstreams, opened)
 	for _, host := range u.Registries {
-		g.sources[strings.ToLower(host)] = imports.Source{Remote: remote, Project: u.Name, Allows: u.Allows}
+		g.sources[strings.ToLower(host)] = imports.Source{
+			Remote: remote, Project: u.Name, Allows: u.Allows, Owns: func(project string) bool { return remote.OwnName(project) != "" },
+		}
 	}
 	project := metadata.Project{Name: u.Name, Kind: metadata.Cache, Description: "mirror of " + u.URL.Host, CreatedAt: time.Now()}
 	err = s.floor.DB.Projects.Ensure(ctx, project)

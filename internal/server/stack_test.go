@@ -91,7 +91,7 @@ func (s *stack) start() {
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tuning: server.Tuning{
-			Now: s.clock.Now, Retention: s.retention, Watch: 100 * time.Millisecond, Running: 50 * time.Millisecond, Refresh: 60 * time.Millisecond,
+			Now: s.clock.Now, Retention: s.retention, Watch: 100 * time.Millisecond, Running: 50 * time.Millisecond, Refresh: 60 * time.Millisecond, Imports: 60 * time.Millisecond,
 			Backoff:      func(int) time.Duration { return time.Millisecond },
 			WebhookPause: func(int) time.Duration { return time.Millisecond },
 			Cache:        caches, Upstream: upstreams,

@@ -197,7 +197,7 @@ func audit(t *testing.T, open func(t *testing.T) *metadata.DB) {
 func imports(t *testing.T, open func(t *testing.T) *metadata.DB) {
 	once := metadata.Import{Repository: "demo/centos", Tag: "6", Source: "docker.io/library/centos:6", Creator: "alice", CreatedAt: noon}
 	followed := metadata.Import{
-		Repository: "demo/centos", Tag: "7", Source: "docker.io/library/centos:7", Scheduled: true, Creator: "alice", CreatedAt: noon,
+		Repository: "demo/centos", Tag: "7", Source: "docker.io/library/centos:7", Scheduled: true, Creator: "alice", Member: true, CreatedAt: noon,
 		CheckedAt: noon, ImportedAt: noon, Digest: manifest("seven").Digest, Reason: "Unauthorized", Message: "no password",
 	}
 	of := func(t *testing.T, db *metadata.DB) []metadata.Import {
@@ -210,6 +210,12 @@ func imports(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, []metadata.Import{once, followed}, of(t, db))
 			again := once
 			again.Source = "quay.io/centos/centos:6"
+			ok(t, db.Imports.Set(t.Context(), again))
+			same(t, []metadata.Import{again, followed}, of(t, db))
+			again.Creator, again.Member = "carol", true
+			ok(t, db.Imports.Set(t.Context(), again))
+			same(t, []metadata.Import{again, followed}, of(t, db))
+			again.Member = false
 			ok(t, db.Imports.Set(t.Context(), again))
 			same(t, []metadata.Import{again, followed}, of(t, db))
 			ok(t, db.Imports.Delete(t.Context(), "demo/centos", "6"))

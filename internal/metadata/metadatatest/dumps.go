@@ -144,7 +144,7 @@ func Fill(t testing.TB, db *metadata.DB) {
 	check(db.Users.ClaimGroups(ctx, "bob", []string{"ops"}, noon))
 	check(db.Roles.Create(ctx, metadata.Role{Project: "demo", Name: "puller", Rules: "[]", CreatedAt: noon}))
 	check(db.RoleBindings.Create(ctx, metadata.RoleBinding{Project: "demo", Name: "pullers", RoleKind: "Role", RoleName: "puller", Subjects: "[]", CreatedAt: noon}))
-	check(db.Imports.Set(ctx, metadata.Import{Repository: "demo/app", Tag: "7", Source: "docker.io/library/app:7", Scheduled: true, CreatedAt: noon}))
+	check(db.Imports.Set(ctx, metadata.Import{Repository: "demo/app", Tag: "7", Source: "docker.io/library/app:7", Scheduled: true, Member: true, CreatedAt: noon}))
 	check(db.Audit.Append(ctx, metadata.AuditEntry{At: noon, Actor: "alice", Action: "create projects", Result: "done"}))
 	check(db.Ledger.Book(ctx, []metadata.LedgerCall{call("alice", pull), call("")}))
 	check(db.Keys.Add(ctx, metadata.SigningKey{ID: "k1", Secret: []byte{0xff, 0}, CreatedAt: noon}))
