@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -99,13 +100,16 @@ func (s switched) turn(b *testing.B, client *http.Client, path string, on bool) 
 }
 
 // compareProcessor has a server answer the same requests with limits and without them, in
-// turns, and compares the time that it spends on processors by the medians of the turns:
-// other work on the machine makes some turns slow, since it takes the processors' caches.
-// In a turn memory has to be collected several times, or it is chance whether it is at all.
-// It reports processor-without, which is below 1 by what limits cost, and processor-same,
-// by which every other turn without them differs from the ones between: what is no further
-// from 1 is not measured.
-func compareProcessor(b *testing.B, upstream string, requests []request, times, turns int) {
+// turns, and compares the time that it spends on processors. Four turns are a block, in
+// which what grows evenly, as the machine's load may, falls out: without, with, with,
+// without. Another block like it has no limits in any turn: by what it differs from 1
+// nothing is measured. In a turn memory has to be collected several times, or it is chance
+// whether it is at all.
+//
+// It reports with/without, the median of the blocks, which is above 1 by what limits cost,
+// and the bounds within which that median lies 19 times of 20; and same, which is all of
+// this of the other blocks.
+func compareProcessor(b *testing.B, upstream string, requests []request, times, blocks int) {
 	b.Helper()
 	config := writeFile(b, "larder.yaml", "")
 	s := switched{larder(b, upstream, "--config", config), config}
@@ -119,49 +123,63 @@ func compareProcessor(b *testing.B, upstream string, requests []request, times, 
 		repeat(b, client, s.server, requests, times)
 		return s.processor(b) - before
 	}
+	block := func(on bool) (ratio float64, inner time.Duration) {
+		outer := spend(false)
+		inner = spend(on) + spend(on)
+		outer += spend(false)
+		return float64(inner) / float64(outer), inner / 2
+	}
 	for b.Loop() {
-		var with, without, same []time.Duration
-		for range turns {
-			without = append(without, spend(false))
-			with = append(with, spend(true))
-			same = append(same, spend(false))
-			with = append(with, spend(true))
+		var with, same []float64
+		var each time.Duration
+		for range blocks {
+			ratio, took := block(true)
+			with, each = append(with, ratio), each+took
+			ratio, _ = block(false)
+			same = append(same, ratio)
 		}
-		b.ReportMetric(float64(median(slices.Concat(without, same)))/float64(median(with)), "processor-without")
-		b.ReportMetric(float64(median(same))/float64(median(without)), "processor-same")
-		b.ReportMetric(median(with).Seconds()*1e6/float64(times), "processor-us")
+		reportMedian(b, with, "with/without")
+		reportMedian(b, same, "same")
+		b.ReportMetric(each.Seconds()*1e6/float64(blocks*times), "processor-us")
 	}
 }
 
-func median(all []time.Duration) time.Duration {
-	slices.Sort(all)
-	return all[len(all)/2]
+// reportMedian reports the median, and the measured values between which that of endlessly
+// many would lie with 95%, by the binomial distribution's normal approximation.
+func reportMedian(b *testing.B, of []float64, unit string) {
+	b.Helper()
+	slices.Sort(of)
+	n := len(of)
+	off := max(0, int(float64(n)/2-0.98*math.Sqrt(float64(n))))
+	b.ReportMetric(of[n/2], unit)
+	b.ReportMetric(of[off], unit+"-low")
+	b.ReportMetric(of[n-1-off], unit+"-high")
 }
 
 // BenchmarkWarmManifestUnderLimits is about the one request that counts.
 func BenchmarkWarmManifestUnderLimits(b *testing.B) {
 	h, _ := hub(b, 1<<20)
 	path := "/v2/docker-hub/" + repository + "/manifests/latest"
-	compareProcessor(b, h.URL(), []request{{http.MethodGet, path}}, 6400, 8)
+	compareProcessor(b, h.URL(), []request{{http.MethodGet, path}}, 3200, 30)
 }
 
 // BenchmarkWarmPullUnderLimits is about whole pulls: of an image as most are, and of one
 // that is so small that nothing costs but the requests themselves.
 func BenchmarkWarmPullUnderLimits(b *testing.B) {
 	for _, image := range []struct {
-		name         string
-		layers       []int64
-		times, turns int
+		name          string
+		layers        []int64
+		times, blocks int
 	}{
-		{"13MiB", []int64{8 << 20, 4 << 20, 1 << 20}, 48, 10},
-		{"67KiB", []int64{50 << 10, 16 << 10, 1 << 10}, 1200, 10},
+		{"13MiB", []int64{8 << 20, 4 << 20, 1 << 20}, 48, 30},
+		{"67KiB", []int64{50 << 10, 16 << 10, 1 << 10}, 480, 30},
 	} {
 		b.Run(image.name, func(b *testing.B) {
 			h, pushed := hubWith(b, hubsim.Image{
 				Seed: 7, LayerSizes: image.layers,
 				Platforms: []ocispec.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}},
 			})
-			compareProcessor(b, h.URL(), pull(pushed), image.times, image.turns)
+			compareProcessor(b, h.URL(), pull(pushed), image.times, image.blocks)
 		})
 	}
 }
