@@ -26,7 +26,8 @@ func newDrillCommand() *cobra.Command {
 configuration and layer has to be here, and its file there. The images are those that are
 pinned, those that were pulled lately, or those that are named as for larder warm. Without
 --platform one platform that is here will do. The exit status is 1 when something is
-missing.`,
+missing, and when there are more pinned or pulled images than one drill looks at, which
+is 10,000.`,
 		Example: `  larder drill --pins
   larder drill --last 24h
   larder drill --from-manifest deploy.yaml --platform linux/arm64
@@ -57,7 +58,7 @@ missing.`,
 // runDrill asks for a thousand named images at a time, and for all others with the first.
 func runDrill(cmd *cobra.Command, request api.DrillRequest) error {
 	const atOnce = 1000
-	looked, lost, left := 0, 0, false
+	looked, lost, left := 0, 0, ""
 	for images := request.Images; ; {
 		request.Images = images[:min(len(images), atOnce)]
 		images = images[len(request.Images):]
@@ -65,29 +66,31 @@ func runDrill(cmd *cobra.Command, request api.DrillRequest) error {
 		if err != nil {
 			return err
 		}
-		looked, lost, left = looked+l, lost+m, left || more
+		looked, lost, left = looked+l, lost+m, left+more
 		if len(images) == 0 {
 			break
 		}
 		request.Pins, request.Since = false, time.Time{}
 	}
-	if left {
-		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "larder: there are more images than the %d that were looked at: name some of them, or choose a shorter --last\n", looked); err != nil {
-			return err
-		}
-	}
 	if lost > 0 {
-		return fmt.Errorf("%d of %s could not be pulled without an upstream: larder warm fetches what is missing", lost, counted(looked, "image"))
+		if left != "" {
+			left = "; " + left
+		}
+		return fmt.Errorf("%d of %s could not be pulled without an upstream: larder warm fetches what is missing%s", lost, counted(looked, "image"), left)
+	}
+	if left != "" {
+		return fmt.Errorf("%s could be pulled without an upstream, and not all are known to be: %s", counted(looked, "image"), left)
 	}
 	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s could be pulled without an upstream\n", counted(looked, "image"))
 	return err
 }
 
-// drillSome drills once; left tells that there are more images than one drill looks at.
-func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, left bool, err error) {
+// drillSome drills once; left says what to do where there are more images than one drill
+// looks at.
+func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, left string, err error) {
 	c, _, err := currentClient()
 	if err != nil {
-		return 0, 0, false, err
+		return 0, 0, "", err
 	}
 	done := false
 	err = c.lines(cmd.Context(), "/api/v1/drill", request, func(text []byte) error {
@@ -97,7 +100,7 @@ func drillSome(cmd *cobra.Command, request api.DrillRequest) (looked, lost int, 
 		}
 		switch {
 		case line.Done:
-			done, left = true, line.Left
+			done, left = true, printable(line.Error)
 			return nil
 		case line.Image == "" && line.Error != "":
 			return errors.New(line.Error)

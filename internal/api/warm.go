@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"reflect"
 	"time"
@@ -62,7 +63,7 @@ type DrillLine struct {
 	Image   string         `json:"image,omitempty"`
 	Missing []warm.Missing `json:"missing,omitempty"`
 	Done    bool           `json:"done,omitempty" doc:"All images have been looked at"`
-	Left    bool           `json:"left,omitempty" doc:"There are more images than one drill looks at, which is 10,000: the others were not looked at"`
+	Left    bool           `json:"left,omitempty" doc:"There are more images than one drill looks at, which is 10,000: the others were not looked at, and error says what to do"`
 	Working bool           `json:"working,omitempty" doc:"It still goes on"`
 	Error   string         `json:"error,omitempty" doc:"Why the answer ends here, or why nothing can be said of the image"`
 }
@@ -190,8 +191,17 @@ func (s *service) drill(ctx context.Context, who caller, in *drillInput) (*huma.
 				return
 			}
 		}
-		_ = out.write(DrillLine{Done: true, Left: left})
+		last := DrillLine{Done: true, Left: left}
+		if left {
+			last.Error = leftOut(len(images))
+		}
+		_ = out.write(last)
 	}}, nil
+}
+
+// leftOut says what to do about the images that a drill has not looked at.
+func leftOut(looked int) string {
+	return fmt.Sprintf("there are more images than the %d that were looked at, which is as many as one drill takes: ask for those that were pulled in a shorter time, or name them, of which there may be any number", looked)
 }
 
 // drilled lists the images that a drill is about; left tells that there are more.
