@@ -24,6 +24,9 @@ import (
 	"github.com/larder-registry/larder/internal/upstream"
 )
 
+// refreshLook is how often servers of tests look which tags are due to be refreshed.
+const refreshLook = 60 * time.Millisecond
+
 const adminPassword = "correct horse battery staple"
 
 // stack is a client in front of a whole Larder in front of a simulated Docker Hub.
@@ -91,7 +94,7 @@ func (s *stack) start() {
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tuning: server.Tuning{
-			Now: s.clock.Now, Retention: s.retention, Watch: 100 * time.Millisecond, Running: 50 * time.Millisecond, Refresh: 60 * time.Millisecond, Imports: 60 * time.Millisecond,
+			Now: s.clock.Now, Retention: s.retention, Watch: 100 * time.Millisecond, Running: 50 * time.Millisecond, Refresh: refreshLook, Imports: 60 * time.Millisecond,
 			Backoff:      func(int) time.Duration { return time.Millisecond },
 			WebhookPause: func(int) time.Duration { return time.Millisecond },
 			Cache:        caches, Upstream: upstreams,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/metadata"
 )
 
 // refreshing is a stack that refreshes tags every six hours, with further settings of its
@@ -223,13 +224,23 @@ func TestBlobsOfAMovedTagThatDidNotComeAreFetchedInALaterTurn(t *testing.T) {
 	s.hubSaw(nil)
 }
 
-func TestReplicasAskForEachTagOnceAndAnotherGoesOnWhenOneEnds(t *testing.T) {
-	database := newDatabase(t)
-	one, other := onlyPinned(t, 10), onlyPinned(t, 10)
+// replicas are two that refresh what is pinned, on one database and one Hub; they are not
+// running.
+func replicas(t *testing.T) (one, other *stack, database string) {
+	t.Helper()
+	database = newDatabase(t)
+	one, other = onlyPinned(t, 10), onlyPinned(t, 10)
 	other.hub, other.args, other.clock = one.hub, one.args, one.clock
 	for _, s := range []*stack{one, other} {
 		s.stop()
 		s.env["LARDER_DATABASE"], s.data = database, t.TempDir()
+	}
+	return one, other, database
+}
+
+func TestReplicasAskForEachTagOnceAndAnotherGoesOnWhenOneEnds(t *testing.T) {
+	one, other, _ := replicas(t)
+	for _, s := range []*stack{one, other} {
 		s.start()
 		one.idle()
 	}
@@ -260,4 +271,59 @@ func TestReplicasAskForEachTagOnceAndAnotherGoesOnWhenOneEnds(t *testing.T) {
 	one.stop()
 	other.asked(1, 1) // which does not know what the Hub refused
 	later(other, 1, asks("gone", 404), asks("moves", 200), asks("same", 200))
+}
+
+// A process that is killed gives nothing back: its lease stands until it is over. Then one of
+// the others goes on, and not two.
+func TestOneReplicaGoesOnRefreshingOnceTheLeaseOfAKilledOneIsOver(t *testing.T) {
+	one, other, database := replicas(t)
+	one.start()
+	tags := []string{"alpha", "beta"}
+	for _, name := range tags {
+		one.cold(name, request{}).wants(t, 200, "larder; fwd=miss; stored")
+		one.pin(name, "1")
+	}
+	one.clock.Pass(6*time.Hour + time.Second)
+	one.asked(2, 1)
+	one.stop()
+	db, err := metadata.OpenPostgres(t.Context(), database, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	killed := metadata.Lease{Name: "upkeep/refresh", Holder: "a process that was killed"}
+	if err := db.Leases.Acquire(t.Context(), killed, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+
+	one.start()
+	other.start()
+	turns := func(asked int) int { return one.turns(asked) + other.turns(asked) }
+	before := turns(2)
+	one.hub.ResetRequests()
+	one.clock.Pass(6*time.Hour + time.Second)
+	time.Sleep(10 * refreshLook) // each of them looks for work again and again, in vain
+	one.hubSaw(nil)
+
+	if err := db.Leases.Acquire(t.Context(), killed, time.Microsecond); err != nil { // its minute is over
+		t.Fatal(err)
+	}
+	one.eventually("one of them goes on", func() bool { return turns(2) > before })
+	idle := turns(0)
+	one.eventually("and finds nothing left to do", func() bool { return turns(0) >= idle+5 })
+	want := []string{hello}
+	for _, name := range tags {
+		want = append(want, "GET auth/token repository:library/"+name+":pull 200", "HEAD /v2/library/"+name+"/manifests/1 200")
+	}
+	one.hubSaw(nil, want...)
+	if now, err := db.Leases.Get(t.Context(), killed.Name); err != nil || now.Holder == killed.Holder {
+		t.Errorf("the lease is held by %+v, %v", now, err)
+	}
+
+	// Whichever it was, turn after turn each tag is asked for once.
+	one.clock.Pass(6*time.Hour + time.Second)
+	one.eventually("the next turn", func() bool { return turns(2) > before+1 })
+	idle = turns(0)
+	one.eventually("and nothing after it", func() bool { return turns(0) >= idle+5 })
+	one.hubSaw(nil, want[1:]...)
 }
