@@ -34,7 +34,13 @@ func newClusterStack(t *testing.T) (s *stack, cluster *kubetest.Cluster, token s
 
 func serviceAccountToken(t *testing.T) string {
 	t.Helper()
-	claims := jwt.RegisteredClaims{Issuer: "https://kubernetes.default.svc", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))}
+	return tokenOf(t, "")
+}
+
+// tokenOf is one that tells apart whose it is.
+func tokenOf(t *testing.T, subject string) string {
+	t.Helper()
+	claims := jwt.RegisteredClaims{Subject: subject, Issuer: "https://kubernetes.default.svc", ExpiresAt: jwt.NewNumericDate(time.Now().Add(time.Hour))}
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte("the cluster's key"))
 	if err != nil {
 		t.Fatal(err)

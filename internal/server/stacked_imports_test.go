@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	authentication "k8s.io/api/authentication/v1"
+	authorization "k8s.io/api/authorization/v1"
 
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit/kubetest"
 )
 
 // imports takes an image into a project's repository app.
@@ -249,5 +252,41 @@ func TestAnImportIsNoMembersAnyMoreOnceAnotherHasSetIt(t *testing.T) {
 	failing(t, "followed later", s.followed(), says)
 	if as := s.asAccounts(); slices.Contains(as, "acme") {
 		t.Errorf("the Hub was asked as %q", as)
+	}
+}
+
+// A cluster is asked about somebody who is not logged in by name alone.
+func TestWithAClusterAnImportIsFollowedForWhomTheClusterLetsImportByName(t *testing.T) {
+	cluster := kubetest.New(t)
+	logsIn := func(name string, groups ...string) request {
+		token := tokenOf(t, name)
+		cluster.Knows(token, authentication.TokenReviewStatus{Authenticated: true, User: authentication.UserInfo{Username: name, Groups: groups}})
+		return request{header: bearer(token)}
+	}
+	const account = "system:serviceaccount:demo:ci"
+	ci, dev := logsIn(account, "system:serviceaccounts", "system:authenticated"), logsIn("dev", "devs", "system:authenticated")
+	allow := func(account string) {
+		cluster.Allow(func(spec authorization.SubjectAccessReviewSpec) bool {
+			return spec.ResourceAttributes.Namespace == "demo" && (spec.User == account || slices.Contains(spec.Groups, "devs"))
+		})
+	}
+	allow(account)
+	s := newStack(t, hubsim.Options{Accounts: lenders, TokensOnRegistry: true},
+		withCredential(t, "all", "all-secret")+"access: kubernetes\nkubernetes: {kubeconfig: "+cluster.Kubeconfig()+"}\n")
+	s.must("POST", "/api/v1/projects", `{"name":"demo"}`, nil)
+	s.lends("demo", "acme", "acme-secret")
+	app := s.hub.AddImage("acme/app", "1", small(1))
+	s.hub.SetPrivate("acme/app", true)
+
+	going(t, "a group's", s.imports(dev, "demo", privateApp, true), app, "")
+	failing(t, "a group's, followed", s.followed(), "since dev, who set this import, is no member of the project now")
+	going(t, "a service account's", s.imports(ci, "demo", privateApp, true), app, "")
+	app = s.hub.AddImage("acme/app", "1", small(2))
+	going(t, "a service account's, followed", s.followed(), app, "")
+	allow("nobody")
+	s.hub.AddImage("acme/app", "1", small(3))
+	failing(t, "once the cluster says no", s.followed(), "since "+account+", who set this import, is no member of the project now")
+	if s.pulls("acme") != 3 {
+		t.Errorf("the Hub counted %+v", s.hub.Counters().Accounts)
 	}
 }
