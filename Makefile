@@ -43,10 +43,10 @@ deps: ## install the clients that the tests drive, and a C compiler for -race (D
 	test/install-deps
 
 .PHONY: tools
-tools: ## build the linter, the S3 servers, the Kubernetes API server and Argo CD's comparison that tests drive; minutes at first, seconds later
+tools: ## build the linter, the S3 servers, the Kubernetes API server, cert-manager and Argo CD's comparison that tests drive; minutes at first, seconds later
 	@$(GOLANGCI_LINT) version
 	go test -count=1 -timeout 40m -run '^$$' ./internal/blob/s3
-	go test -count=1 -timeout 45m -run '^TestTheProgramsAreBuilt$$' ./internal/testkit/kubeserver ./internal/testkit/gitops
+	go test -count=1 -timeout 45m -run '^TestTheProgramsAreBuilt$$' ./internal/testkit/kubeserver ./internal/testkit/gitops ./internal/testkit/certmanager
 
 .PHONY: lint
 lint: ## golangci-lint over both modules

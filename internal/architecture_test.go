@@ -70,11 +70,12 @@ func places() map[string]place {
 		"internal/hubsim":  {beside: true, importers: []string{"cmd/larder"}},
 		"internal/testkit": {beside: true},
 
-		"internal/testkit/s3test":     {beside: true, helper: true, also: []string{"internal/testkit"}},
-		"internal/testkit/kubetest":   {beside: true, helper: true},
-		"internal/testkit/gitops":     {beside: true, helper: true, also: []string{"internal/testkit"}},
-		"internal/testkit/kubeserver": {beside: true, helper: true, also: []string{"internal/testkit"}},
-		"internal/testkit/oidctest":   {beside: true, helper: true},
+		"internal/testkit/s3test":      {beside: true, helper: true, also: []string{"internal/testkit"}},
+		"internal/testkit/kubetest":    {beside: true, helper: true},
+		"internal/testkit/certmanager": {beside: true, helper: true, also: []string{"internal/testkit"}},
+		"internal/testkit/gitops":      {beside: true, helper: true, also: []string{"internal/testkit"}},
+		"internal/testkit/kubeserver":  {beside: true, helper: true, also: []string{"internal/testkit"}},
+		"internal/testkit/oidctest":    {beside: true, helper: true},
 	}
 }
 

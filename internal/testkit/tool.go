@@ -2,6 +2,8 @@ package testkit
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -103,6 +105,32 @@ func Module(name string) (folder string, err error) {
 		return "", fmt.Errorf("looking for the folder of this module: %w", err)
 	}
 	return filepath.Join(strings.TrimSpace(string(output)), "tools", name), nil
+}
+
+// ModuleProgram is the path of the program that the module tools/NAME is. The first time it is
+// built, which takes minutes.
+func ModuleProgram(name string) (path string, err error) {
+	module, err := Module(name)
+	if err != nil {
+		return "", err
+	}
+	sources, err := filepath.Glob(filepath.Join(module, "*.go"))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, file := range append([]string{filepath.Join(module, "go.mod")}, sources...) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		sum.Write(text)
+	}
+	version := name + "@" + hex.EncodeToString(sum.Sum(nil)[:6])
+	folder, err := Built(version, []string{name}, func(ctx context.Context, folder string) error {
+		return Go(ctx, module, []string{"CGO_ENABLED=0"}, "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(folder, name), ".")
+	})
+	return filepath.Join(folder, name), err
 }
 
 // Go runs the go command in a folder, behind what else the machine has to do.

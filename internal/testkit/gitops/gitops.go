@@ -4,18 +4,12 @@ package gitops
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 
 	"github.com/larder-registry/larder/internal/testkit"
 )
-
-const program = "gitops"
 
 // Comparison is what tools/gitops reads.
 type Comparison struct {
@@ -55,22 +49,4 @@ func Compare(ctx context.Context, c Comparison) (Difference, error) {
 }
 
 // Program is the path of tools/gitops. The first time it is built, which takes minutes.
-func Program() (string, error) {
-	module, err := testkit.Module("gitops")
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	for _, name := range []string{"go.mod", "main.go"} {
-		text, err := os.ReadFile(filepath.Join(module, name))
-		if err != nil {
-			return "", err
-		}
-		sum.Write(text)
-	}
-	name := program + "@" + hex.EncodeToString(sum.Sum(nil)[:6])
-	folder, err := testkit.Built(name, []string{program}, func(ctx context.Context, folder string) error {
-		return testkit.Go(ctx, module, []string{"CGO_ENABLED=0"}, "build", "-trimpath", "-buildvcs=false", "-o", filepath.Join(folder, program), ".")
-	})
-	return filepath.Join(folder, program), err
-}
+func Program() (string, error) { return testkit.ModuleProgram("gitops") }
