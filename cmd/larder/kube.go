@@ -12,6 +12,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/api"
 	"github.com/larder-registry/larder/internal/mirror"
+	"github.com/larder-registry/larder/internal/server"
 )
 
 func newKubeCommand() *cobra.Command {
@@ -112,20 +113,27 @@ func helpers(ctx context.Context, namespace, image, address, ca string) (mirror.
 }
 
 func newKubeWebhookCommand() *cobra.Command {
-	var address, service string
+	var address, service, certificate string
 	cmd := &cobra.Command{
 		Use:   "webhook",
 		Short: "Print the webhook by which an API server has the images of pods rewritten",
 		Long: `Print a MutatingWebhookConfiguration for kubectl apply. The server has to listen for it
 (kubernetes.listen in its configuration). With a service, the API server reaches it within
-the cluster; with a URL, anywhere.`,
+the cluster; with a URL, anywhere.
+
+The API server trusts the CA of the server's own certificate. Where cert-manager makes the
+certificate, --inject-ca-from has its cainjector write what is trusted.`,
 		Example: `  larder kube webhook | kubectl apply -f -
-  larder kube webhook --url https://registry.example.com:9443 | kubectl apply -f -`,
+  larder kube webhook --url https://registry.example.com:9443 | kubectl apply -f -
+  larder kube webhook --inject-ca-from larder/larder-webhook | kubectl apply -f -`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			at, err := endpoint(address, service)
 			if err != nil {
 				return err
+			}
+			if _, is := server.ParseSecretName(certificate); certificate != "" && !is {
+				return usagef("--inject-ca-from %q is not a Certificate of a cluster: write NAMESPACE/NAME, as in larder/larder-webhook", certificate)
 			}
 			k, rules, optOut, err := serverRules(cmd.Context())
 			if err != nil {
@@ -134,12 +142,15 @@ the cluster; with a URL, anywhere.`,
 			if !k.Webhook {
 				return fmt.Errorf("the server has no webhook: set kubernetes.listen and publicURL in its configuration, or use larder kube policy, which needs none")
 			}
-			at.CA = []byte(k.CA)
+			if at.InjectCAFrom = certificate; certificate == "" {
+				at.CA = []byte(k.CA)
+			}
 			return printForm(cmd.OutOrStdout(), func() (string, error) { return mirror.Webhook(rules, optOut, at) })
 		},
 	}
 	cmd.Flags().StringVar(&address, "url", "", "reach the webhook here, https://HOST:PORT")
 	cmd.Flags().StringVar(&service, "service", "larder/larder-webhook:443", "reach the webhook through this service, NAMESPACE/NAME:PORT")
+	cmd.Flags().StringVar(&certificate, "inject-ca-from", "", "have cert-manager write the CA of this `NAMESPACE/CERTIFICATE`")
 	return cmd
 }
 

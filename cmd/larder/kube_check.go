@@ -83,7 +83,7 @@ func (c *checkCommand) try(ctx context.Context, cluster *kube.Cluster, installed
 	if namespace == "" {
 		namespace = cluster.Namespace
 	}
-	found := installed.CheckSwitches(ctx)
+	found := append(installed.CheckSwitches(ctx), installed.CheckCertificates(ctx, time.Now())...)
 	found = append(found, installed.CheckPod(ctx, namespace))
 	if c.nodes == 0 {
 		return found, nil

@@ -113,7 +113,11 @@ func (i Installation) whyLeft(ctx context.Context, namespace string) string {
 		return "the label " + mirror.OptOutKey + " of this namespace opts out: name another with --in"
 	}
 	if len(i.Webhooks) > 0 {
-		return "the webhook is turned off, or the API server does not reach it: larder kube on, then kubectl get --raw /metrics | grep webhook_fail_open, and the API server's log has \"failed calling webhook " + mirror.WebhookName + "\" with the reason"
+		next := "the webhook is turned off, or the API server does not reach it: larder kube on, then kubectl get --raw /metrics | grep webhook_fail_open, and the API server's log has \"failed calling webhook " + mirror.WebhookName + "\" with the reason"
+		for _, c := range i.issued {
+			next += "; a certificate that cert-manager has renewed from another CA reaches the pods within two minutes, kubectl describe certificate " + c.name + " -n " + c.namespace + " says when it was"
+		}
+		return next
 	}
 	return "the policy is turned off, or was applied a moment ago: larder kube on, and try again"
 }

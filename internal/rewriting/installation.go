@@ -31,6 +31,7 @@ type Installation struct {
 	// Switches are the ConfigMaps of the policies.
 	Switches []Switch
 
+	issued  []issued
 	cluster Cluster
 }
 
@@ -62,6 +63,7 @@ func (i *Installation) lookForWebhooks(ctx context.Context) error {
 		if slices.ContainsFunc(read.Webhooks, ours) {
 			i.Webhooks = append(i.Webhooks, read.Name)
 			i.note(read.ObjectMeta)
+			i.noteIssued(read)
 		}
 		return nil
 	})

@@ -187,6 +187,7 @@ func TestWhatWasInstalledIsRemovedFirstWhatChangesPods(t *testing.T) {
 	f.objects["/api/v1/namespaces/larder/secrets/larder-webhook"] = `{"metadata":{"name":"larder-webhook","namespace":"larder",` + labels + `}}`
 	f.objects["/api/v1/namespaces/larder/secrets/larder-admin"] = `{"metadata":{"name":"larder-admin","namespace":"larder"}}`
 	f.objects["/apis/rbac.authorization.k8s.io/v1/namespaces/larder/rolebindings/larder-webhook"] = `{"metadata":{"name":"larder-webhook","namespace":"larder",` + labels + `}}`
+	f.objects["/apis/cert-manager.io/v1/namespaces/larder/certificates/larder-webhook"] = `{"metadata":{"name":"larder-webhook","namespace":"larder",` + labels + `}}`
 	i := look(t, f)
 	objects, err := i.Installed(t.Context())
 	if err != nil {
@@ -206,7 +207,8 @@ func TestWhatWasInstalledIsRemovedFirstWhatChangesPods(t *testing.T) {
 	want := []string{
 		admission + "mutatingwebhookconfigurations/larder", admission + "mutatingadmissionpolicybindings/larder", admission + "mutatingadmissionpolicies/larder",
 		"/apis/apps/v1/namespaces/larder/deployments/larder-watcher", "/api/v1/namespaces/larder/configmaps/larder-rewriting",
-		"/apis/rbac.authorization.k8s.io/v1/namespaces/larder/rolebindings/larder-webhook", "/api/v1/namespaces/larder/secrets/larder-webhook",
+		"/apis/rbac.authorization.k8s.io/v1/namespaces/larder/rolebindings/larder-webhook",
+		"/apis/cert-manager.io/v1/namespaces/larder/certificates/larder-webhook", "/api/v1/namespaces/larder/secrets/larder-webhook",
 	}
 	if diff := cmp.Diff(want, f.deleted); diff != "" {
 		t.Error(diff)

@@ -17,13 +17,14 @@ import (
 // installedKinds are the lists in which something of ours can be, in the order in which it is
 // removed: first what changes pods, last what the others need.
 func installedKinds() []string {
-	const rbac = "/apis/rbac.authorization.k8s.io/v1/"
+	const rbac, certManager = "/apis/rbac.authorization.k8s.io/v1/", "/apis/cert-manager.io/v1/"
 	return []string{
 		webhookConfigurations, policyBindings, policies,
 		"/apis/apps/v1/daemonsets", "/apis/apps/v1/deployments", "/api/v1/services", "/api/v1/configmaps",
 		"/apis/policy/v1/poddisruptionbudgets", "/apis/networking.k8s.io/v1/networkpolicies",
 		rbac + "rolebindings", rbac + "roles", rbac + "clusterrolebindings", rbac + "clusterroles", "/api/v1/serviceaccounts",
-		"/api/v1/secrets", // after the right to make them anew
+		certManager + "certificates", certManager + "issuers",
+		"/api/v1/secrets", // after what makes them anew
 	}
 }
 
@@ -51,7 +52,7 @@ func (i Installation) Installed(ctx context.Context) ([]Object, error) {
 			all = append(all, object(list, read.Metadata))
 			return nil
 		})
-		if err != nil && !errors.Is(err, kube.ErrNoObject) { // not every cluster knows policies
+		if err != nil && !errors.Is(err, kube.ErrNoObject) { // not every cluster knows policies, or cert-manager
 			return nil, fmt.Errorf("looking for what is installed: %w", err)
 		}
 	}

@@ -33,18 +33,32 @@ type RelayConfig struct {
 	// To is where the registry's kubernetes.listen is reached, https://HOST:PORT.
 	To *url.URL
 	// Secret is that of the registry's kubernetes.secret, whose certificate is shown and
-	// whose authority is trusted.
-	Secret SecretName
-	// Names are those by which the API server reaches the relay.
+	// whose authority is trusted; nil: those of Files are.
+	Secret *SecretName
+	// Names are those by which the API server reaches the relay. They are for the Secret.
 	Names []string
+	Files RelayFiles
 	// Kubeconfig is a file; empty: the pod's service account.
 	Kubeconfig string
 	Log        *slog.Logger
 }
 
+// RelayFiles are PEM files that somebody else renews, such as cert-manager.
+type RelayFiles struct {
+	Cert, Key string
+	CA        string // what the registry's certificate comes from
+}
+
+// relayCertificates is what a relay shows, and what it trusts.
+type relayCertificates interface {
+	certificates
+	trusted() ([]byte, error) // PEM
+	watch(ctx context.Context)
+}
+
 // relay is a relay that runs.
 type relay struct {
-	certificates *sharedCertificates
+	certificates relayCertificates
 	listener     net.Listener
 	server       *http.Server
 }
@@ -74,22 +88,19 @@ func RunRelay(ctx context.Context, c RelayConfig) error {
 }
 
 func newRelay(ctx context.Context, c RelayConfig) (*relay, error) {
-	objects, err := kube.OpenObjects(kube.Config{Kubeconfig: c.Kubeconfig, UserAgent: "larder"})
+	certs, err := newRelayCertificates(c)
 	if err != nil {
-		return nil, fmt.Errorf("the Secret %s: %w", c.Secret, err)
+		return nil, err
 	}
 	opened, err := Listen(ctx, "--listen", c.Listen)
 	if err != nil {
 		return nil, err
 	}
-	certificates := &sharedCertificates{
-		objects: objects, secret: c.Secret, names: append([]string{c.To.Hostname()}, c.Names...), now: time.Now, log: c.Log,
-	}
 	return &relay{
-		certificates: certificates,
-		listener:     tls.NewListener(opened, certificates.TLSConfig()),
+		certificates: certs,
+		listener:     tls.NewListener(opened, certs.TLSConfig()),
 		server: &http.Server{
-			Handler:           relayHandler(c, certificates),
+			Handler:           relayHandler(c, certs),
 			ReadHeaderTimeout: headerTimeout,
 			ReadTimeout:       headerTimeout,
 			WriteTimeout:      headerTimeout,
@@ -100,11 +111,47 @@ func newRelay(ctx context.Context, c RelayConfig) (*relay, error) {
 	}, nil
 }
 
-func relayHandler(c RelayConfig, certificates *sharedCertificates) http.Handler {
+func newRelayCertificates(c RelayConfig) (relayCertificates, error) {
+	if c.Secret == nil {
+		files, err := newFileCertificates(c.Files.Cert, c.Files.Key, c.Log)
+		if err != nil {
+			return nil, fmt.Errorf("--cert and --key: %w: name a certificate and its key in PEM form", err)
+		}
+		trusting := &trustingFiles{files, c.Files.CA}
+		if _, err := trusting.trusted(); err != nil {
+			return nil, err
+		}
+		return trusting, nil
+	}
+	objects, err := kube.OpenObjects(kube.Config{Kubeconfig: c.Kubeconfig, UserAgent: "larder"})
+	if err != nil {
+		return nil, fmt.Errorf("the Secret %s: %w", c.Secret, err)
+	}
+	return &sharedCertificates{
+		objects: objects, secret: *c.Secret, names: append([]string{c.To.Hostname()}, c.Names...), now: time.Now, log: c.Log,
+	}, nil
+}
+
+// trustingFiles trusts the authorities in another file, whichever these are just now.
+type trustingFiles struct {
+	*fileCertificates
+	caFile string
+}
+
+func (t *trustingFiles) trusted() ([]byte, error) {
+	text, err := ReadFile(t.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("--ca: %w: name a PEM file with what the registry's certificate comes from; cert-manager writes it as ca.crt where its issuer has a CA", err)
+	}
+	return text, nil
+}
+
+func relayHandler(c RelayConfig, certs relayCertificates) http.Handler {
 	metrics := prometheus.NewRegistry()
+	measureExpiry(metrics, map[string]certificates{"webhook": certs})
 	handler := http.NewServeMux()
 	handler.Handle(admission.Path, admission.NewRelay(admission.RelayConfig{
-		To: c.To.JoinPath(admission.Path).String(), Client: certificates.client(), Now: time.Now,
+		To: c.To.JoinPath(admission.Path).String(), Client: relayClient(certs.trusted), Now: time.Now,
 		Metrics: admission.NewMetrics(metrics, nil), Log: c.Log,
 	}))
 	handler.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
@@ -112,8 +159,8 @@ func relayHandler(c RelayConfig, certificates *sharedCertificates) http.Handler 
 	return handler
 }
 
-// client trusts the authority of the webhook's certificate, whichever that is just now.
-func (c *sharedCertificates) client() *http.Client {
+// relayClient trusts what is trusted when it connects.
+func relayClient(trusted func() ([]byte, error)) *http.Client {
 	dialer := net.Dialer{Timeout: relayConnect}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -125,8 +172,12 @@ func (c *sharedCertificates) client() *http.Client {
 				if err != nil {
 					return nil, err
 				}
+				authorities, err := trusted()
+				if err != nil {
+					return nil, err
+				}
 				roots := x509.NewCertPool()
-				roots.AppendCertsFromPEM(c.authorityPEM())
+				roots.AppendCertsFromPEM(authorities)
 				secure := tls.Dialer{NetDialer: &dialer, Config: &tls.Config{RootCAs: roots, ServerName: host, MinVersion: tls.VersionTLS12}}
 				return secure.DialContext(ctx, network, address)
 			},

@@ -25,6 +25,7 @@ func TestTheClusterTakesTheChartAndItsPodsDoWhatItSays(t *testing.T) {
 	c.namespaces("demo")
 	c.kubectl.runWith(serviceMonitors, "apply", "--filename", "-")
 	c.kubectl.run("wait", "--for=condition=Established", "crd/servicemonitors.monitoring.coreos.com", "--timeout=60s")
+	c.knowsCertificates()
 	for _, values := range chartCases() {
 		t.Run(values, func(t *testing.T) {
 			part := c.in(t)

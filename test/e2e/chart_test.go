@@ -55,7 +55,7 @@ func absolute(t *testing.T, path string) string {
 
 // chartCases are the files with values.
 func chartCases() []string {
-	return []string{"one-pod.yaml", "replicas.yaml", "node-port.yaml", "ways-in.yaml"}
+	return []string{"one-pod.yaml", "replicas.yaml", "node-port.yaml", "ways-in.yaml", "cert-manager.yaml", "company-ca.yaml"}
 }
 
 func TestTheChartRendersWhatIsWrittenDown(t *testing.T) {
@@ -112,6 +112,10 @@ func TestTheChartSaysWhatIsMissingAndWhatDoesNotFit(t *testing.T) {
 		{"policy.enabled=true", "policy.enabled: an API server knows such policies from Kubernetes 1.36 on"},
 		{"policy.url=registry", "policy.url"},
 		{"tls.ca=ca.crt", "tls.ca is no certificate in PEM form"},
+		{"webhook.certManager.enabled=true,webhook.enabled=false", "there is no webhook whose certificate it could make"},
+		{"webhook.certManager.issuerRef.name=company", "Larder makes the certificate itself unless webhook.certManager.enabled is true"},
+		{"webhook.certManager.enabled=true,config.kubernetes.secret=larder/x", "the chart decides where the webhook's certificate is; leave them out"},
+		{"webhook.certManager.duration=90d", "webhook.certManager.duration"},
 	} {
 		output := newHelm(t).fails("template", "larder", absolute(t, chartFolder), "--kube-version", "1.35.0", "--set", "publicURL=https://registry.example.com", "--set", tt.set)
 		flat := strings.NewReplacer("\n", " ", "/", ".").Replace(output)
@@ -143,6 +147,10 @@ func TestTheChartsWaysInAreThoseThatLarderPrints(t *testing.T) {
 	webhook := mirror.Endpoint{Service: mirror.Service{Namespace: "larder", Name: "larder-webhook", Port: 443}}
 	t.Run("by default", func(t *testing.T) {
 		samePrinted(t, chart(t, "one-pod.yaml"), func() (string, error) { return mirror.Webhook(rules, optOut, webhook) })
+	})
+	t.Run("with cert-manager's certificate", func(t *testing.T) {
+		webhook.InjectCAFrom = "larder/larder-webhook"
+		samePrinted(t, chart(t, "cert-manager.yaml"), func() (string, error) { return mirror.Webhook(rules, optOut, webhook) })
 	})
 	rules.Caches["quay.io"] = "quay"
 	optOut = mirror.OptOut{Annotations: []string{"example.com/cache"}, Namespaces: []string{"kube-*", "larder"}, Owners: []string{"Database.example.com"}}
@@ -206,11 +214,12 @@ func noted(t *testing.T, object map[string]any) (all []any) {
 	if annotations[mirror.NoteKey] == nil {
 		return nil
 	}
+	injected := annotations[mirror.InjectCAFrom]
 	rules, optOut, err := mirror.ReadNote(annotations[mirror.NoteKey].(string))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return []any{rules, optOut}
+	return []any{rules, optOut, injected}
 }
 
 // withoutChartsOwn takes away what is compared otherwise, and what only the chart's values say.

@@ -69,11 +69,24 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{/* Not empty when the cluster's API server is asked by the pods. */}}
 {{- define "larder.asksCluster" -}}
 {{- $k := .Values.config.kubernetes | default dict -}}
-{{ if or .Values.webhook.enabled (include "larder.reviewsTokens" .) (include "larder.pinsRunning" .) $k.pullSecrets $k.imageTriggers }}yes{{ end }}
+{{ if or (and .Values.webhook.enabled (not (include "larder.certManager" .))) (include "larder.reviewsTokens" .) (include "larder.pinsRunning" .) $k.pullSecrets $k.imageTriggers }}yes{{ end }}
+{{- end }}
+
+{{/* Not empty when cert-manager makes the webhook's certificate. */}}
+{{- define "larder.certManager" -}}
+{{ if and .Values.webhook.enabled .Values.webhook.certManager.enabled }}yes{{ end }}
 {{- end }}
 
 {{- define "larder.webhookName" -}}
 {{ include "larder.name" . }}-webhook
+{{- end }}
+
+{{/* By which the API server reaches the webhook's pods, and these the registry. */}}
+{{- define "larder.webhookHosts" -}}
+{{- $namespace := .Release.Namespace -}}
+{{- $hosts := list -}}
+{{- range list (include "larder.webhookName" .) (printf "%s-internal" (include "larder.name" .)) }}{{ $hosts = append $hosts (printf "%s.%s.svc" . $namespace) }}{{ end -}}
+{{- toYaml $hosts -}}
 {{- end }}
 
 {{/* Which rules the webhook and the policy follow, also for larder kube off and its like, which ask the cluster alone. */}}
@@ -174,9 +187,13 @@ priorityClassName: {{ . }}
 {{- end -}}
 {{- if .Values.webhook.enabled -}}
 {{- $namespace := .Release.Namespace -}}
-{{- $names := list -}}
-{{- range list (include "larder.webhookName" .) (printf "%s-internal" (include "larder.name" .)) }}{{ $names = append $names (printf "%s.%s.svc" . $namespace) }}{{ end -}}
-{{- $webhook := dict "listen" ":9443" "secret" (printf "%s/larder-webhook" $namespace) "names" $names -}}
+{{- $webhook := dict "listen" ":9443" -}}
+{{- if include "larder.certManager" . -}}
+{{- $_ := set $webhook "tls" (dict "certFile" "/etc/larder/webhook-tls/tls.crt" "keyFile" "/etc/larder/webhook-tls/tls.key") -}}
+{{- else -}}
+{{- $_ := set $webhook "secret" (printf "%s/larder-webhook" $namespace) -}}
+{{- $_ := set $webhook "names" (include "larder.webhookHosts" . | fromYamlArray) -}}
+{{- end -}}
 {{- if not (dig "kubernetes" "optOut" "namespaces" list .Values.config) -}}
 {{- $_ := set $webhook "optOut" (dict "namespaces" (include "larder.excluded" . | fromYamlArray)) -}}
 {{- end -}}
