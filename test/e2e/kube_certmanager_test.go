@@ -37,6 +37,7 @@ type certified struct {
 	*cluster
 	secret          mountedSecret
 	registry, relay *daemon
+	got             map[string]int // what pods got that asked for nginx
 }
 
 // mountedSecret is a folder in which a Secret is mounted, as a kubelet does it.
@@ -81,7 +82,7 @@ func (m mountedSecret) sync(c *cluster) {
 }
 
 func newCertified(t *testing.T) *certified {
-	c := &certified{cluster: newCluster(t, "serviceaccount-controller"), secret: mountedSecret{t.TempDir(), new(string)}}
+	c := &certified{cluster: newCluster(t, "serviceaccount-controller"), secret: mountedSecret{t.TempDir(), new(string)}, got: map[string]int{}}
 	c.namespaces("demo")
 	c.knowsCertificates()
 	program, err := certmanager.Program()
@@ -120,7 +121,17 @@ func (c *certified) runs(rendered, webhook, relay string) {
 	c.relay = startDaemon(newLarder(c.t), relayed.args...)
 }
 
-// renew has cert-manager make a Certificate anew, as cmctl renew does.
+// makes makes a pod, which ends the test when it is refused.
+func (c *certified) makes() {
+	c.t.Helper()
+	began := time.Now()
+	c.got[c.made("demo", "nginx")]++
+	if took := time.Since(began); took > relayWait {
+		c.t.Errorf("a pod takes %s while the certificate is renewed", took)
+	}
+}
+
+// renew has cert-manager make a Certificate anew, as cmctl renew does, while pods are made.
 func (c *certified) renew(certificate string) {
 	c.t.Helper()
 	revision := func() string {
@@ -130,7 +141,7 @@ func (c *certified) renew(certificate string) {
 	condition := fmt.Sprintf(`{"type":"Issuing","status":"True","reason":"ManuallyTriggered","message":"renewed by hand","lastTransitionTime":%q}`, time.Now().UTC().Format(time.RFC3339))
 	c.kubectl.run("patch", "certificate", certificate, "--namespace", "larder", "--subresource=status", "--type=json",
 		`--patch=[{"op":"add","path":"/status/conditions/-","value":`+condition+`}]`)
-	for deadline := time.Now().Add(renewalLimit); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(renewalLimit); ; c.makes() {
 		now := revision()
 		if now != was && strings.HasSuffix(now, " True ") {
 			return
@@ -141,22 +152,17 @@ func (c *certified) renew(certificate string) {
 	}
 }
 
-// whileItIsTakenOver makes pods until both programs show the certificate that cert-manager
-// has made last and the API server trusts what it comes from, and counts what they got.
-func (c *certified) whileItIsTakenOver(image string, times int) (got map[string]int) {
+// isTakenOver makes pods until both programs show the certificate that cert-manager has made
+// last, as so many before, and the API server trusts what it comes from.
+func (c *certified) isTakenOver(times int) {
 	c.t.Helper()
-	got = map[string]int{}
 	shown := func(d *daemon) bool { return strings.Count(d.output.String(), renewed) == times }
 	for deadline := time.Now().Add(renewalLimit); ; {
 		c.secret.sync(c.cluster)
 		taken := shown(c.registry) && shown(c.relay) && strings.Contains(c.trusted(), c.issued())
-		began := time.Now()
-		got[c.made("demo", image)]++ // made ends the test when the pod is refused
-		if took := time.Since(began); took > relayWait {
-			c.t.Errorf("a pod takes %s while the certificate is renewed", took)
-		}
+		c.makes()
 		if taken {
-			return got
+			return
 		}
 		if time.Now().After(deadline) {
 			c.t.Fatalf("the certificate is not taken over: the registry shows it: %t, the relay: %t; trusted is %s, want %s",
@@ -194,6 +200,7 @@ func TestCertManagersCertificateIsTakenOverWhilePodsAreMade(t *testing.T) {
 	if issued := c.issued(); issued == "" || c.trusted() != issued {
 		t.Errorf("the API server trusts %s and not %s", c.trusted(), issued)
 	}
+	wants(t, c.larder().run("kube", "check", "--nodes", "0", "--in", "demo"), "Certificate larder-webhook is ready, and ends on ")
 
 	// The chart's CA keeps its key when it is renewed, so that at each moment what is shown
 	// comes from what is trusted.
@@ -203,8 +210,9 @@ func TestCertManagersCertificateIsTakenOverWhilePodsAreMade(t *testing.T) {
 	if c.issued() == was {
 		t.Error("the certificate comes from the CA from before")
 	}
-	if got := c.whileItIsTakenOver("nginx", 1); got[nginx] == 0 || len(got) != 1 {
-		t.Errorf("while the certificate and its CA are renewed, pods get %v", got)
+	c.isTakenOver(1)
+	if c.got[nginx] == 0 || len(c.got) != 1 {
+		t.Errorf("while the certificate and its CA are renewed, pods get %v", c.got)
 	}
 
 	// With another key it is trusted beside the one from before. For up to ten seconds the
@@ -214,13 +222,23 @@ func TestCertManagersCertificateIsTakenOverWhilePodsAreMade(t *testing.T) {
 	c.kubectl.run("wait", "--for=create", "secret/larder-webhook-ca", "--namespace", "larder", "--timeout=60s")
 	c.kubectl.run("wait", "--for=condition=Ready", "certificate/larder-webhook-ca", "issuer/larder-webhook-ca", "--namespace", "larder", "--timeout=60s")
 	c.renew("larder-webhook")
-	got := c.whileItIsTakenOver("nginx", 2)
-	t.Logf("while another CA comes to be trusted, pods get %v", got)
-	if got["nginx"]+got[nginx] == 0 || len(got) > 2 {
-		t.Errorf("while another CA comes to be trusted, pods get %v", got)
+	c.isTakenOver(2)
+	t.Logf("pods got %v", c.got)
+	for image := range c.got {
+		if image != "nginx" && image != nginx {
+			t.Errorf("while another CA comes to be trusted, pods get %s", image)
+		}
 	}
 	c.await("demo", "nginx", nginx)
 	c.keepsNothingOfItsOwn()
+}
+
+// larder is what an administrator of the cluster types.
+func (c *certified) larder() *program {
+	c.t.Helper()
+	larder := newLarder(c.t)
+	larder.env = append(larder.env, "KUBECONFIG="+c.Admin)
+	return larder
 }
 
 // keepsNothingOfItsOwn sees that Larder has written nothing into the cluster, and that all of
@@ -230,10 +248,10 @@ func (c *certified) keepsNothingOfItsOwn() {
 	if own := c.certificate(); own != "" {
 		c.t.Error("Larder keeps a certificate of its own in the cluster")
 	}
-	larder := newLarder(c.t)
-	larder.env = append(larder.env, "KUBECONFIG="+c.Admin)
-	removed := larder.run("kube", "uninstall")
-	for _, want := range []string{"certificates/larder-webhook", "issuers/larder-webhook-ca", "secrets/larder-webhook-tls", "mutatingwebhookconfigurations/larder removed"} {
+	c.do("kubectl delete certificate larder-webhook --namespace larder")
+	wants(c.t, c.larder().fails("kube", "check", "--nodes", "0", "--in", "demo"), "Certificate larder-webhook is not there, in namespace larder")
+	removed := c.larder().run("kube", "uninstall")
+	for _, want := range []string{"certificates/larder-webhook-ca", "issuers/larder-webhook-ca", "secrets/larder-webhook-tls", "mutatingwebhookconfigurations/larder removed"} {
 		wants(c.t, removed, want)
 	}
 }
