@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
@@ -12,13 +11,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // watchedPair is a certificate for old.example whose files are looked at, and what is logged.
 type watchedPair struct {
 	*fileCertificates
 	dir string
-	log bytes.Buffer
+	log testkit.Buffer
 }
 
 // watchPair begins to watch what a folder holds, until the test's bubble ends.
@@ -39,10 +40,10 @@ func watchPair(t *testing.T, dir string) *watchedPair {
 
 // passed is what was logged while some looks at the files passed.
 func (w *watchedPair) passed(looks int) string {
-	w.log.Reset()
+	was := w.log.String()
 	time.Sleep(time.Duration(looks)*filePause + time.Second)
 	synctest.Wait()
-	return w.log.String()
+	return strings.TrimPrefix(w.log.String(), was)
 }
 
 func (w *watchedPair) shows(t *testing.T, name string) {
