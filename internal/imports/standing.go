@@ -15,7 +15,8 @@ type standing struct {
 	upstream string // "" for a host that is none, which is asked as a stranger
 	project  string // that the image is for
 	owns     bool   // the project has credentials of its own for the upstream
-	// member: whoever set the import may use them. Left: that was so when it was set.
+	// member: whoever set the import may use them, and has the project's share of the pulls.
+	// Left: that was so when it was set.
 	member, left bool
 }
 
@@ -25,7 +26,7 @@ func (i *Importer) stand(ctx context.Context, source Source, row metadata.Import
 	how := standing{upstream: source.Project, member: row.Member}
 	how.project, _, _ = strings.Cut(row.Repository, "/")
 	how.owns = source.Owns != nil && source.Owns(how.project)
-	if anew || !row.Member || !how.owns {
+	if anew || !row.Member || how.upstream == "" {
 		return how, nil
 	}
 	still, err := i.Member(ctx, row.Creator, how.project)
@@ -43,16 +44,20 @@ func (how standing) asker(row metadata.Import, anew bool) upstream.Asker {
 	if !anew {
 		payer.User = oci.UserSelf
 	}
+	if !how.member {
+		return upstream.Any.For(payer)
+	}
+	payer.Shares = []string{how.project}
 	as := upstream.Any.For(payer)
-	if how.owns && how.member {
-		return as.With(how.project)
+	if how.owns {
+		as = as.With(how.project)
 	}
 	return as
 }
 
 // departed says why a project's own credentials are not used any more; "" while they are.
 func (how standing) departed(creator string) string {
-	if !how.left {
+	if !how.left || !how.owns {
 		return ""
 	}
 	return fmt.Sprintf("the credentials of project %s itself for %s are not used, since %s, who set this import, is no member of the project now: a member can set it again",
@@ -66,10 +71,14 @@ func (how standing) asked(creator string) string {
 	switch {
 	case how.upstream == "":
 		return ""
-	case how.left:
+	case how.left && how.owns:
 		return common + "; " + how.departed(creator)
 	case !how.member:
-		return fmt.Sprintf("%s; those of project %s itself are for its members who may import into all of it, which %s was not when this import was set", common, how.project, creator)
+		when := "was not when this import was set"
+		if how.left {
+			when = "is not now"
+		}
+		return fmt.Sprintf("%s; those of project %s itself are for its members who may import into all of it, which %s %s", common, how.project, creator, when)
 	case !how.owns:
 		return fmt.Sprintf("%s; project %s has no credential of its own for it: its admins can run larder upstream credential add %s --project %s --username USER --password-stdin",
 			common, how.project, how.upstream, how.project)

@@ -272,3 +272,31 @@ func TestServersOnOneDatabaseKeepToReservesAndBudgetsTogether(t *testing.T) {
 	other.cold("prod0", request{token: prod}).wants(t, 200, "larder; fwd=miss; stored")
 	one.eventually("one server knows what is drawn at the other", func() bool { return one.upstream().Accounts[0].Reserves[0].Spent == 1 })
 }
+
+func TestAMembersImportsSpendTheBudgetOfTheProjectThatTheyAreFor(t *testing.T) {
+	s, _, _ := sharing(t, 100, "budgets: [{project: demo, limit: 3/1h}]")
+	alice, outsider := s.user("alice"), s.holder("carol")
+	s.edits("alice", true)
+	spent := func(when string, want int64) {
+		t.Helper()
+		if b := s.upstream().Budgets; len(b) != 1 || b[0].Spent != want {
+			t.Errorf("%s the API tells %+v, want %d spent", when, b, want)
+		}
+	}
+	image := s.hub.AddImage("library/one", "1", small(1))
+	two := s.hub.AddImage("library/two", "1", small(2))
+	going(t, "a stranger to the project", s.imports(request{token: outsider}, "demo", "docker.io/library/two:1", false), two, "")
+	spent("after an import of somebody who is no member", 0)
+	going(t, "a member", s.imports(request{token: alice}, "demo", "docker.io/library/one:1", true), image, "")
+	spent("after a member's", 1)
+	moved := s.hub.AddImage("library/one", "1", small(3))
+	going(t, "followed", s.followed(), moved, "")
+	spent("after it was followed", 2)
+	going(t, "again", s.imports(request{token: alice}, "demo", "docker.io/library/two:1", false), two, "")
+	s.hub.AddImage("library/three", "1", small(4))
+	got := s.imports(request{token: alice}, "demo", "docker.io/library/three:1", false).Conditions
+	if len(got) != 1 || got[0].Reason != "TooManyRequests" || !strings.Contains(got[0].Message, "project demo") {
+		t.Errorf("over the budget the import is %+v", got)
+	}
+	spent("over the budget", 3)
+}
