@@ -40,8 +40,8 @@ func issue(ctx context.Context, kubeconfig string) error {
 		return fmt.Errorf("preparing the controllers: %w", err)
 	}
 	all, ctx := errgroup.WithContext(ctx)
-	for name, make := range controller.Known() {
-		made, err := make(factory)
+	for name, construct := range controller.Known() {
+		made, err := construct(factory)
 		if err != nil {
 			return fmt.Errorf("making %s: %w", name, err)
 		}
