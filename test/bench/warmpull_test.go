@@ -163,8 +163,9 @@ func BenchmarkWarmManifestUnderLimits(b *testing.B) {
 	compareProcessor(b, h.URL(), []request{{http.MethodGet, path}}, 3200, 30)
 }
 
-// BenchmarkWarmPullUnderLimits is about whole pulls: of an image as most are, and of one
-// that is so small that nothing costs but the requests themselves.
+// BenchmarkWarmPullUnderLimits is about whole pulls: of an image as most are, of one like
+// the smallest that people build on, and of one that is so small that nothing costs but the
+// requests themselves.
 func BenchmarkWarmPullUnderLimits(b *testing.B) {
 	for _, image := range []struct {
 		name          string
@@ -172,6 +173,7 @@ func BenchmarkWarmPullUnderLimits(b *testing.B) {
 		times, blocks int
 	}{
 		{"13MiB", []int64{8 << 20, 4 << 20, 1 << 20}, 48, 30},
+		{"4MiB", []int64{3 << 20, 512 << 10}, 120, 30},
 		{"67KiB", []int64{50 << 10, 16 << 10, 1 << 10}, 480, 30},
 	} {
 		b.Run(image.name, func(b *testing.B) {
