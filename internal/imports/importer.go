@@ -43,8 +43,9 @@ type Source struct {
 	Project string
 	// Allows tells whether a repository may be fetched; nil allows all.
 	Allows func(repository string) bool
-	// Owns tells whether a project has credentials of its own there; nil: none has.
-	Owns func(project string) bool
+	// Owns tells whether a project has credentials of its own there, and Shares whether it
+	// has a reserve or a budget; nil: none has.
+	Owns, Shares func(project string) bool
 	// Close is called when the import is done.
 	Close func()
 }

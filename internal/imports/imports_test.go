@@ -58,6 +58,19 @@ func TestAScheduledImportFollowsItsSourceAndOthersDoNot(t *testing.T) {
 	}
 }
 
+func TestWhereAMemberHasNothingMoreItIsNotAskedWhoIsOne(t *testing.T) {
+	b := newBench(t, hubsim.Options{}) // whose answer would be an error
+	b.hub.AddImage("library/centos", "7", hubsim.Image{Seed: 1})
+	set := wanted(true)
+	set.Member = true
+	b.run(set)
+	moved := b.hub.AddImage("library/centos", "7", hubsim.Image{Seed: 2})
+	b.follow()
+	if kept := b.kept(); kept.Digest != moved.Digest || kept.Reason != "" {
+		t.Errorf("the import is %+v, want %s", kept, moved.Digest)
+	}
+}
+
 func TestASourceThatFailsLeavesTheTagAndTheReasonIsKept(t *testing.T) {
 	b := newBench(t, hubsim.Options{})
 	image := b.hub.AddImage("library/centos", "7", hubsim.Image{LayerSizes: []int64{3000}})

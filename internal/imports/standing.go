@@ -21,12 +21,13 @@ type standing struct {
 }
 
 // stand finds out how an import stands now. What was decided when it was set is decided anew
-// each time its source is followed: a member may have left.
+// each time its source is followed, where it matters: a member may have left.
 func (i *Importer) stand(ctx context.Context, source Source, row metadata.Import, anew bool) (standing, error) {
 	how := standing{upstream: source.Project, member: row.Member}
 	how.project, _, _ = strings.Cut(row.Repository, "/")
 	how.owns = source.Owns != nil && source.Owns(how.project)
-	if anew || !row.Member || how.upstream == "" {
+	shares := source.Shares != nil && source.Shares(how.project)
+	if anew || !row.Member || !how.owns && !shares {
 		return how, nil
 	}
 	still, err := i.Member(ctx, row.Creator, how.project)

@@ -149,7 +149,9 @@ func (s *Server) openCache(ctx context.Context, g *generation, u Upstream) (cach
 	g.upstreams = append(g.upstreams, opened)
 	for _, host := range u.Registries {
 		g.sources[strings.ToLower(host)] = imports.Source{
-			Remote: remote, Project: u.Name, Allows: u.Allows, Owns: func(project string) bool { return remote.OwnName(project) != "" },
+			Remote: remote, Project: u.Name, Allows: u.Allows,
+			Owns:   func(project string) bool { return remote.OwnName(project) != "" },
+			Shares: func(project string) bool { return slices.Contains(remote.Shares(), project) },
 		}
 	}
 	project := metadata.Project{Name: u.Name, Kind: metadata.Cache, Description: "mirror of " + u.URL.Host, CreatedAt: time.Now()}
