@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 
 	"github.com/larder-registry/larder/internal/oci"
 	"github.com/larder-registry/larder/internal/sleep"
@@ -59,7 +58,7 @@ func (r *reader) fetchBlock(index int64) error {
 			return err
 		}
 		pause := r.fill.fills.backoff(failures)
-		if err := sleep.For(r.ctx, pause/2+rand.N(pause/2+1)); err != nil { //nolint:gosec // spreading retries needs no secrecy
+		if err := sleep.UpTo(r.ctx, pause); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 
 	"github.com/larder-registry/larder/internal/sleep"
 	"github.com/larder-registry/larder/internal/upstream"
@@ -50,7 +49,7 @@ func (f *fill) resume(ctx context.Context, failures int, cause error) (*upstream
 			return nil, failures, fmt.Errorf("giving up after %d attempts to resume at byte %d: %w", maxFailures, f.writtenBytes(), cause)
 		}
 		pause := f.fills.backoff(failures)
-		if err := sleep.For(ctx, pause/2+rand.N(pause/2+1)); err != nil { //nolint:gosec // spreading retries needs no secrecy
+		if err := sleep.UpTo(ctx, pause); err != nil {
 			return nil, failures, err
 		}
 		f.fills.metrics.resumed.WithLabelValues(f.source.cache.Project).Inc()

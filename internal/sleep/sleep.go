@@ -24,3 +24,9 @@ func For(ctx context.Context, d time.Duration) error {
 func About(ctx context.Context, d time.Duration) error {
 	return For(ctx, d/2+rand.N(max(d, 1))) //nolint:gosec // spreading retries needs no secrecy
 }
+
+// UpTo waits for between half of the time and all of it, for the same reason where the time
+// is a bound.
+func UpTo(ctx context.Context, d time.Duration) error {
+	return For(ctx, d/2+rand.N(d/2+1)) //nolint:gosec // spreading retries needs no secrecy
+}

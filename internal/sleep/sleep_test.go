@@ -23,7 +23,14 @@ func TestASleepIsAsLongAsItWasToBe(t *testing.T) {
 				t.Errorf("about a minute took %s, %v", took, err)
 			}
 		}
-		if err := sleep.About(t.Context(), 0); err != nil {
+		for range 100 {
+			began := time.Now()
+			err := sleep.UpTo(t.Context(), time.Minute)
+			if took := time.Since(began); err != nil || took < 30*time.Second || took > time.Minute {
+				t.Errorf("up to a minute took %s, %v", took, err)
+			}
+		}
+		if err := errors.Join(sleep.About(t.Context(), 0), sleep.UpTo(t.Context(), 0)); err != nil {
 			t.Error(err)
 		}
 	})
