@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 const (
@@ -34,10 +35,14 @@ func openFolder(dir string, check func(dir string) error) (*Data, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the data folder: %w", err)
 	}
-	if _, err := inspect(dir, check); err != nil {
+	marked, err := inspect(dir, check)
+	if err != nil {
 		return nil, err
 	}
-	if err := makeFolder(dir); err != nil {
+	if !marked {
+		err = makeFolder(dir)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("making the data folder %s: %w; choose another with --data DIR", dir, err)
 	}
 	lock, err := lockFolder(dir)
@@ -77,19 +82,26 @@ func (d *Data) Close() error {
 }
 
 // makeFolder makes a folder and those above it that are missing, and sees to it
-// that they outlive a power failure: what is kept inside would be lost with them.
+// that they outlive a power failure: what is kept inside would be lost with them. That a
+// folder is there tells nothing of that: a process that was killed may just have made it.
 func makeFolder(dir string) error {
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	parent := filepath.Dir(dir)
-	if err := makeFolder(parent); err != nil {
-		return err
+	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
+		if err := syncFolder(parent); err != nil && !beyondUs(err) {
+			return err
+		}
+		if parent == filepath.Dir(parent) {
+			return nil
+		}
 	}
-	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncFolder(parent)
+}
+
+// beyondUs tells that a folder is one in which this process has made nothing: it may not
+// read it, or its file system syncs no folders.
+func beyondUs(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
 }
 
 func syncFolder(dir string) error {

@@ -18,8 +18,6 @@ const (
 	// syncTakes is how long a sync takes. Whoever answers before it has ended is seen
 	// to have answered before.
 	syncTakes = 2 * time.Millisecond
-	// killTakes is longer than a process lives on after it was killed.
-	killTakes = time.Second
 	// unmountLimit bounds the end of a file system that nobody uses any more.
 	unmountLimit = 20 * time.Second
 )
@@ -30,8 +28,17 @@ type recorder struct {
 	journal
 	last atomic.Int64 // number of a file or folder
 	slow atomic.Int64 // how long each write and each sync takes, in nanoseconds
-	// dying is true from just before the program is killed: no sync ends any more.
+	// dying is true from just after the program is killed: no sync ends any more.
 	dying atomic.Bool
+	halt  atomic.Pointer[halt]
+}
+
+// halt holds up whatever is done to a file system after so many steps.
+type halt struct {
+	after   int
+	reached chan struct{}
+	once    sync.Once // reached is closed
+	over    chan struct{}
 }
 
 // mountRecorder mounts a new one at a new folder until the test ends. The process of
@@ -158,13 +165,21 @@ func (n *folderNode) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errn
 	return 0
 }
 
+// add records a step, and does not return from it when it is to be the last one.
+func (r *recorder) add(s step) {
+	r.journal.add(s)
+	if h := r.halt.Load(); h != nil && r.length() >= h.after {
+		h.once.Do(func() { close(h.reached) })
+		<-h.over
+	}
+}
+
 // sync is recorded when it ends, and covers what was recorded when it began.
 func (r *recorder) sync(number int) syscall.Errno {
 	covered := r.length()
 	time.Sleep(syncTakes + time.Duration(r.slow.Load()))
 	if r.dying.Load() {
-		time.Sleep(killTakes)
-		return syscall.EIO
+		return syscall.EIO // which nobody lives to see
 	}
 	r.add(step{op: opSync, node: number, offset: int64(covered)})
 	return 0
@@ -172,9 +187,39 @@ func (r *recorder) sync(number int) syscall.Errno {
 
 // kill kills the server, and whatever it was syncing is not synced.
 func (r *recorder) kill(s *server) {
+	_ = s.cmd.Process.Kill()
 	r.dying.Store(true)
 	s.kill()
 	r.dying.Store(false)
+}
+
+// killAfter starts the server and kills it once so many steps have been recorded, or when
+// work, which gets its URL, has returned. Of others that are under way, a step each may follow.
+func (r *recorder) killAfter(steps int, s *server, work func(url string)) {
+	h := &halt{after: steps, reached: make(chan struct{}), over: make(chan struct{})}
+	r.halt.Store(h)
+	s.launch()
+	var working sync.WaitGroup
+	worked := make(chan struct{})
+	working.Go(func() {
+		defer close(worked)
+		select {
+		case url := <-s.started:
+			work(url)
+		case <-s.ended:
+		}
+	})
+	select {
+	case <-h.reached:
+	case <-worked:
+	}
+	_ = s.cmd.Process.Kill()
+	r.dying.Store(true)
+	close(h.over)
+	s.kill()
+	working.Wait()
+	r.dying.Store(false)
+	r.halt.Store(nil)
 }
 
 // fileNode is a file.
