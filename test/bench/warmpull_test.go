@@ -104,7 +104,7 @@ func (s switched) turn(b *testing.B, client *http.Client, path string, on bool) 
 // which what grows evenly, as the machine's load may, falls out: without, with, with,
 // without. Another block like it has no limits in any turn: by what it differs from 1
 // nothing is measured. In a turn memory has to be collected several times, or it is chance
-// whether it is at all.
+// whether it is at all. A longer run (-benchtime 3x) has more blocks.
 //
 // It reports with/without, the median of the blocks, which is above 1 by what limits cost,
 // and the bounds within which that median lies 19 times of 20; and same, which is all of
@@ -129,19 +129,19 @@ func compareProcessor(b *testing.B, upstream string, requests []request, times, 
 		outer += spend(false)
 		return float64(inner) / float64(outer), inner / 2
 	}
+	var with, same []float64
+	var each time.Duration
 	for b.Loop() {
-		var with, same []float64
-		var each time.Duration
 		for range blocks {
 			ratio, took := block(true)
 			with, each = append(with, ratio), each+took
 			ratio, _ = block(false)
 			same = append(same, ratio)
 		}
-		reportMedian(b, with, "with/without")
-		reportMedian(b, same, "same")
-		b.ReportMetric(each.Seconds()*1e6/float64(blocks*times), "processor-us")
 	}
+	reportMedian(b, with, "with/without")
+	reportMedian(b, same, "same")
+	b.ReportMetric(each.Seconds()*1e6/float64(len(with)*times), "processor-us")
 }
 
 // reportMedian reports the median, and the measured values between which that of endlessly
