@@ -154,7 +154,6 @@ func reading(need string, run func(context.Context, *exchange) error) map[string
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	x := &exchange{w: newPacedWriter(w, h.Stall, h.Now), r: r}
 	defer x.w.finish()
 	r.Body = newPacedBody(w, r.Body, h.Stall, h.Now)
@@ -214,6 +213,9 @@ func (h *Handler) find(x *exchange) (todo action, err error) {
 		return action{}, err
 	}
 	recordRoute(x)
+	if x.route.endpoint == endpointBase {
+		x.w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0") // older Dockers look for it here
+	}
 	return h.action(x)
 }
 

@@ -24,10 +24,8 @@ func (h *Handler) redirectBlob(ctx context.Context, x *exchange) (sent bool, err
 	if !ok {
 		return false, nil
 	}
-	for _, condition := range []string{"If-Match", "If-None-Match", "If-Range"} {
-		if x.r.Header.Get(condition) != "" {
-			return false, nil
-		}
+	if conditional(x.r) {
+		return false, nil
 	}
 	link, size, err := images.BlobLink(ctx, x.target.Repository, x.route.digest)
 	if err != nil || link == "" {
@@ -43,4 +41,15 @@ func (h *Handler) redirectBlob(ctx context.Context, x *exchange) (sent bool, err
 	header.Set("Content-Length", "0")
 	x.w.WriteHeader(http.StatusTemporaryRedirect)
 	return true, nil
+}
+
+// conditional tells whether a request has a condition that a manifest or a blob may fail
+// (RFC 9110, §13.1): neither has a date.
+func conditional(r *http.Request) bool {
+	for _, condition := range []string{"If-Match", "If-None-Match", "If-Range"} {
+		if r.Header.Get(condition) != "" {
+			return true
+		}
+	}
+	return false
 }

@@ -209,6 +209,22 @@ func TestWhatIsNoPullDoesNotCount(t *testing.T) {
 	s.send(request{path: nginx + "manifests/latest", header: map[string]string{"If-None-Match": `"sha256:0"`}}).wantsLimit(t, 200, "100;w=21600", "98;w=21600", "127.0.0.1")
 }
 
+// With a ninth header, what net/http makes for an answer of its own is three times as much,
+// and most of what a limit costs.
+func TestACountedAnswerFromTheCacheHasEightHeaders(t *testing.T) {
+	s := newStack(t, hubsim.Options{}, dockersOwn)
+	s.hub.AddImage("library/nginx", "latest", small(1))
+	s.get(nginx + "manifests/latest")
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		got := s.send(request{method: method, path: nginx + "manifests/latest"}).
+			wantsLimit(t, 200, "100;w=21600", "98;w=21600", "127.0.0.1")
+		got.header.Del("Date") // which net/http adds to what is sent alone
+		if len(got.header) != 8 {
+			t.Errorf("%s is answered with %d headers: %v", method, len(got.header), got.header)
+		}
+	}
+}
+
 func TestAnImageForSeveralPlatformsIsOnePull(t *testing.T) {
 	s := newStack(t, hubsim.Options{}, dockersOwn)
 	image := s.hub.AddImage("library/nginx", "latest", hubsim.Image{LayerSizes: []int64{4096}, Platforms: bothPlatforms})

@@ -19,8 +19,8 @@ const (
 // Middleware is the one wrapper that feeds logs and metrics.
 //
 // It logs one line for each request at info, those of probes and scrapers at
-// debug, once the answer has ended. X-Request-Id is on every answer: the one that
-// came from a trusted proxy, else a random one.
+// debug, once the answer has ended. The line has an id, the one that came from a trusted
+// proxy, else a random one; an answer that is an error tells it as X-Request-Id.
 //
 // A panic with http.ErrAbortHandler goes on to net/http, which cuts the
 // connection. Any other is logged at error with its stack and counted, and
@@ -40,11 +40,9 @@ type middleware struct {
 func (m *middleware) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	m.metrics.inFlight.Inc()
-	id := m.requestID(r)
-	out.Header().Set(requestIDHeader, id)
-	w := &response{ResponseWriter: out, head: r.Method == http.MethodHead}
+	w := &response{ResponseWriter: out, id: m.requestID(r), head: r.Method == http.MethodHead}
 
-	aborted := m.serve(w, r, id)
+	aborted := m.serve(w, r)
 	if w.status == 0 && !aborted {
 		w.status = http.StatusOK // net/http sends it for an answer that is empty
 	}
@@ -52,14 +50,14 @@ func (m *middleware) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	cacheStatus := out.Header().Get("Cache-Status")
 	m.metrics.inFlight.Dec()
 	m.metrics.observe(r.Method, w, cacheStatus, aborted, took)
-	m.logRequest(r, requestFacts{w, id, m.clientAddress.Of(r), cacheStatus, aborted, took})
+	m.logRequest(r, requestFacts{w, m.clientAddress.Of(r), cacheStatus, aborted, took})
 	if aborted {
 		panic(http.ErrAbortHandler)
 	}
 }
 
 // serve calls the next handler and says whether the connection has to be cut.
-func (m *middleware) serve(w *response, r *http.Request, id string) (aborted bool) {
+func (m *middleware) serve(w *response, r *http.Request) (aborted bool) {
 	defer func() {
 		thrown := recover()
 		if thrown == nil {
@@ -71,13 +69,13 @@ func (m *middleware) serve(w *response, r *http.Request, id string) (aborted boo
 		}
 		m.metrics.panics.Inc()
 		m.log.LogAttrs(r.Context(), slog.LevelError, "panic while serving a request",
-			slog.String("request_id", id),
+			slog.String("request_id", w.id),
 			slog.String("method", clip(r.Method)),
 			slog.String("path", clip(r.URL.Path)),
 			slog.String("panic", fmt.Sprint(thrown)),
 			slog.String("stack", string(debug.Stack())))
 		if aborted = w.status != 0; !aborted {
-			answerPanic(w, id)
+			answerPanic(w)
 		}
 	}()
 	m.next.ServeHTTP(w, r)
@@ -85,10 +83,9 @@ func (m *middleware) serve(w *response, r *http.Request, id string) (aborted boo
 }
 
 // answerPanic drops the headers that were meant for another answer.
-func answerPanic(w *response, id string) {
+func answerPanic(w *response) {
 	clear(w.Header())
-	w.Header().Set(requestIDHeader, id)
-	http.Error(w, "the server failed while answering this request; its log tells more under request id "+id,
+	http.Error(w, "the server failed while answering this request; its log tells more under request id "+w.id,
 		http.StatusInternalServerError)
 }
 
@@ -104,7 +101,6 @@ func (m *middleware) requestID(r *http.Request) string {
 // requestFacts is what the log line tells beside the request itself.
 type requestFacts struct {
 	w           *response
-	id          string
 	client      netip.Addr
 	cacheStatus string
 	aborted     bool
@@ -163,7 +159,7 @@ func (f requestFacts) attrs(r *http.Request) []slog.Attr {
 	}
 	optional("user", f.w.record.User)
 	optional("cache", f.cacheStatus)
-	attrs = append(attrs, slog.String("request_id", f.id))
+	attrs = append(attrs, slog.String("request_id", f.w.id))
 	optional("error", f.w.record.ErrorCode)
 	if f.w.record.Cause != nil {
 		optional("cause", f.w.record.Cause.Error())

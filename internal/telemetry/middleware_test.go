@@ -136,7 +136,7 @@ func TestProbesAreLoggedAtDebug(t *testing.T) {
 }
 
 func TestARequestIDIsTakenFromTrustedProxiesOnly(t *testing.T) {
-	h := wrap(t, func(http.ResponseWriter, *http.Request) {})
+	h := wrap(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) })
 	tests := []struct {
 		name, remote, id string
 		taken            bool
@@ -160,6 +160,15 @@ func TestARequestIDIsTakenFromTrustedProxiesOnly(t *testing.T) {
 			t.Errorf("%s: the id is %q in the answer and %q in the log", tt.name, got, logged)
 		}
 		seen[got] = true
+	}
+}
+
+func TestAnAnswerThatIsNoErrorTellsNoRequestID(t *testing.T) {
+	for _, status := range []int{200, 206, 302, 304} {
+		h := wrap(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		if w, _ := h.serve(request("10.0.0.1:1", http.Header{"X-Request-Id": {"from-the-proxy"}})); w.Header().Get("X-Request-Id") != "" {
+			t.Errorf("%d has %v", status, w.Header())
+		}
 	}
 }
 

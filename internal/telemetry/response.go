@@ -9,6 +9,7 @@ import (
 type response struct {
 	http.ResponseWriter
 	record Record
+	id     string
 	head   bool  // a body is not sent, whatever is written
 	status int   // 0 until the header is sent
 	sent   int64 // bytes of the body
@@ -21,6 +22,9 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *response) WriteHeader(status int) {
 	if w.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		w.status = status
+		if status >= http.StatusBadRequest {
+			w.Header().Set(requestIDHeader, w.id)
+		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
