@@ -98,10 +98,11 @@ func makeFolder(dir string) error {
 	}
 }
 
-// beyondUs tells that a folder is one in which this process has made nothing: it may not
-// read it, or its file system syncs no folders.
+// beyondUs tells that nothing is to be done about a folder: this user may not read it, and so
+// has hardly made anything in it, or its file system cannot be written to, or syncs no folders.
 func beyondUs(err error) bool {
-	return errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) ||
+		errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EINVAL)
 }
 
 func syncFolder(dir string) error {
