@@ -16,7 +16,7 @@ import (
 const (
 	// shortKills is how long it may take to kill first processes, unless the environment says
 	// that all are.
-	shortKills = 40 * time.Second
+	shortKills = 20 * time.Second
 	// firstSteps make the folders and files that everything else is in.
 	firstSteps = 16
 	lifeSeed   = 500

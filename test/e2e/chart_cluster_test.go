@@ -21,6 +21,7 @@ spec:
 `
 
 func TestTheClusterTakesTheChartAndItsPodsDoWhatItSays(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "serviceaccount-controller")
 	c.namespaces("demo")
 	c.kubectl.runWith(serviceMonitors, "apply", "--filename", "-")

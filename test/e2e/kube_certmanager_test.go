@@ -194,6 +194,7 @@ func (c *certified) decoded(args ...string) string {
 }
 
 func TestCertManagersCertificateIsTakenOverWhilePodsAreMade(t *testing.T) {
+	t.Parallel()
 	c := newCertified(t)
 	nginx := cached + "library/nginx:latest"
 	c.await("demo", "nginx", nginx)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheClusterTakesEveryFileThatIsShippedForIt(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "clusterrole-aggregation-controller")
 	files, err := os.ReadDir(shipped)
 	if err != nil || len(files) == 0 {

@@ -91,6 +91,7 @@ func ofKind(t *testing.T, documents, kind string) string {
 
 // What is changed itself shows a difference, until the rules that are shipped are heeded.
 func TestArgoCDSeesNoDifference(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, podMakers()...)
 	c.namespaces("demo")
 	s, address := c.newRewritingStack()

@@ -55,6 +55,7 @@ func (c *cluster) awaitSecret(namespace, want string) {
 // Push, deploy, pull, with nothing in the manifest, in the namespace of the project and,
 // once it is granted, in another one. What a node would pull with is what skopeo is given.
 func TestPodsPullPrivateImagesWithNothingInTheirManifests(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		start    func(c *cluster, listen string) *stack
 		projects func(c *cluster, s *stack)
@@ -88,6 +89,7 @@ func TestPodsPullPrivateImagesWithNothingInTheirManifests(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := newCluster(t, append(podMakers(), "garbage-collector-controller")...)
 			c.kubectl.run("apply", "--filename", shippedFile(t, "pull-secrets.yaml"), "--validate=strict")
 			c.namespaces("demo", "shop", "quiet")

@@ -13,6 +13,7 @@ import (
 const relayWait = 10 * time.Second
 
 func TestARelayRewritesWhileTheRegistryIsThereAndLeavesPodsAloneWhileItIsNot(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "serviceaccount-controller")
 	c.namespaces("demo")
 	c.kubectl.run("apply", "--filename", shippedFile(t, "webhook.yaml"), "--validate=strict")

@@ -42,6 +42,7 @@ func (s *stack) pinned() map[string]time.Time {
 }
 
 func TestWhatRunsInAClusterIsFetchedAndKeptAsLongAsItsPodsAreThere(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "serviceaccount-controller")
 	c.namespaces("demo")
 	listen := freeAddress(t)

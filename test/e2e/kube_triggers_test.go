@@ -45,6 +45,7 @@ func (s *stack) digestOfTag(tag string) string {
 }
 
 func TestWorkloadsFollowTheirTags(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, podMakers()...)
 	c.kubectl.run("apply", "--filename", shippedFile(t, "image-triggers.yaml"), "--validate=strict")
 	c.namespaces("demo", "shop")

@@ -26,6 +26,7 @@ func (c *cluster) enabled() string {
 
 // The watcher runs with the rights of its own service account, and no others.
 func TestThePolicyIsOffWhileLarderIsGoneAndOnAgainAfterwards(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "serviceaccount-controller")
 	c.namespaces("demo")
 	s := c.newPolicyStack()
@@ -74,6 +75,7 @@ func TestThePolicyIsOffWhileLarderIsGoneAndOnAgainAfterwards(t *testing.T) {
 
 // The commands speak to the cluster alone: Larder is gone before they are run.
 func TestRewritingIsTurnedOffListedAndRemovedWhileLarderIsGone(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, podMakers()...)
 	c.namespaces("demo")
 	s, _ := c.newRewritingStack()

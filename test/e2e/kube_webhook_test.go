@@ -74,6 +74,7 @@ func podMakers() []string {
 }
 
 func TestImagesOfPodsAreRewrittenAndTheirTemplatesAreNot(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, podMakers()...)
 	c.namespaces("demo", "quiet-1", "labeled")
 	c.before(t)
@@ -297,6 +298,7 @@ func (c *cluster) newSharing(kubeconfig string) (s *stack, webhook string) {
 }
 
 func TestReplicasShareTheWebhooksCertificateAndMakeItAnew(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, "serviceaccount-controller")
 	c.namespaces("demo")
 	c.kubectl.run("apply", "--filename", shippedFile(t, "webhook.yaml"), "--validate=strict")
@@ -341,6 +343,7 @@ func (c *cluster) certificate() string {
 // What documentation of image streams promises: a short name in a pod is the image of the
 // namespace's own project, where that is set, and Docker Hub's before and after.
 func TestShortNamesInPodsMeanTheNamespacesImageStreams(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, podMakers()...)
 	c.namespaces("demo", "other")
 	s, _ := c.newRewritingStack()
