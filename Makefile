@@ -61,8 +61,8 @@ vet: ## go vet over both modules
 LONGEST := ./internal/server ./test/scripts ./internal/pullthrough ./internal/registry
 
 # SQLite's own C code and what it stands on, as translated to Go, and the hash of passwords are
-# not watched for races: that would take half of the time, and what they share they guard with
-# their own locks.
+# not watched for races: that would take half of the time, and they see to what they share
+# themselves.
 UNWATCHED := modernc.org/sqlite/lib modernc.org/libc modernc.org/memory golang.org/x/crypto/argon2
 
 .PHONY: unit
@@ -75,7 +75,7 @@ chaos: ## kill -9, full disks and hostile clients, by itself because it takes th
 
 .PHONY: e2e
 e2e: build ## the built program with real clients: skopeo, podman, containerd, dockerd, kubectl
-	cd test/e2e && LARDER_BIN='$(CURDIR)/bin/larder' go test -count=1 -timeout 30m ./...
+	cd test/e2e && LARDER_BIN='$(CURDIR)/bin/larder' go test -count=1 -parallel 2 -timeout 30m ./...
 
 # Apart from `make test`: it takes root, namespaces and control groups that a container of a
 # CI need not have, and a kubelet, which is built for it alone.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -200,25 +199,6 @@ func TestACommitIsDurableBeforeItReturns(t *testing.T) {
 	order := []operation{{"write", source, ""}, {"sync", source, ""}, {"rename", source, "blobs/" + key}, folder}
 	if diff := cmp.Diff(order, disk.taken(), cmp.AllowUnexported(operation{})); diff != "" {
 		t.Errorf("operations of a spool's commit (-want +got):\n%s", diff)
-	}
-}
-
-// A process that was killed has made folders that it had not synced yet.
-func TestFoldersThatAreThereAreNotTakenForDurable(t *testing.T) {
-	above := t.TempDir()
-	root := filepath.Join(above, "blobs")
-	if err := os.MkdirAll(filepath.Join(root, "blobs"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	disk := &recorder{root: above}
-	if _, err := openFiles(root, disk); err != nil {
-		t.Fatal(err)
-	}
-	done := disk.taken()
-	for _, folder := range []string{".", "blobs"} {
-		if !slices.Contains(done, operation{"sync folder", folder, ""}) {
-			t.Errorf("%s was not synced: %v", folder, done)
-		}
 	}
 }
 

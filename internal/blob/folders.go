@@ -45,9 +45,10 @@ type folders struct {
 	durable map[string]bool
 }
 
-// newFolders trusts the nearest folder above root that exists.
+// newFolders trusts the nearest folder above root that exists, and root itself
+// when it does.
 func newFolders(d disk, root string) (*folders, error) {
-	for path := filepath.Dir(root); ; path = filepath.Dir(path) {
+	for path := root; ; path = filepath.Dir(path) {
 		info, err := os.Stat(path)
 		switch {
 		case err == nil && info.IsDir():

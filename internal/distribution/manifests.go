@@ -70,11 +70,11 @@ func (h *Handler) headManifest(ctx context.Context, x *exchange) error {
 }
 
 // sendWhole answers who wants the whole of a manifest under no condition, content being nil
-// of a HEAD, and says whether it did. It does not tell that ranges are possible: with the
-// headers of a counted pull that would be more than eight, for which net/http makes two
-// larger maps for each answer.
+// of a HEAD, and says whether it did: not what is too large to be sent at once. It does not
+// tell that ranges are possible: with the headers of a counted pull that would be more than
+// eight, for which net/http makes two larger maps for each answer.
 func sendWhole(x *exchange, size int64, content []byte) bool {
-	if size < 0 || conditional(x.r) || x.r.Header.Get("Range") != "" {
+	if size < 0 || size > pieceSize || conditional(x.r) || x.r.Header.Get("Range") != "" {
 		return false
 	}
 	x.w.Header().Set("Content-Length", strconv.FormatInt(size, 10))

@@ -198,7 +198,7 @@ func (s *stack) try(ctx context.Context, r request) (answer, error) {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var body bytes.Buffer
-	body.Grow(int(max(0, resp.ContentLength)) + bytes.MinRead) // at once: with the race detector, copying takes long
+	body.Grow(int(min(max(0, resp.ContentLength), 64<<20)) + bytes.MinRead) // at once: with the race detector, copying takes long
 	_, err = body.ReadFrom(resp.Body)
 	return answer{status: resp.StatusCode, header: resp.Header, body: body.Bytes(), err: err}, nil
 }

@@ -209,8 +209,8 @@ func TestWhatIsNoPullDoesNotCount(t *testing.T) {
 	s.send(request{path: nginx + "manifests/latest", header: map[string]string{"If-None-Match": `"sha256:0"`}}).wantsLimit(t, 200, "100;w=21600", "98;w=21600", "127.0.0.1")
 }
 
-// With a ninth header, what net/http makes for an answer of its own is three times as much,
-// and most of what a limit costs.
+// With a ninth header, net/http allocates so much more for all of them that this is most of
+// what a limit costs.
 func TestACountedAnswerFromTheCacheHasEightHeaders(t *testing.T) {
 	s := newStack(t, hubsim.Options{}, dockersOwn)
 	s.hub.AddImage("library/nginx", "latest", small(1))

@@ -11,8 +11,8 @@
 //	                     replicas goes that empty their bucket; without it 4 times
 //	LARDER_CHAOS_LOSSES  after how many steps of a recorded run the power is lost, or
 //	                     "all"; without it 60, or as many as fit into two minutes. And
-//	                     after how many steps a first process is killed; without it as
-//	                     many as fit into 20 seconds
+//	                     after how many steps a first process is killed; without it 60,
+//	                     or as many as fit into 20 seconds
 //	LARDER_CHAOS_OLDER   the program that replicas run before they are replaced by the one
 //	                     to try; without it, the same
 //	LARDER_BIN           the program to try; without it, one is built

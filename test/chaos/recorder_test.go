@@ -212,6 +212,8 @@ func (r *recorder) killAfter(steps int, s *server, work func(url string)) {
 	select {
 	case <-h.reached:
 	case <-worked:
+	case <-time.After(startLimit + stopLimit):
+		s.t.Error("the server takes too long")
 	}
 	_ = s.cmd.Process.Kill()
 	r.dying.Store(true)

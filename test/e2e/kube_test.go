@@ -28,8 +28,8 @@ type cluster struct {
 	kubectl *program
 }
 
-// newCluster starts one, which runs the controllers that are named. Tests that have one, and
-// no container engine beside it, wait most of the time, and run beside each other.
+// newCluster starts one, which runs the controllers that are named. Tests that wait for it most
+// of the time, and have no container engine beside it, run beside each other.
 func newCluster(t *testing.T, controllers ...string) *cluster {
 	t.Helper()
 	return newClusterWith(t, kubeserver.Options{Controllers: controllers})
