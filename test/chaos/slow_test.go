@@ -9,6 +9,7 @@ import (
 const slowness = 200 * time.Millisecond
 
 func TestASlowDiskSlowsNoWarmPull(t *testing.T) {
+	t.Parallel()
 	disk, folder := mountRecorder(t)
 	f := newFailing(t, folder)
 	f.pulls()

@@ -205,6 +205,7 @@ func TestAWebhookHearsEveryPushInOrderThroughKills(t *testing.T) {
 }
 
 func TestWhatAKilledServerWasToTellWebhooksAnotherTellsInOrder(t *testing.T) {
+	t.Parallel()
 	postgres := metadatatest.NewPostgreSQL(t)
 	receiver, hub, database := newHooked(t), newHub(t, hubsim.Options{}), postgres.Database(t)
 	receiver.left = 0
