@@ -40,10 +40,9 @@ func openFolder(dir string, check func(dir string) error) (*Data, error) {
 		return nil, err
 	}
 	if !marked {
-		err = makeFolder(dir)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("making the data folder %s: %w; choose another with --data DIR", dir, err)
+		if err := makeFolder(dir); err != nil {
+			return nil, fmt.Errorf("making the data folder %s: %w; choose another with --data DIR", dir, err)
+		}
 	}
 	lock, err := lockFolder(dir)
 	if err != nil {

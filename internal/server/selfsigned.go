@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,8 +28,10 @@ const (
 // and when its end comes near, also while it is being served. Clients trust the
 // authority, whose certificate is the file AuthorityFile(dir).
 func SelfSigned(dir string, names []string, now func() time.Time, log *slog.Logger) (*Certificates, error) {
-	if err := makeFolder(dir); err != nil {
-		return nil, fmt.Errorf("making the folder of the certificates: %w", err)
+	if _, err := os.Stat(AuthorityFile(dir)); err != nil { // it is written once the folder is durable
+		if err := makeFolder(dir); err != nil {
+			return nil, fmt.Errorf("making the folder of the certificates: %w", err)
+		}
 	}
 	s := &selfSigned{dir: dir, names: names, now: now}
 	c := &Certificates{load: s.load, now: now, log: log}
