@@ -189,6 +189,9 @@ func (r *recorder) sync(number int) syscall.Errno {
 func (r *recorder) kill(s *server) {
 	_ = s.cmd.Process.Kill()
 	r.dying.Store(true)
+	if h := r.halt.Swap(nil); h != nil {
+		close(h.over) // a process does not end before it is answered
+	}
 	s.kill()
 	r.dying.Store(false)
 }
@@ -199,29 +202,23 @@ func (r *recorder) killAfter(steps int, s *server, work func(url string)) {
 	h := &halt{after: steps, reached: make(chan struct{}), over: make(chan struct{})}
 	r.halt.Store(h)
 	s.launch()
-	var working sync.WaitGroup
 	worked := make(chan struct{})
-	working.Go(func() {
+	go func() {
 		defer close(worked)
 		select {
 		case url := <-s.started:
 			work(url)
 		case <-s.ended:
 		}
-	})
+	}()
 	select {
 	case <-h.reached:
 	case <-worked:
 	case <-time.After(startLimit + stopLimit):
 		s.t.Error("the server takes too long")
 	}
-	_ = s.cmd.Process.Kill()
-	r.dying.Store(true)
-	close(h.over)
-	s.kill()
-	working.Wait()
-	r.dying.Store(false)
-	r.halt.Store(nil)
+	r.kill(s)
+	<-worked
 }
 
 // fileNode is a file.
