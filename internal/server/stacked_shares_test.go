@@ -225,11 +225,15 @@ func TestWhoWarmsDrawsOnTheReserveThatPullsWould(t *testing.T) {
 	s.cold("one", request{}).wants(t, 200, "larder; fwd=miss; stored")
 	s.cold("two", request{}).wants(t, 200, "larder; fwd=miss; stored")
 	s.hub.AddImage("library/three", "1", small(3))
-	for token, want := range map[string]string{demo: "set them aside for project prod", prod: `"pulls":1`} {
+	warms := func(token, want string) {
+		t.Helper()
 		if got := s.send(request{method: http.MethodPost, path: "/api/v1/warm", token: token, body: `{"image":"docker-hub/three:1"}`}); !strings.Contains(string(got.body), want) {
 			t.Errorf("warming got %d %s, want %q", got.status, got.body, want)
 		}
 	}
+	warms(demo, "set them aside for project prod")
+	warms(prod, `"pulls":1`)
+	warms(demo, `"pulls":0`)
 	if a := s.upstream().Accounts[0]; len(a.Reserves) != 1 || a.Reserves[0].Spent != 1 {
 		t.Errorf("the API tells %+v", a.Reserves)
 	}
