@@ -201,8 +201,8 @@ func TestFreshAnswersAndWrongRequestsHaveNothingToExplain(t *testing.T) {
 }
 
 func TestWhatFailedAtOneServerIsExplainedByAnotherOnTheSameDatabase(t *testing.T) {
-	one, other := newStack(t, hubsim.Options{AnonymousLimit: 1}, ""), newStack(t, hubsim.Options{}, "")
 	database := newDatabase(t)
+	one, other := newStack(t, hubsim.Options{AnonymousLimit: 1}, ""), newStack(t, hubsim.Options{}, "")
 	for _, s := range []*stack{one, other} {
 		s.stop()
 		s.env["LARDER_DATABASE"], s.data = database, t.TempDir()

@@ -242,10 +242,10 @@ func TestWhoWarmsDrawsOnTheReserveThatPullsWould(t *testing.T) {
 func TestServersOnOneDatabaseKeepToReservesAndBudgetsTogether(t *testing.T) {
 	const settings = "upstreams:\n- name: docker-hub\n  reserve: [{project: prod, share: 30%}]\n  budgets: [{project: demo, limit: 4/6h}]\n"
 	options := hubsim.Options{AnonymousLimit: 10, TokensOnRegistry: true}
+	database := newDatabase(t)
 	one, other := newStack(t, options, settings), newStack(t, options, settings)
 	other.hub, other.args = one.hub, one.args // and so they have one address at the Hub
 	other.clock = one.clock
-	database := newDatabase(t)
 	for _, s := range []*stack{one, other} {
 		s.stop()
 		s.env["LARDER_DATABASE"], s.data, s.patient = database, t.TempDir(), true
