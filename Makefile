@@ -58,7 +58,7 @@ vet: ## go vet over both modules
 
 # Packages whose tests take minutes begin first, or they would run last and leave all but one
 # core idle.
-LONGEST := ./internal/server ./test/scripts ./internal/pullthrough ./internal/registry
+LONGEST := ./internal/server ./test/scripts ./internal/metadata ./internal/blob/s3
 
 # SQLite's own C code and what it stands on, as translated to Go, and the hash of passwords are
 # not watched for races: that would take half of the time, and they see to what they share

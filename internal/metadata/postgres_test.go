@@ -1,7 +1,6 @@
 package metadata_test
 
 import (
-	"path"
 	"strings"
 	"testing"
 
@@ -10,20 +9,7 @@ import (
 )
 
 func TestPostgreSQLPassesTheSuite(t *testing.T) {
-	pg := postgreSQL(t)
-	// A copy of a schema is made sooner than a schema.
-	template := pg.Database(t)
-	if err := openPostgres(t, template).Close(); err != nil {
-		t.Fatal(err)
-	}
-	copied := "TEMPLATE " + path.Base(strings.Split(template, "?")[0])
-	databases := make(map[string]string)
-	metadatatest.Run(t, func(t *testing.T) *metadata.DB {
-		if databases[t.Name()] == "" {
-			databases[t.Name()] = pg.Database(t, copied)
-		}
-		return openPostgres(t, databases[t.Name()])
-	})
+	metadatatest.Run(t, newPool(t).open)
 }
 
 func TestHotReadsOfPostgreSQLWalkIndexesOnly(t *testing.T) {

@@ -1,8 +1,8 @@
 package metadata_test
 
 import (
+	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/larder-registry/larder/internal/metadata"
@@ -10,25 +10,38 @@ import (
 )
 
 func TestSQLitePassesTheSuite(t *testing.T) {
-	var (
-		mu      sync.Mutex
-		folders = make(map[string]string)
-	)
+	// A schema is copied sooner than it is made.
+	template := filepath.Join(t.TempDir(), "metadata.db")
+	if err := openSQLite(t, template).Close(); err != nil {
+		t.Fatal(err)
+	}
+	empty, err := os.ReadFile(template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	databases := make(map[string]string)
 	metadatatest.Run(t, func(t *testing.T) *metadata.DB {
-		mu.Lock()
-		defer mu.Unlock()
-		if folders[t.Name()] == "" {
-			folders[t.Name()] = t.TempDir()
-		}
-		db, err := metadata.Open(t.Context(), filepath.Join(folders[t.Name()], "metadata.db"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				t.Error(err)
+		if databases[t.Name()] == "" {
+			databases[t.Name()] = filepath.Join(t.TempDir(), "metadata.db")
+			if err := os.WriteFile(databases[t.Name()], empty, 0o600); err != nil {
+				t.Fatal(err)
 			}
-		})
-		return db
+		}
+		return openSQLite(t, databases[t.Name()])
 	})
+}
+
+// openSQLite opens a database until the test ends.
+func openSQLite(t *testing.T, path string) *metadata.DB {
+	t.Helper()
+	db, err := metadata.Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
 }
