@@ -69,7 +69,7 @@ func build(t *testing.T) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	program := filepath.Join(folder, "larder")
-	build := exec.CommandContext(t.Context(), "go", "build", "-race=false",
+	build := exec.CommandContext(t.Context(), "go", "build", "-race=false", "-trimpath",
 		"-ldflags", "-X main.version=1.2.3 -X main.commit=0123456789ab", "-o", program,
 		"github.com/larder-registry/larder/cmd/larder")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
