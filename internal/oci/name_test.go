@@ -1,6 +1,8 @@
 package oci_test
 
 import (
+	"iter"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -64,10 +66,43 @@ func TestAOneSegmentNameIsAnsweredWithTheLineToType(t *testing.T) {
 	}
 }
 
+// standardName is the expression of OCI Distribution 1.1, §Pulling manifests.
+var standardName = regexp.MustCompile(`^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$`)
+
+func TestNamesAreThoseOfTheStandardsExpression(t *testing.T) {
+	for given := range words("a0._-/A", 6) {
+		if got, want := oci.CheckName(given) == nil, standardName.MatchString(given); got != want {
+			t.Fatalf("%q is taken for a name: %t, want %t", given, got, want)
+		}
+	}
+}
+
+// words are all words of up to so many letters.
+func words(letters string, most int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		all := []string{""}
+		for range most + 1 {
+			var longer []string
+			for _, word := range all {
+				if !yield(word) {
+					return
+				}
+				for _, letter := range letters {
+					longer = append(longer, word+string(letter))
+				}
+			}
+			all = longer
+		}
+	}
+}
+
 func FuzzAParsedNameIsSafeAsAPath(f *testing.F) {
 	f.Add("demo/app")
 	f.Add("../../etc/passwd")
 	f.Fuzz(func(t *testing.T, given string) {
+		if got, want := oci.CheckName(given) == nil, len(given) <= 255 && standardName.MatchString(given); got != want {
+			t.Errorf("%q is taken for a name: %t, want %t", given, got, want)
+		}
 		repo, err := oci.ParseRepository(given)
 		if err != nil {
 			return

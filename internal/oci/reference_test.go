@@ -1,8 +1,11 @@
 package oci_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 
 	"github.com/larder-registry/larder/internal/oci"
 )
@@ -47,6 +50,9 @@ func TestAnErrorTextDoesNotRepeatAllThatAStrangerSent(t *testing.T) {
 	}
 }
 
+// standardTag is the expression of OCI Distribution 1.1, §Pulling manifests.
+var standardTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+
 func FuzzAReferenceIsOneOfTwoThings(f *testing.F) {
 	f.Add("latest")
 	f.Add("sha256:" + strings.Repeat("a", 64))
@@ -54,6 +60,14 @@ func FuzzAReferenceIsOneOfTwoThings(f *testing.F) {
 		ref, err := oci.ParseReference(given)
 		if err == nil && (ref.ByTag() == (ref.Digest != "") || ref.String() != given) {
 			t.Errorf("%q became %+v", given, ref)
+		}
+		if got, want := oci.CheckTag(given) == nil, standardTag.MatchString(given); got != want {
+			t.Errorf("%q is taken for a tag: %t, want %t", given, got, want)
+		}
+		_, err = oci.ParseDigest(given)
+		d := digest.Digest(given)
+		if got, want := err == nil, d.Validate() == nil && (d.Algorithm() == digest.SHA256 || d.Algorithm() == digest.SHA512); got != want {
+			t.Errorf("%q is taken for a digest: %t, want %t", given, got, want)
 		}
 	})
 }
