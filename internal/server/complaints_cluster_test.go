@@ -78,6 +78,7 @@ func TestRow20ThePodsImageIsPulledThroughWithTheFirstPodAndItsTagFollows(t *test
 // enix/kube-image-keeper#511, #529, #33 and #124: any trouble of the proxy stopped every
 // pod.
 func TestRow21PodsKeepTheirImagesWhileLarderCannotServeThem(t *testing.T) {
+	t.Parallel()
 	s := newRewritingStack(t, hubsim.Options{})
 	s.wantsReady(200)
 	probed := s.files("blobs")

@@ -130,6 +130,7 @@ func TestOfTwoCredentialsTheOneThatHasLittleLeftIsSpared(t *testing.T) {
 }
 
 func TestACredentialIsUsedByOtherServersOnTheSameDatabase(t *testing.T) {
+	t.Parallel()
 	database := newDatabase(t)
 	options := hubsim.Options{Accounts: accounts, TokensOnRegistry: true}
 	one, other := newStack(t, options, ""), newStack(t, options, "")

@@ -201,6 +201,7 @@ func TestFreshAnswersAndWrongRequestsHaveNothingToExplain(t *testing.T) {
 }
 
 func TestWhatFailedAtOneServerIsExplainedByAnotherOnTheSameDatabase(t *testing.T) {
+	t.Parallel()
 	database := newDatabase(t)
 	one, other := newStack(t, hubsim.Options{AnonymousLimit: 1}, ""), newStack(t, hubsim.Options{}, "")
 	for _, s := range []*stack{one, other} {

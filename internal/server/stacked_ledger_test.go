@@ -178,6 +178,7 @@ func TestWhatAPodPullsIsBookedToItsNamespaceAsTheWebhookToldIt(t *testing.T) {
 }
 
 func TestWhatAPodPullsFromOneReplicaIsBookedToItsNamespaceAsTheWebhookOfAnotherToldIt(t *testing.T) {
+	t.Parallel()
 	database := newDatabase(t)
 	asked, pulled := newRewritingStack(t, hubsim.Options{}), newStack(t, hubsim.Options{}, "")
 	for _, s := range []*stack{asked, pulled} {

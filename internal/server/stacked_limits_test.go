@@ -526,6 +526,7 @@ func TestThePageOfLimitsHelpsWhoeverOpensIt(t *testing.T) {
 }
 
 func TestServersOnOneDatabaseCountTogether(t *testing.T) {
+	t.Parallel()
 	database := newDatabase(t)
 	one, other := newStack(t, hubsim.Options{}, dockersOwn), newStack(t, hubsim.Options{}, dockersOwn)
 	for _, s := range []*stack{one, other} {

@@ -201,6 +201,7 @@ func TestATagThatIsGoneUpstreamKeepsNoOtherFromBeingRefreshed(t *testing.T) {
 }
 
 func TestBlobsOfAMovedTagThatDidNotComeAreFetchedInALaterTurn(t *testing.T) {
+	t.Parallel()
 	s := onlyPinned(t, 10)
 	for _, name := range []string{"alpha", "beta"} {
 		s.cold(name, request{}).wants(t, 200, "larder; fwd=miss; stored")
@@ -239,6 +240,7 @@ func replicas(t *testing.T) (one, other *stack, database string) {
 }
 
 func TestReplicasAskForEachTagOnceAndAnotherGoesOnWhenOneEnds(t *testing.T) {
+	t.Parallel()
 	one, other, _ := replicas(t)
 	for _, s := range []*stack{one, other} {
 		s.start()
@@ -276,6 +278,7 @@ func TestReplicasAskForEachTagOnceAndAnotherGoesOnWhenOneEnds(t *testing.T) {
 // A process that is killed gives nothing back: its lease stands until it is over. Then one of
 // the others goes on, and not two.
 func TestOneReplicaGoesOnRefreshingOnceTheLeaseOfAKilledOneIsOver(t *testing.T) {
+	t.Parallel()
 	one, other, database := replicas(t)
 	one.start()
 	tags := []string{"alpha", "beta"}

@@ -240,6 +240,7 @@ func TestWhoWarmsDrawsOnTheReserveThatPullsWould(t *testing.T) {
 }
 
 func TestServersOnOneDatabaseKeepToReservesAndBudgetsTogether(t *testing.T) {
+	t.Parallel()
 	const settings = "upstreams:\n- name: docker-hub\n  reserve: [{project: prod, share: 30%}]\n  budgets: [{project: demo, limit: 4/6h}]\n"
 	options := hubsim.Options{AnonymousLimit: 10, TokensOnRegistry: true}
 	database := newDatabase(t)

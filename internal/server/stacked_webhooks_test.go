@@ -304,6 +304,7 @@ func TestAReceiverThatIsDownHoldsBackNobodyElse(t *testing.T) {
 }
 
 func TestADeadReceiverIsSetAsideAndTakenUpAgainWhenItIsResumed(t *testing.T) {
+	t.Parallel()
 	s, r := newHookStack(t), newReceiver(t)
 	dead := true
 	var mu sync.Mutex
@@ -397,6 +398,7 @@ func TestWebhooksAreAProjectsAdmins(t *testing.T) {
 }
 
 func TestOfSeveralReplicasOneDeliversAndAnotherTakesOver(t *testing.T) {
+	t.Parallel()
 	database := newDatabase(t)
 	replica := func() *stack {
 		s := newStack(t, hubsim.Options{}, hooksAllowed)
