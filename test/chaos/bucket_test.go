@@ -53,6 +53,7 @@ type shared struct {
 }
 
 func TestTwoReplicasCollectAndEvictOneBucketWhileEverybodyWorks(t *testing.T) {
+	t.Parallel()
 	s := newShared(t, os.Getenv(binaryVariable))
 	turns := shortTurns
 	if os.Getenv(roundsVariable) != "" {

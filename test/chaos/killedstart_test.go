@@ -35,6 +35,7 @@ type life struct {
 // A process that is killed has left on the disk what it did not come to sync. The next one
 // finds it there all the same, builds on it, and acknowledges.
 func TestWhatIsAcknowledgedAfterAKillSurvivesAPowerLoss(t *testing.T) {
+	t.Parallel()
 	hub := newHub(t, hubsim.Options{})
 	whole := newLife(t, hub)
 	whole.endAfter(math.MaxInt)

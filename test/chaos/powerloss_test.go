@@ -49,6 +49,7 @@ type knowledge struct {
 }
 
 func TestWhatWasAcknowledgedSurvivesAPowerLoss(t *testing.T) {
+	t.Parallel()
 	r := record(t)
 	all := &losses{recording: r, folder: mountedMemory(t, "1g")}
 	count, limit := instants(t)

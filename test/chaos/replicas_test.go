@@ -112,6 +112,7 @@ func comesTrue(t *testing.T, what string, holds func() bool) {
 }
 
 func TestTwoReplicasAreOneRegistry(t *testing.T) {
+	t.Parallel()
 	r := newReplicas(t, newHub(t, hubsim.Options{BlobBandwidth: 1 << 20}), "")
 	t.Run("what is pushed to one is pulled from the other, and deleted from both", r.pushHerePullThere)
 	t.Run("an upload begun on one ends on the other", r.uploadHereAndThere)

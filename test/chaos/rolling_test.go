@@ -10,6 +10,7 @@ import (
 func older() string { return cmp.Or(os.Getenv(olderVariable), os.Getenv(binaryVariable)) }
 
 func TestReplicasAreReplacedOneAfterTheOtherWhileEverybodyWorks(t *testing.T) {
+	t.Parallel()
 	s := newShared(t, older())
 	pulls := s.pullThroughout(t)
 	before := s.form()

@@ -166,6 +166,7 @@ func hooksFile(t *testing.T) string {
 }
 
 func TestAWebhookHearsEveryPushInOrderThroughKills(t *testing.T) {
+	t.Parallel()
 	const repositories, kills = 3, 6
 	receiver := newHooked(t)
 	s := newServer(t, filepath.Join(t.TempDir(), "data"), newHub(t, hubsim.Options{}))

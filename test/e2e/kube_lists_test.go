@@ -17,6 +17,7 @@ import (
 const maxQuestions = 200
 
 func TestAListAsksTheClusterABoundedNumberOfQuestions(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace demo", "kubectl create namespace open", "kubectl create namespace other")
 	node := c.account("other", "node")

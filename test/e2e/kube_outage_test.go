@@ -6,6 +6,7 @@ import (
 )
 
 func TestWithoutTheAPIServerWhatWasDecidedCarriesOnAndNothingIsOpened(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace demo", "kubectl create namespace other",
 		"kubectl create rolebinding pullers -n demo --clusterrole=system:image-puller --serviceaccount=demo:app")
@@ -66,6 +67,7 @@ func TestWithoutTheAPIServerWhatWasDecidedCarriesOnAndNothingIsOpened(t *testing
 }
 
 func TestLarderStartsBeforeItsCluster(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace demo",
 		"kubectl create rolebinding pullers -n demo --clusterrole=system:image-builder --serviceaccount=demo:app")

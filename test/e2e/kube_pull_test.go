@@ -21,6 +21,7 @@ const (
 // Each opening is one that the documentation shows, in a namespace of its own in place of
 // demo, so that all can be tried at once: what opens, and what closes it again.
 func TestRolesOnTheClusterOpenAProjectToThoseWhomTheyName(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace other", "kubectl create namespace third")
 	others := map[string]string{ofOther: c.account("other", "app"), ofThird: c.account("third", "app")}
@@ -132,6 +133,7 @@ func (s *stack) awaitPulls(project string, tokens map[string]string, images []st
 }
 
 func TestClientsPullByWhatTheClusterGrants(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace demo", "kubectl create namespace other")
 	node := c.account("other", "node")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestDockerPushesWithTheTokenOfAServiceAccount(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace demo")
 	ci, editor := c.account("demo", "ci"), c.account("demo", "editor")
@@ -59,6 +60,7 @@ func (s *stack) failsToLogIn(docker *program, token string) {
 }
 
 func TestATokenThatIsNotTheClustersOwnOpensNothing(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace demo", "kubectl create rolebinding open -n demo --clusterrole=registry-editor --serviceaccount=demo:ci")
 	good := c.account("demo", "ci")
@@ -122,6 +124,7 @@ func (c *cluster) sign(key *rsa.PrivateKey, claims kubeserver.Claims) string {
 }
 
 func TestTokensWithTheRegistrysOwnAudienceOpenTheRegistryAndNotTheCluster(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace demo", "kubectl create rolebinding open -n demo --clusterrole=registry-editor --serviceaccount=demo:ci")
 	c.account("demo", "ci")

@@ -6,6 +6,7 @@ import (
 )
 
 func TestWhereAClusterDecidesLarderSaysSo(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
 	c.do("kubectl create namespace demo")
 	ci := c.account("demo", "ci")
