@@ -37,6 +37,8 @@ type ProjectMaker interface {
 	// MakeProject makes a project that id owns. The error wraps metadata.ErrExists when
 	// there is one of that name.
 	MakeProject(ctx context.Context, id authn.Identity, p metadata.Project) error
+	// Reload puts in force what others have changed in a project.
+	Reload(ctx context.Context, project string) error
 }
 
 // credentials is who asks, and what caps the asking.
@@ -132,6 +134,9 @@ func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error
 	}
 	x.scope = repositoryScope(x.target.Repository, scopeActions(need)...) + x.mountScope()
 	missing, err := h.missing(ctx, x, need)
+	if err == nil && missing != "" && need == authn.ActionPush && x.target.Kind == metadata.Hosted {
+		missing, err = h.missingStill(ctx, x, missing)
+	}
 	if err != nil {
 		return err
 	}
@@ -157,8 +162,9 @@ func object(target Target) authz.Target {
 }
 
 // may asks for a right by the name that it has in token scopes. Where there is no
-// project, pushing takes the right to make it. Deleting has two rights, of which one is
-// enough for a token's scope.
+// project, pushing takes the right to make it, which is enough to pull, too: the token that
+// a push begins with is used for what it asks once the project is there. Deleting has two
+// rights, of which one is enough for a token's scope.
 func may(ctx context.Context, decide authz.Decide, id authn.Identity, need string, target Target) (bool, error) {
 	switch {
 	case need == authn.ActionPush && target.Kind == "":
@@ -167,10 +173,15 @@ func may(ctx context.Context, decide authz.Decide, id authn.Identity, need strin
 		return true, nil
 	}
 	may, err := decide(ctx, id, right(need), object(target))
-	if err == nil && !may && need == authn.ActionDelete {
+	switch {
+	case err != nil || may:
+		return may, err
+	case need == authn.ActionDelete:
 		return decide(ctx, id, authz.DeleteTag, object(target))
+	case need == authn.ActionPull && target.Kind == "" && !id.Anonymous():
+		return mayMake(ctx, decide, id, target)
 	}
-	return may, err
+	return false, nil
 }
 
 // mayMake tells whether a push of id may make the project: any project when id may make
@@ -197,6 +208,20 @@ func (h *Handler) missing(ctx context.Context, x *exchange, need string) (authz.
 		return h.missingForNew(ctx, x)
 	}
 	return "", nil
+}
+
+// missingStill looks once more at what whoever may make the project lacks there: another
+// request of the same push may have made it a moment ago, perhaps at another replica, and
+// its owner's rights are not in force here yet.
+func (h *Handler) missingStill(ctx context.Context, x *exchange, missing authz.Action) (authz.Action, error) {
+	may, err := mayMake(ctx, h.Authorizer.Allowed, x.who.identity, x.target)
+	if err != nil || !may {
+		return missing, err
+	}
+	if err := h.Projects.Reload(ctx, x.target.Repository.Project()); err != nil {
+		return "", err
+	}
+	return h.missing(ctx, x, authn.ActionPush)
 }
 
 // missingForNew is the right that is missing to push to a repository that does not exist:

@@ -216,6 +216,72 @@ func TestAFirstPushMakesThePushersOwnProjectAndNoOther(t *testing.T) {
 	f.do(request{method: "POST", path: "/v2/bob/other/blobs/uploads/", user: "bob"}).expect(t, 202, "")
 }
 
+func TestTheTokenThatAFirstPushBeginsWithLooksForWhatItPushed(t *testing.T) {
+	f := newFixture(t)
+	if err := f.access.SetSelfProvision(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	answer := f.do(request{method: "GET", path: "/token?scope=repository:bob/app:pull,push&scope=repository:carol/app:pull,push", user: "bob"}).expect(t, 200, "")
+	token := unmarshal[struct{ Token, Scope string }](t, answer.body)
+	if token.Scope != "repository:bob/app:pull,push" {
+		t.Errorf("the token is for %q", token.Scope)
+	}
+	absent := "/v2/bob/app/blobs/" + digest.FromString("not pushed").String()
+	f.do(request{method: "HEAD", path: absent, token: token.Token}).expect(t, 404, "")
+	f.do(request{method: "POST", path: "/v2/bob/app/blobs/uploads/", token: token.Token}).expect(t, 202, "")
+	f.do(request{method: "HEAD", path: absent, token: token.Token}).expect(t, 404, "")
+}
+
+// elsewhere is another server's view of the same database.
+func (f *fixture) elsewhere() *authz.Authorizer {
+	f.t.Helper()
+	other, err := authz.Open(f.t.Context(), authz.Config{Roles: f.db.Roles, RoleBindings: f.db.RoleBindings, Projects: f.db.Projects})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return other
+}
+
+// overtaken is asked to make a project that another request of the same push has made in
+// the same instant at another server.
+type overtaken struct {
+	distribution.ProjectMaker
+	other distribution.ProjectMaker
+}
+
+func (o overtaken) MakeProject(ctx context.Context, id authn.Identity, p metadata.Project) error {
+	if err := o.other.MakeProject(ctx, id, p); err != nil {
+		return err
+	}
+	return o.ProjectMaker.MakeProject(ctx, id, p)
+}
+
+func TestOneFirstPushThatSendsLayersAtOnceIsNotRefusedInItsOwnProject(t *testing.T) {
+	f := newFixture(t)
+	if err := f.access.SetSelfProvision(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	other := f.elsewhere()
+	bob, carol := authn.Identity{User: "bob"}, authn.Identity{User: "carol"}
+	f.config.Projects = overtaken{f.access, other}
+	f.Config.Handler = distribution.New(f.config)
+	f.do(request{method: "POST", path: "/v2/bob/app/blobs/uploads/", user: "bob"}).expect(t, 202, "")
+
+	// It was made before the request was looked at, and its owner is not known of here yet.
+	f = newFixture(t)
+	if err := f.access.SetSelfProvision(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	other = f.elsewhere()
+	for _, id := range []authn.Identity{bob, carol} {
+		if err := other.MakeProject(t.Context(), id, metadata.Project{Name: id.User, Kind: metadata.Hosted, Creator: id.User}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.do(request{method: "POST", path: "/v2/bob/app/blobs/uploads/", user: "bob"}).expect(t, 202, "")
+	f.do(request{method: "POST", path: "/v2/carol/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
+}
+
 // slower is asked to make a project of which somebody else has become the owner meanwhile.
 type slower struct{ distribution.ProjectMaker }
 

@@ -116,6 +116,9 @@ func (h *Handler) makeProject(ctx context.Context, x *exchange) error {
 		return nil
 	}
 	missing, err := h.missing(ctx, x, authn.ActionPush)
+	if err == nil && missing != "" {
+		missing, err = h.missingStill(ctx, x, missing)
+	}
 	if err != nil || missing == "" {
 		return err
 	}
