@@ -149,7 +149,7 @@ func (s *service) listRepositories(ctx context.Context, who caller, in *listRepo
 	decide := s.Authorizer.ForMany()
 	for i, r := range page {
 		r.Readme = ""
-		shown, err := repositoryOf(ctx, decide, r, p.Kind)
+		shown, err := s.repositoryOf(ctx, decide, r, p.Kind)
 		if errors.Is(err, authz.ErrSpent) && i > 0 {
 			out.Body.Next = oci.Repository(page[i-1].Name).Rest()
 			return out, nil
@@ -197,15 +197,31 @@ func (s *service) repositoryPage(ctx context.Context, who caller, p metadata.Pro
 	return shown, next, err
 }
 
-func repositoryOf(ctx context.Context, decide authz.Decide, r metadata.Repository, kind metadata.Kind) (Repository, error) {
+func (s *service) repositoryOf(ctx context.Context, decide authz.Decide, r metadata.Repository, kind metadata.Kind) (Repository, error) {
 	name := oci.Repository(r.Name)
 	visibility, err := visibilityOf(ctx, decide, repositoryTarget(name, kind))
+	if err == nil && kind == metadata.Cache && !r.Shown && visibility != visiblePrivate {
+		visibility, err = s.visibilityUpstream(ctx, name)
+	}
 	shown := Repository{
 		Name: name.Rest(), Project: name.Project(), Description: r.Description, Readme: r.Readme,
 		Tags: r.Tags, CreatedAt: r.CreatedAt, UpdatedAt: timeOrNone(r.UpdatedAt), Visibility: visibility,
 		Pulls: r.Pulls, Stars: r.Stars, Lookup: LookupPolicy{Local: r.LocalLookup},
 	}
 	return shown, err
+}
+
+// visibilityUpstream tells who can pull what the roles open and the upstream keeps from
+// strangers: all who are logged in, or the members of the projects whose own credentials
+// alone can read it.
+func (s *service) visibilityUpstream(ctx context.Context, name oci.Repository) (string, error) {
+	if s.Shows != nil {
+		shows, err := s.Shows(ctx, authn.AnyUser(), name)
+		if err != nil || !shows {
+			return visiblePrivate, err
+		}
+	}
+	return visibleLoggedIn, nil
 }
 
 // timeOrNone leaves out a time that is not known.
@@ -260,7 +276,7 @@ func (s *service) showRepository(ctx context.Context, repo oci.Repository, kind 
 	if err != nil {
 		return nil, err
 	}
-	shown, err := repositoryOf(ctx, s.Authorizer.Allowed, r, kind)
+	shown, err := s.repositoryOf(ctx, s.Authorizer.Allowed, r, kind)
 	return &repositoryOutput{Body: shown}, err
 }
 
@@ -280,7 +296,7 @@ func (s *service) getRepository(ctx context.Context, who caller, in *repositoryI
 	if err != nil {
 		return nil, err
 	}
-	shown, err := repositoryOf(ctx, s.Authorizer.Allowed, r, target.Kind)
+	shown, err := s.repositoryOf(ctx, s.Authorizer.Allowed, r, target.Kind)
 	return &repositoryOutput{Body: shown}, err
 }
 

@@ -131,6 +131,6 @@ func (s *service) starred(ctx context.Context, decide authz.Decide, who caller, 
 		return Repository{}, false, err
 	}
 	r.Readme = "" // a list has the short description alone
-	shown, err := repositoryOf(ctx, decide, r, kind)
+	shown, err := s.repositoryOf(ctx, decide, r, kind)
 	return shown, true, err
 }

@@ -45,18 +45,23 @@ type Repository struct {
 	Pulls       int64     // how many images were pulled from it; lags by seconds
 	Stars       int       // how many have starred it
 	LocalLookup bool      // short names in pods may mean it
+	Shown       bool      // by what SetVisibility was last told, its upstream shows it to strangers
 }
 
 const selectRepositories = `
 	SELECT r.name, r.description, r.readme, r.created_at,
 		(SELECT COUNT(*) FROM tags t WHERE t.repository_id = r.id),
 		(SELECT MAX(t.updated_at) FROM tags t WHERE t.repository_id = r.id),
-		r.pulls, (SELECT COUNT(*) FROM stars s WHERE s.repository_id = r.id), r.local_lookup
+		r.pulls, (SELECT COUNT(*) FROM stars s WHERE s.repository_id = r.id), r.local_lookup, r.public
 	FROM repositories r`
 
 func scanRepository(r row) (Repository, error) {
-	var found Repository
-	err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt}, &found.Tags, scanStamp{&found.UpdatedAt}, &found.Pulls, &found.Stars, &found.LocalLookup)
+	var (
+		found Repository
+		shown sql.NullBool
+	)
+	err := r.Scan(&found.Name, &found.Description, &found.Readme, scanStamp{&found.CreatedAt}, &found.Tags, scanStamp{&found.UpdatedAt}, &found.Pulls, &found.Stars, &found.LocalLookup, &shown)
+	found.Shown = shown.Bool
 	return found, err
 }
 

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/larder-registry/larder/internal/hubsim"
 )
 
@@ -180,6 +182,26 @@ func TestWhatAProjectsCredentialFetchedIsForItsMembersAlone(t *testing.T) {
 		}
 	}
 	s.send(request{path: acmeApp + "manifests/1", token: demo}).is(t, app.Digest)
+}
+
+func TestAListOfACacheSaysWhoCanPullWhatTheUpstreamKeepsFromStrangers(t *testing.T) {
+	s, demo, _, _ := lending(t)
+	s.hub.AddImage("library/nginx", "1", small(4))
+	s.get(nginx + "manifests/1")
+	s.send(request{path: "/v2/docker-hub/corp/base/manifests/1", admin: true})
+	s.send(request{path: acmeApp + "manifests/1", token: demo})
+	var listed struct {
+		Items []struct{ Name, Visibility string }
+	}
+	s.must("GET", "/api/v1/projects/docker-hub/repositories", "", &listed)
+	got := map[string]string{}
+	for _, r := range listed.Items {
+		got[r.Name] = r.Visibility
+	}
+	want := map[string]string{"acme/app": "private", "corp/base": "logged in", "library/nginx": "public"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("who can pull (-want +got):\n%s", diff)
+	}
 }
 
 func TestMembersKeepWhatTheyHadWhileTheHubIsGoneAndAfterARestart(t *testing.T) {
