@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -181,8 +182,15 @@ func problemText(p huma.ErrorModel) string {
 	return text
 }
 
-// stranger is an answer that no Larder gives.
+// stranger is an answer that is none of the API's.
 func (c *client) stranger(response *http.Response, content []byte) error {
+	if response.StatusCode == http.StatusTooManyRequests { // plain text, for requests of any kind
+		after, err := strconv.Atoi(response.Header.Get("Retry-After"))
+		if err != nil {
+			return fmt.Errorf("%s gets too many requests from this address: try again later", c.server)
+		}
+		return fmt.Errorf("%s gets too many requests from this address: try again in %s", c.server, time.Duration(after)*time.Second)
+	}
 	// What net/http answers to plain HTTP where TLS is spoken.
 	if response.StatusCode == http.StatusBadRequest && bytes.Contains(content, []byte("HTTP request to an HTTPS server")) {
 		return fmt.Errorf("%s speaks TLS: write https:// instead of http://", c.server)

@@ -384,6 +384,15 @@ func TestAServerThatIsNoLarderIsTold(t *testing.T) {
 	}
 }
 
+func TestWhoSendsTooManyRequestsIsToldWhenToComeAgain(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		http.Error(w, "Too Many Requests", http.StatusTooManyRequests)
+	}))
+	t.Cleanup(server.Close)
+	newShell(t).fails(exitFailed, "login "+server.URL+" -u admin -p x", "gets too many requests from this address: try again in 7s")
+}
+
 func TestPlainHTTPTakenForHTTPSIsTold(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(server.Close)

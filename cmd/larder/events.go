@@ -45,7 +45,7 @@ days.`,
 			if err != nil {
 				return ofOneProject(cmd, project, err)
 			}
-			if len(all) == 0 && output == formatTable {
+			if len(all) == 0 && output.table() {
 				return none(cmd, "No events found.")
 			}
 			return listing{out: cmd.OutOrStdout(), format: output, resource: "event"}.print(api.EventList{Items: all}, eventRows(all, time.Now()))

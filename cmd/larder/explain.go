@@ -145,7 +145,7 @@ func listFailures(cmd *cobra.Command, limit int, output outputFormat) error {
 	if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/failures?limit="+strconv.Itoa(limit), nil, &all); err != nil {
 		return err
 	}
-	if len(all.Items) == 0 && output == formatTable {
+	if len(all.Items) == 0 && output.table() {
 		return none(cmd, "No pull has failed or got a stale copy in the last week.")
 	}
 	return listing{out: cmd.OutOrStdout(), format: output, resource: "failure"}.print(all, failureRows(all.Items, time.Now()))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -71,7 +72,11 @@ func (r *fsckReport) end(err error) error {
 		_, err = fmt.Fprintf(r.out, "Repaired %d of the %d that were found.\n", r.repaired, r.repaired+r.findings)
 	}
 	if err == nil && r.findings > 0 {
-		err = fmt.Errorf("%d things are not as they should be, see above", r.findings)
+		what := "1 thing is not as it should be"
+		if r.findings > 1 {
+			what = fmt.Sprintf("%d things are not as they should be", r.findings)
+		}
+		err = errors.New(what + ", see above")
 	}
 	return err
 }

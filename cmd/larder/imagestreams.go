@@ -45,7 +45,7 @@ func newGetImageStreamsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 && output == formatTable {
+			if len(all) == 0 && output.table() {
 				return none(cmd, "No image streams found in project "+project+".")
 			}
 			return out.print(api.RepositoryList{Items: all}, repositoryRows(all, time.Now()))

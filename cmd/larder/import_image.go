@@ -19,7 +19,8 @@ func newImportImageCommand() *cobra.Command {
 		Short: "Let the registry take an image from another one",
 		Long: `Let the registry take an image from another one into a hosted project: all platforms,
 bytes and digest untouched, and nothing passes through this machine. With --scheduled
-the registry asks the source every 15 minutes and follows it.
+the registry asks the source every 15 minutes and follows it, until the tag is imported
+without.
 
 Without --from the tag is taken anew from where it came last.`,
 		Example: `  larder import-image centos:7 --from=docker.io/library/centos:7 --confirm

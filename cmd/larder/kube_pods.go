@@ -51,7 +51,7 @@ func showPods(cmd *cobra.Command, query url.Values, l listing) error {
 	if err != nil {
 		return err
 	}
-	if len(all) == 0 && l.format == formatTable {
+	if len(all) == 0 && l.format.table() {
 		return none(cmd, "No pod runs such an image.")
 	}
 	return l.print(map[string]any{"items": all}, podRows(all, time.Now()))

@@ -38,6 +38,9 @@ func (f *outputFormat) Set(s string) error {
 	return fmt.Errorf("it is one of json, yaml, name and wide")
 }
 
+// table tells whether people are to read it.
+func (f outputFormat) table() bool { return f == formatTable || f == formatWide }
+
 func addOutputFlag(cmd *cobra.Command, f *outputFormat) {
 	cmd.Flags().VarP(f, "output", "o", "json, yaml, name or wide, instead of a table")
 }

@@ -82,7 +82,7 @@ func newGetPinsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all.Items) == 0 && output == formatTable {
+			if len(all.Items) == 0 && output.table() {
 				return none(cmd, "No images are pinned.")
 			}
 			if err := (listing{out: cmd.OutOrStdout(), format: output, resource: "pin"}).print(all, pinRows(all.Items, time.Now())); err != nil || !all.More {

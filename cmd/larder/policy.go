@@ -158,6 +158,9 @@ func newExposureCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if len(all) == 0 && output.table() {
+				return none(cmd, "Nothing that you may see is open to everybody, or to all who are logged in.")
+			}
 			t := table{header: []string{"PROJECT", "REPOSITORIES", "TO", "MAY"}, wide: []string{"REASON"}}
 			for _, e := range all {
 				t.rows = append(t.rows, []string{e.Project, orAll(e.Repositories), e.To, joined(e.Actions), e.Reason})

@@ -65,7 +65,7 @@ func newGetProjectsCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if len(all) == 0 && output == formatTable {
+				if len(all) == 0 && output.table() {
 					return none(cmd, "No projects found.")
 				}
 				return out.print(api.ProjectList{Items: all}, projectRows(all, time.Now()))

@@ -56,7 +56,7 @@ func limitTable(limit api.PullLimit, now time.Time) table {
 		header: []string{"SOURCE", "LIMIT", "REMAINING", "WINDOW", "NEXT", "RESETS"},
 		rows: [][]string{{
 			limit.Source, strconv.Itoa(limit.Limit), strconv.Itoa(limit.Remaining),
-			(time.Duration(limit.Window) * time.Second).String(), in(limit.NextAt), in(limit.ResetsAt),
+			span(time.Duration(limit.Window) * time.Second), in(limit.NextAt), in(limit.ResetsAt),
 		}},
 	}
 }

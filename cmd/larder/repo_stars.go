@@ -56,7 +56,7 @@ func newStarsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 && output == formatTable {
+			if len(all) == 0 && output.table() {
 				return none(cmd, "You have starred nothing: larder repo star REPOSITORY does.")
 			}
 			t := repositoryRows(all, time.Now())

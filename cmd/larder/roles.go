@@ -3,6 +3,8 @@ package main
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -156,15 +158,15 @@ func ageOf(at time.Time) string {
 }
 
 func describeRules(rules []api.Rule) string {
-	text := ""
-	for i, r := range rules {
-		if i > 0 {
-			text += "; "
-		}
-		text += joined(r.Verbs) + " " + joined(r.Resources)
+	var texts []string
+	for _, r := range rules {
+		text := joined(r.Verbs) + " " + joined(r.Resources)
 		if len(r.ResourceNames) > 0 {
 			text += " " + joined(r.ResourceNames)
 		}
+		if !slices.Contains(texts, text) { // a role may be made of others
+			texts = append(texts, text)
+		}
 	}
-	return text
+	return strings.Join(texts, "; ")
 }

@@ -61,7 +61,7 @@ func newGetTagsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 && output == formatTable {
+			if len(all) == 0 && output.table() {
 				return none(cmd, "No tags found.")
 			}
 			return listing{out: cmd.OutOrStdout(), format: output, resource: "imagestreamtag"}.print(api.TagList{Items: all}, tagRows(all, output, time.Now()))

@@ -130,7 +130,7 @@ func newListCredentialsCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodGet, credentialsPath(project), nil, &all); err != nil {
 				return err
 			}
-			if len(all.Items) == 0 && output == formatTable {
+			if len(all.Items) == 0 && output.table() {
 				return none(cmd, "There are no credentials.")
 			}
 			return listing{out: cmd.OutOrStdout(), format: output, resource: "credential"}.print(all, credentialRows(all.Items, time.Now()))

@@ -93,7 +93,7 @@ func showLedger(cmd *cobra.Command, args []string, asked ledgerFlags, output out
 			sums = append(sums, bookedSum{name, s})
 		}
 	}
-	if len(calls)+len(sums) == 0 && output == formatTable {
+	if len(calls)+len(sums) == 0 && output.table() {
 		return none(cmd, "Nothing is booked.")
 	}
 	if asked.by != "" {

@@ -35,7 +35,7 @@ account, and what projects have as a budget: SPENT OF so many pulls in any WINDO
 			if err != nil {
 				return err
 			}
-			if len(all.Items) == 0 && output == formatTable {
+			if len(all.Items) == 0 && output.table() {
 				return none(cmd, "No upstreams are configured.")
 			}
 			list := listing{out: cmd.OutOrStdout(), format: output, resource: "upstream"}

@@ -142,13 +142,23 @@ func (w *warming) cost(done api.Warmed) string {
 	return text
 }
 
-func (w *warming) end(cmd *cobra.Command) error {
-	verb := "fetched"
-	if w.request.DryRun {
-		verb = "would be fetched"
+// sum is what all images together have cost, or would.
+func (w *warming) sum() string {
+	images := counted(w.ok, "image")
+	switch {
+	case w.total.Pulls == 0 && w.total.Blobs == 0:
+		return "nothing to fetch for " + images
+	case w.request.DryRun:
+		return images + " would be fetched: " + w.cost(w.total)
 	}
-	if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s\n", counted(w.ok, "image"), verb, w.cost(w.total)); err != nil {
-		return err
+	return images + " fetched: " + w.cost(w.total)
+}
+
+func (w *warming) end(cmd *cobra.Command) error {
+	if w.ok > 0 {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), w.sum()); err != nil {
+			return err
+		}
 	}
 	if w.lost > 0 {
 		return fmt.Errorf("%s failed", counted(w.lost, "image"))

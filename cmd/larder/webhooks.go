@@ -132,7 +132,7 @@ func newGetWebhooksCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodGet, webhooksPath(project), nil, &all); err != nil {
 				return err
 			}
-			if len(all.Items) == 0 && output == formatTable {
+			if len(all.Items) == 0 && output.table() {
 				return none(cmd, "No webhooks found in project "+project+".")
 			}
 			return out.print(all, webhookRows(all.Items, time.Now()))

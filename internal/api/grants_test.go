@@ -124,7 +124,7 @@ func TestABindingIsMadeReadAndRemoved(t *testing.T) {
 		t.Errorf("review = %+v", r)
 	}
 	for _, method := range []string{"GET", "DELETE"} {
-		f.wantProblem(f.do(admin, method, path+"/b", ""), 404, `role binding "b" does not exist in project demo`)
+		f.wantProblem(f.do(admin, method, path+"/b", ""), 404, `role binding "b" does not exist in project demo: larder get rolebindings -n demo lists those that there are`)
 	}
 	f.wantProblem(f.do(admin, "DELETE", path+"/system:image-pullers", ""), 409, "cannot be changed")
 }

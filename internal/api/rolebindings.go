@@ -87,7 +87,7 @@ func (s *service) getRoleBinding(ctx context.Context, who caller, project, name 
 	}
 	b := s.Roles.Binding(ctx, project, name)
 	if b == nil {
-		return nil, problem(http.StatusNotFound, fmt.Sprintf("role binding %.255q does not exist in %s", name, authz.Target{Project: project}))
+		return nil, notThere("role binding", name, project)
 	}
 	return &roleBindingOutput{Body: roleBindingOf(b)}, nil
 }

@@ -130,7 +130,20 @@ func (s *service) getRole(ctx context.Context, who caller, project, name string)
 }
 
 func noRole(project, name string) error {
-	return problem(http.StatusNotFound, fmt.Sprintf("role %.255q does not exist in %s", name, authz.Target{Project: project}))
+	return notThere("role", name, project)
+}
+
+// notThere says that there is no such role or binding, and what lists those that there are.
+func notThere(what, name, project string) error {
+	nouns := "rolebindings"
+	if what == "role" {
+		nouns = "roles"
+	}
+	list := "larder get " + nouns + " -n " + project
+	if project == "" {
+		list = "larder get cluster" + nouns
+	}
+	return problem(http.StatusNotFound, fmt.Sprintf("%s %.255q does not exist in %s: %s lists those that there are", what, name, authz.Target{Project: project}, list))
 }
 
 func (s *service) createRole(ctx context.Context, who caller, project string, request RoleRequest) (*roleOutput, error) {
@@ -182,7 +195,7 @@ func roleProblem(err error, what, name, project string) error {
 	case errors.Is(err, metadata.ErrExists):
 		return problem(http.StatusConflict, fmt.Sprintf("%s %s was not made: %s has one of that name", what, name, where))
 	case errors.Is(err, metadata.ErrNotFound):
-		return problem(http.StatusNotFound, fmt.Sprintf("%s %.255q does not exist in %s", what, name, where))
+		return notThere(what, name, project)
 	}
 	return err
 }

@@ -85,7 +85,7 @@ func TestRolesComePageByPageAndThoseOfAllProjectsAreForEveryoneToRead(t *testing
 		t.Errorf("page = %+v", more)
 	}
 	f.want(f.do(bob, "GET", "/api/v1/clusterroles/view", ""), 200, nil)
-	f.wantProblem(f.do(bob, "GET", "/api/v1/clusterroles/none", ""), 404, `role "none" does not exist in all projects`)
+	f.wantProblem(f.do(bob, "GET", "/api/v1/clusterroles/none", ""), 404, `role "none" does not exist in all projects: larder get clusterroles lists those that there are`)
 	f.wantProblem(f.do(bob, "POST", "/api/v1/clusterroles", pullCentos), 403, "bob has no right to create clusterroles")
 	f.wantProblem(f.do(bob, "PUT", "/api/v1/clusterroles/view", `{"rules":[]}`), 403, "bob has no right to update clusterroles")
 	f.wantProblem(f.do(bob, "DELETE", "/api/v1/clusterroles/view", ""), 403, "bob has no right to delete clusterroles")

@@ -133,7 +133,7 @@ func (c *Creator) checkURL(text string) error {
 		return nil //nolint:nilerr // it is a name
 	}
 	if err := c.Addresses().Check(address); err != nil {
-		return &InvalidError{fmt.Sprintf("the webhook was not created: %s", err)}
+		return &InvalidError{err.Error()}
 	}
 	return nil
 }

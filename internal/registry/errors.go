@@ -18,9 +18,13 @@ var ErrDamaged = errors.New("stored bytes are gone or damaged")
 var ErrUploadBusy = errors.New("another request is writing this upload")
 
 func manifestUnknown(repo oci.Repository, ref oci.Reference) error {
+	what := "manifest"
+	if ref.ByTag() {
+		what = "tag"
+	}
 	return &oci.Error{
 		Code:    oci.CodeManifestUnknown,
-		Message: fmt.Sprintf("repository %s has no manifest %s", repo, ref),
+		Message: fmt.Sprintf("repository %s has no %s %s", repo, what, ref),
 		Detail:  map[string]string{"name": repo.String(), "reference": ref.String()},
 	}
 }
