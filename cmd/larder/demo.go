@@ -70,14 +70,17 @@ func runDemo(ctx context.Context, out io.Writer, stay bool) (err error) {
 	if err != nil {
 		return fmt.Errorf("the demonstration was stopped before its end: %w", err)
 	}
-	if err := d.report(out, acts); err != nil {
+	if err := demoReport(out, acts); err != nil {
 		return err
 	}
-	if stay {
-		_, _ = fmt.Fprintf(out, "\nBoth servers stay up until Ctrl-C, and the simulated Docker Hub is back.\n"+
-			"To push: docker login %s -u admin -p %s\n", d.address(), d.password)
-		<-ctx.Done()
+	if !stay {
+		_, _ = fmt.Fprintln(out, "\nTry it: larder demo --stay keeps both servers up, to pull from and to push to")
+		return judge(acts)
 	}
+	_, _ = fmt.Fprintf(out, "\nBoth servers stay up until Ctrl-C, and the simulated Docker Hub is back.\n\n"+
+		"Try it: docker pull %[1]s/docker-hub/%[2]s:%[3]s\nTo push: docker login %[1]s -u admin -p %[4]s\n",
+		d.address(), demoRepository, demoTag, d.password)
+	<-ctx.Done()
 	return judge(acts)
 }
 

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// report ends the demonstration with what the Hub saw, what it would have seen, and
-// a line to try.
-func (d *demo) report(out io.Writer, acts []act) error {
+// demoReport ends the demonstration with what the Hub saw and what it would have seen.
+func demoReport(out io.Writer, acts []act) error {
 	var text strings.Builder
 	table := tabwriter.NewWriter(&text, 0, 0, 3, ' ', tabwriter.AlignRight)
 	row := func(cells ...string) { _, _ = fmt.Fprintln(table, strings.Join(cells, "\t")+"\t") }
@@ -33,9 +32,7 @@ func (d *demo) report(out io.Writer, acts []act) error {
 	_, _ = fmt.Fprintf(&text, `
 Docker Hub counts GETs of manifests, two for a pull of this image, and allows %d in
 6 hours. Without Larder it would have refused with 429 from the %dst pull on.
-
-Try it: docker pull %s/docker-hub/%s:%s
-`, demoHubLimit, demoHubLimit/manifestsPerPull+1, d.address(), demoRepository, demoTag)
+`, demoHubLimit, demoHubLimit/manifestsPerPull+1)
 	_, err := io.WriteString(out, "\n"+text.String())
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,14 @@ func serverRules(ctx context.Context) (api.Kubernetes, mirror.Rules, mirror.OptO
 	}
 	return k, mirror.Rules{Host: k.Host, Caches: k.Caches},
 		mirror.OptOut{Annotations: k.OptOut.Annotations, Namespaces: k.OptOut.Namespaces, Owners: k.OptOut.Owners}, nil
+}
+
+// loopbackNote says that a registry is called by a name by which each node finds itself.
+func loopbackNote(host string) string {
+	if !loopback(&url.URL{Host: host}) {
+		return ""
+	}
+	return fmt.Sprintf("larder: the registry is called %s, by which each node and pod finds itself: set publicURL in its configuration, and print this again\n", host)
 }
 
 // policyCommand is what the flags of larder kube policy say.
@@ -75,6 +84,9 @@ func (p policyCommand) run(ctx context.Context, out, stderr io.Writer) error {
 		return err
 	}
 	if err := printForm(out, func() (string, error) { return mirror.Policy(rules, optOut, p.namespace) }); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(stderr, loopbackNote(rules.Host)); err != nil {
 		return err
 	}
 	if p.image == "" {

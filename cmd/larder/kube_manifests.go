@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -96,6 +97,11 @@ func (m *manifestsCommand) tellWhatIsLeft(stderr io.Writer, values map[string]an
 	notes := &strings.Builder{}
 	if valueAt(values, "image", "repository") == nil {
 		fmt.Fprintf(notes, "larder: the pods run %s; --image says where the cluster pulls it, as in registry.example.com/larder/larder:latest\n", image)
+	}
+	if public, ok := values["publicURL"].(string); ok {
+		if u, err := url.Parse(public); err == nil {
+			notes.WriteString(loopbackNote(u.Host))
+		}
 	}
 	if secret := valueAt(values, "admin", "existingSecret"); secret == adminSecret {
 		fmt.Fprintf(notes, "larder: the password of admin is that of Secret %s, key password, if you make it before; else the first start prints one: kubectl logs -n %s deployment/larder\n", adminSecret, m.namespace)

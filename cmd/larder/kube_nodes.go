@@ -23,7 +23,9 @@ no image changes. Files of others are not touched. When the DaemonSet is removed
 are.`,
 		Example: "  larder kube nodes --image registry.example.com/larder/larder:latest | kubectl apply -f -",
 		Args:    usageArgs(cobra.NoArgs),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return n.run(cmd.Context(), cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return n.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
 	}
 	cmd.Flags().StringVar(&n.namespace, "in", "larder", "the namespace of the DaemonSet")
 	cmd.Flags().StringVar(&n.image, "image", "", "an image of larder")
@@ -32,7 +34,7 @@ are.`,
 	return cmd
 }
 
-func (n nodesCommand) run(ctx context.Context, out io.Writer) error {
+func (n nodesCommand) run(ctx context.Context, out, stderr io.Writer) error {
 	if !mirror.IsNamespace(n.namespace) {
 		return usagef("--in %q is not the name of a namespace", n.namespace)
 	}
@@ -42,6 +44,11 @@ func (n nodesCommand) run(ctx context.Context, out io.Writer) error {
 	_, rules, _, err := serverRules(ctx)
 	if err != nil {
 		return err
+	}
+	if n.url == "" {
+		if _, err := io.WriteString(stderr, loopbackNote(rules.Host)); err != nil {
+			return err
+		}
 	}
 	pods, err := helpers(ctx, n.namespace, n.image, n.url, n.ca)
 	if err != nil {

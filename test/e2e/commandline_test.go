@@ -21,7 +21,10 @@ func TestLarderDemoKeepsItsPromisesInHalfAMinute(t *testing.T) {
 	if kept := regexp.MustCompile(`(?m)^kept `).FindAllString(printed, -1); len(kept) != 3 {
 		t.Errorf("%d promises were kept, want 3\n%s", len(kept), printed)
 	}
-	wants(t, printed, "Try it: docker pull ")
+	wants(t, printed, "Try it: larder demo --stay ")
+	if strings.Contains(printed, "docker pull") {
+		t.Errorf("it has a line to type at servers that are gone\n%s", printed)
+	}
 }
 
 func TestAnAccessTokenOfLarderLoginIsGoodForDocker(t *testing.T) {
