@@ -105,7 +105,7 @@ func (s *service) registerImports(api huma.API) {
 }
 
 func (s *service) importImage(ctx context.Context, who caller, in *importInput) (*huma.StreamResponse, error) {
-	repo, err := s.permitRepository(ctx, who, authz.Import, in.Project, in.Repository)
+	repo, err := s.importTarget(ctx, who, in.Project, in.Repository)
 	if err != nil {
 		return nil, err
 	}
@@ -135,9 +135,9 @@ func (s *service) importImage(ctx context.Context, who caller, in *importInput) 
 	}}, nil
 }
 
-// permitRepository finds a repository's name in a hosted project that the caller may see,
-// whether it exists or not, and refuses whoever may not do action to it.
-func (s *service) permitRepository(ctx context.Context, who caller, action authz.Action, project, repository string) (oci.Repository, error) {
+// importTarget finds a repository's name in a hosted project that the caller may see,
+// whether it exists or not, and refuses whoever may not import into it.
+func (s *service) importTarget(ctx context.Context, who caller, project, repository string) (oci.Repository, error) {
 	p, err := s.visibleProject(ctx, who, project)
 	if err != nil {
 		return "", err
@@ -151,7 +151,7 @@ func (s *service) permitRepository(ctx context.Context, who caller, action authz
 	}
 	target := projectTarget(p)
 	target.Repository = repo.String()
-	return repo, s.permit(ctx, who, action, target)
+	return repo, s.permit(ctx, who, authz.Import, target)
 }
 
 // wantedImport checks a request, and completes it from the tag's last import.
@@ -188,11 +188,11 @@ func (s *service) wantedImport(ctx context.Context, repo oci.Repository, r Impor
 }
 
 func (s *service) listImports(ctx context.Context, who caller, in *listImportsInput) (*listImportsOutput, error) {
-	repo, err := s.permitRepository(ctx, who, authz.Describe, in.Project, in.Repository)
+	r, _, err := s.visibleRepository(ctx, who, RepositoryPath{Project: in.Project, Repository: in.Repository})
 	if err != nil {
 		return nil, err
 	}
-	all, err := s.Imports.Of(ctx, repo.String())
+	all, err := s.Imports.Of(ctx, r.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -164,3 +164,22 @@ func TestAnImportIsForThoseWhoMayImport(t *testing.T) {
 		t.Errorf("the imports of another repository: %d %s", w.Code, w.Body)
 	}
 }
+
+func TestWhoSeesARepositoryIsToldWhatItImports(t *testing.T) {
+	f, _ := imported(t)
+	bob := f.bob()
+	f.cacheProject("docker-hub")
+	if err := f.db.Repositories.Create(t.Context(), "docker-hub/library/nginx"); err != nil {
+		t.Fatal(err)
+	}
+	// A cache imports nothing, which is no error.
+	var list ImportList
+	f.want(f.do(admin, "GET", "/api/v1/projects/docker-hub/repositories/library%2Fnginx/imports", ""), 200, &list)
+	if list.Items == nil || len(list.Items) > 0 {
+		t.Errorf("imports of a cache: %+v", list.Items)
+	}
+	// It does not take to see the project.
+	f.want(f.do(admin, "POST", "/api/v1/projects/demo/roles", `{"name":"one","rules":[{"verbs":["get"],"resources":["is"],"resourceNames":["centos"]}]}`), 201, nil)
+	f.member("demo", "one")
+	f.want(f.do(bob, "GET", importsPath, ""), 200, nil)
+}
