@@ -11,7 +11,13 @@ import (
 // as in 720h, or days, as in 30d.
 type duration time.Duration
 
-func (d *duration) String() string { return time.Duration(*d).String() }
+// String is "" where nothing is said, so that help names no default.
+func (d *duration) String() string {
+	if *d == 0 {
+		return ""
+	}
+	return time.Duration(*d).String()
+}
 
 func (*duration) Type() string { return "duration" }
 

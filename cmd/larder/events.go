@@ -15,7 +15,7 @@ import (
 
 func newGetEventsCommand() *cobra.Command {
 	var (
-		since time.Duration
+		since duration
 		limit int
 	)
 	output := formatTable
@@ -30,8 +30,8 @@ days.`,
 		Example: "  larder get events -n demo --since 24h",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if limit < 1 || since < 0 {
-				return usagef("--limit is at least 1, and --since is not negative")
+			if limit < 1 {
+				return usagef("--limit is at least 1")
 			}
 			project, err := cmd.Flags().GetString(namespaceFlag)
 			if err != nil {
@@ -39,7 +39,7 @@ days.`,
 			}
 			query := url.Values{"project": {project}}
 			if since > 0 {
-				query.Set("since", time.Now().Add(-since).UTC().Format(time.RFC3339))
+				query.Set("since", time.Now().Add(-time.Duration(since)).UTC().Format(time.RFC3339))
 			}
 			all, err := listEvents(cmd, query, limit)
 			if err != nil {
@@ -51,7 +51,7 @@ days.`,
 			return listing{out: cmd.OutOrStdout(), format: output, resource: "event"}.print(api.EventList{Items: all}, eventRows(all, time.Now()))
 		},
 	}
-	cmd.Flags().DurationVar(&since, "since", 0, "only those of the last `time`, such as 24h")
+	cmd.Flags().Var(&since, "since", "only those of the last `time`, such as 24h or 30d")
 	cmd.Flags().IntVar(&limit, "limit", 500, "show at most this many")
 	addOutputFlag(cmd, &output)
 	return cmd

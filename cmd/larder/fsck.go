@@ -19,7 +19,7 @@ import (
 )
 
 func newFsckCommand() *cobra.Command {
-	var olderThan time.Duration
+	var olderThan duration
 	var bandwidth byteSize
 	var repair bool
 	cmd := &cobra.Command{
@@ -38,15 +38,12 @@ status is 1 when something was found that was not repaired.`,
 		Args:    usageArgs(cobra.NoArgs),
 	}
 	flags := server.BindStoreFlags(cmd.Flags())
-	cmd.Flags().DurationVar(&olderThan, "older-than", 0, "leave out blobs that a check has verified less long ago, such as 168h")
+	cmd.Flags().Var(&olderThan, "older-than", "leave out blobs that a check has verified less long ago, such as 168h or 7d")
 	cmd.Flags().Var(&bandwidth, "bandwidth", "read blobs no faster than this each second, such as 50MiB")
 	cmd.Flags().BoolVar(&repair, "repair", false, "fetch damaged blobs of caches anew at once, and look again at those that were set aside")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if olderThan < 0 {
-			return usagef("--older-than is %s: it cannot be negative", olderThan)
-		}
 		report := newFsckReport(cmd.OutOrStdout(), cmd.ErrOrStderr())
-		check := registry.Fsck{OlderThan: olderThan, Bandwidth: int64(bandwidth), Repair: repair, Tell: report.tell}
+		check := registry.Fsck{OlderThan: time.Duration(olderThan), Bandwidth: int64(bandwidth), Repair: repair, Tell: report.tell}
 		var err error
 		if namesStores(cmd) {
 			err = fsckOffline(cmd.Context(), flags, check)
