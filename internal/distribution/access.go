@@ -84,7 +84,6 @@ func (h *Handler) resolve(ctx context.Context, x *exchange) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
-	x.scope = repositoryScope(target.Repository, authn.ActionPull)
 	if target.Kind == metadata.Cache {
 		x.tell(oci.Served{Cache: &oci.CacheStatus{}}) // until more is known of the answer
 	}
@@ -132,7 +131,6 @@ func (h *Handler) authorize(ctx context.Context, x *exchange, need string) error
 	if need == "" {
 		return nil
 	}
-	x.scope = repositoryScope(x.target.Repository, scopeActions(need)...) + x.mountScope()
 	missing, err := h.missing(ctx, x, need)
 	if err == nil && missing != "" && need == authn.ActionPush && x.target.Kind == metadata.Hosted {
 		missing, err = h.missingStill(ctx, x, missing)

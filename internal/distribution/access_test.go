@@ -107,6 +107,24 @@ func TestAPushThatIsRefusedSaysWhatToDo(t *testing.T) {
 		header(t, "WWW-Authenticate", f.challenge(`,scope="repository:demo/app:pull,push"`))
 }
 
+func TestWhoShowsABadCredentialIsAskedForAllThatTheRequestTakes(t *testing.T) {
+	f := newFixture(t)
+	for _, c := range []struct{ method, path, scope string }{
+		{"GET", "/manifests/v1", "repository:demo/app:pull"},
+		{"PUT", "/manifests/v1", "repository:demo/app:pull,push"},
+		{"POST", "/blobs/uploads/", "repository:demo/app:pull,push"},
+		{"POST", "/blobs/uploads/?mount=" + digest.FromString("").String() + "&from=shop/base", "repository:demo/app:pull,push repository:shop/base:pull"},
+		{"DELETE", "/manifests/v1", "repository:demo/app:delete"},
+	} {
+		asked := request{method: c.method, path: "/v2/demo/app" + c.path}
+		asked.token = "nonsense"
+		f.do(asked).expect(t, 401, oci.CodeUnauthorized).header(t, "WWW-Authenticate",
+			f.challenge(`,scope="`+c.scope+`",error="invalid_token",error_description="the token is not valid here, or it was revoked"`))
+		asked.token, asked.user, asked.header = "", "-", map[string]string{"Authorization": "Digest x"}
+		f.do(asked).expect(t, 401, oci.CodeUnauthorized).header(t, "WWW-Authenticate", f.challenge(`,scope="`+c.scope+`"`))
+	}
+}
+
 // give lets admin give a role to a user or a group; in all projects when project is "".
 func (f *fixture) give(project, role string, to authz.Subject) {
 	f.t.Helper()

@@ -195,6 +195,7 @@ func (h *Handler) serve(ctx context.Context, x *exchange) (err error) {
 		if x.target, err = h.resolve(ctx, x); err != nil {
 			return err
 		}
+		x.scope = repositoryScope(x.target.Repository, scopeActions(todo.need)...) + x.mountScope()
 	}
 	if x.who, err = h.identify(ctx, x); err != nil {
 		return err
