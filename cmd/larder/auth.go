@@ -27,6 +27,7 @@ func addAsFlags(cmd *cobra.Command, r *api.AccessReviewRequest) {
 func newCanICommand() *cobra.Command {
 	var request api.AccessReviewRequest
 	var everywhere, quiet bool
+	var subresource string
 	cmd := &cobra.Command{
 		Use:   "can-i VERB RESOURCE [NAME]",
 		Short: "Ask whether you may do something; the exit status is 1 for no",
@@ -36,7 +37,7 @@ func newCanICommand() *cobra.Command {
 		Args: usageArgs(cobra.RangeArgs(2, 3)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asked, err := request, error(nil)
-			if asked.Verb, asked.Resource, asked.Name, err = parseQuestion(args); err != nil {
+			if asked.Verb, asked.Resource, asked.Name, err = parseQuestion(args, subresource); err != nil {
 				return err
 			}
 			if !everywhere {
@@ -64,20 +65,28 @@ func newCanICommand() *cobra.Command {
 		},
 	}
 	addAsFlags(cmd, &request)
+	cmd.Flags().StringVar(&subresource, "subresource", "", "of the resource, this part, as in layers")
 	cmd.Flags().BoolVarP(&everywhere, "all-namespaces", "A", false, "ask for all projects, and for what belongs to none")
 	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing; the exit status tells")
 	return cmd
 }
 
 // parseQuestion reads VERB RESOURCE [NAME], where the name may follow the resource as
-// kubectl has it, TYPE/NAME.
-func parseQuestion(args []string) (verb, resource, name string, err error) {
+// kubectl has it, TYPE/NAME, and the subresource may have a flag of its own.
+func parseQuestion(args []string, subresource string) (verb, resource, name string, err error) {
 	verb, resource = args[0], args[1]
 	if right := map[string]string{"pull": "get", "push": "update"}[verb]; right != "" {
 		return "", "", "", usagef("to %s is %s on imagestreams/layers: larder auth can-i %[2]s imagestreams/layers NAME", verb, right)
 	}
+	if subresource != "" {
+		resource, name, _ = strings.Cut(resource, "/")
+		resource += "/" + subresource
+	}
 	if len(args) == 3 {
 		return verb, resource, args[2], nil
+	}
+	if name != "" {
+		return verb, resource, name, nil
 	}
 	base, rest, named := strings.Cut(resource, "/")
 	if !named || rest == layers || !strings.HasPrefix(base, "imagestream") {

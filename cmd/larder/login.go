@@ -20,6 +20,7 @@ import (
 const accessTokenPrefix = "larder_"
 
 type loginOptions struct {
+	server                string
 	user, password, token string
 	passwordStdin         bool
 	web, device           bool
@@ -43,11 +44,13 @@ is none, by a code that is confirmed in the browser of another device.`,
   larder login https://registry.example.com --device
   larder login https://registry.example.com -u alice
   larder login https://registry.example.com -u alice --password-stdin < password.txt
-  larder login http://localhost:5000 --token TOKEN`,
+  larder login http://localhost:5000 --token TOKEN
+  larder login --server http://localhost:5000 --token TOKEN`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error { return runLogin(cmd, o, args) },
 	}
 	flags := cmd.Flags()
+	flags.StringVarP(&o.server, "server", "s", "", "the server's URL, as an argument gives it")
 	flags.StringVarP(&o.user, "username", "u", "", "user name")
 	flags.StringVarP(&o.password, "password", "p", "", "password or access token; others on this machine can see it, so prefer --password-stdin")
 	flags.BoolVar(&o.passwordStdin, "password-stdin", false, "read the password or the access token from standard input")
@@ -109,6 +112,12 @@ func (o loginOptions) logInSomewhere(cmd *cobra.Command, login *loginContext) (u
 func (o loginOptions) context(all contexts, args []string) (loginContext, error) {
 	last := all.Contexts[all.Current]
 	login := loginContext{Server: last.Server, CA: last.CA, Insecure: last.Insecure}
+	if o.server != "" {
+		args = append(args[:len(args):len(args)], o.server)
+	}
+	if len(args) == 2 {
+		return loginContext{}, usagef("two servers are given: write larder login URL, or larder login --server URL")
+	}
 	if len(args) == 1 {
 		server, err := parseServer(args[0])
 		if err != nil {

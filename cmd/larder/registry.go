@@ -22,7 +22,7 @@ func newRegistryCommand() *cobra.Command {
 }
 
 func newRegistryInfoCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "info",
 		Short: "Print the registry's host, which image names begin with",
 		Args:  usageArgs(cobra.NoArgs),
@@ -39,6 +39,14 @@ func newRegistryInfoCommand() *cobra.Command {
 			return err
 		},
 	}
+	acceptAsOC(cmd, "public", "the registry has one host for all")
+	acceptAsOC(cmd, "internal", "the registry has one host for all")
+	return cmd
+}
+
+// acceptAsOC adds a flag that oc has and that changes nothing here.
+func acceptAsOC(cmd *cobra.Command, name, why string) {
+	cmd.Flags().Bool(name, false, "accepted as oc does, and changes nothing: "+why)
 }
 
 func registryHost(ctx context.Context, c *client) (string, error) {
@@ -91,6 +99,7 @@ is an access token of yours, or of a service account of the project.`,
 	flags.StringVar(&host, "registry", "", "the registry's host, if it is reached by another name")
 	flags.StringVarP(&account, "service-account", "z", "", "log in as this service account of the project")
 	flags.Var(&life, "expires", "how long the login is good for, as 30d; a year at most")
+	acceptAsOC(cmd, "skip-check", "the login is tried by nobody before it is saved")
 	return cmd
 }
 

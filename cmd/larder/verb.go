@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,4 +38,22 @@ func enumerate(names []string) string {
 		return strings.Join(names, "")
 	}
 	return strings.Join(names[:last], ", ") + " and " + names[last]
+}
+
+// typeAndName takes TYPE/NAME apart, which -o name prints and kubectl reads, where a verb
+// about one thing is followed by it: larder get imagestream/centos.
+func typeAndName(root *cobra.Command, args []string) []string {
+	verb, _, err := root.Find(args)
+	if err != nil || !slices.Contains([]string{"get", "describe", "delete", "edit"}, verb.Name()) {
+		return args
+	}
+	for i, arg := range args {
+		noun, name, both := strings.Cut(arg, "/")
+		if both && name != "" && slices.ContainsFunc(verb.Commands(), func(c *cobra.Command) bool {
+			return c.Name() == noun || c.HasAlias(noun)
+		}) {
+			return slices.Replace(slices.Clone(args), i, i+1, noun, name)
+		}
+	}
+	return args
 }

@@ -5,16 +5,25 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"github.com/larder-registry/larder/internal/api"
 )
 
 func newVersionCommand() *cobra.Command {
-	return &cobra.Command{
+	output := formatTable
+	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print version, commit and Go version",
 		Args:  usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "larder %s (commit %s, %s %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			out := cmd.OutOrStdout()
+			if output == formatJSON || output == formatYAML {
+				return listing{out: out, format: output}.printObject(api.Version{Version: version, Commit: commit, GoVersion: runtime.Version()})
+			}
+			_, err := fmt.Fprintf(out, "larder %s (commit %s, %s %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
 		},
 	}
+	addOutputFlag(cmd, &output)
+	return cmd
 }

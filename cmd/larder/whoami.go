@@ -10,7 +10,7 @@ import (
 )
 
 func newWhoamiCommand() *cobra.Command {
-	var token bool
+	var token, server, context bool
 	cmd := &cobra.Command{
 		Use:   "whoami",
 		Short: "Print who the server takes you for",
@@ -22,9 +22,14 @@ func newWhoamiCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if token {
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), login.Token)
-				return err
+			for _, part := range []struct {
+				shown bool
+				text  string
+			}{{token, login.Token}, {server, login.Server}, {context, login.name()}} {
+				if part.shown {
+					_, err = fmt.Fprintln(cmd.OutOrStdout(), part.text)
+					return err
+				}
 			}
 			var user api.User
 			if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/whoami", nil, &user); err != nil {
@@ -34,6 +39,9 @@ func newWhoamiCommand() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&token, "show-token", "t", false, "print the access token of this login instead; the server is not asked")
+	flags := cmd.Flags()
+	flags.BoolVarP(&token, "show-token", "t", false, "print the access token of this login instead; the server is not asked")
+	flags.BoolVar(&server, "show-server", false, "print the server's URL instead")
+	flags.BoolVarP(&context, "show-context", "c", false, "print the name of this login among those that are kept instead")
 	return cmd
 }
