@@ -140,6 +140,7 @@ func newDeleteImageStreamCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodDelete, n.path(), nil, nil); err != nil {
 				return err
 			}
+			unshareDeleted(cmd, c, n)
 			return deleted(cmd, what)
 		},
 	}

@@ -102,19 +102,35 @@ func unshare(cmd *cobra.Command, c *client, n imageName, from api.GrantRequest) 
 	}
 	taken := false
 	for p, b := range all {
-		request := api.GrantRequest{
-			Role: sharedPrefix(n) + string(p), RoleKind: "Role",
-			Users: common(from.Users, b.Users), Groups: common(from.Groups, b.Groups),
-		}
-		if len(request.Users)+len(request.Groups) == 0 {
+		users, groups := common(from.Users, b.Users), common(from.Groups, b.Groups)
+		if len(users)+len(groups) == 0 {
 			continue
 		}
-		if err := c.call(cmd.Context(), http.MethodDelete, projectPath(n.project)+"/grants", request, nil); err != nil {
+		if err := unshareOne(cmd, c, n, p, users, groups); err != nil {
 			return taken, err
 		}
 		taken = true
 	}
 	return taken, nil
+}
+
+func unshareOne(cmd *cobra.Command, c *client, n imageName, p permission, users, groups []string) error {
+	request := api.GrantRequest{Role: sharedPrefix(n) + string(p), RoleKind: "Role", Users: users, Groups: groups}
+	return c.call(cmd.Context(), http.MethodDelete, projectPath(n.project)+"/grants", request, nil)
+}
+
+// unshareDeleted ends what was shared of a repository that is gone, so that the next one
+// of its name is not open to the same people. Whoever deletes may have no right to that.
+func unshareDeleted(cmd *cobra.Command, c *client, n imageName) {
+	all, err := shares(cmd, c, n)
+	for p, b := range all {
+		if err == nil {
+			err = unshareOne(cmd, c, n, p, b.Users, b.Groups)
+		}
+	}
+	if err != nil {
+		warn(cmd, "what was shared of %s, if anything, holds for the next repository of that name, since it could not be ended: %v", n.full(), err)
+	}
 }
 
 // sharedRows are who has what of a repository; group says which of the two is told.
