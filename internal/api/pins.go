@@ -80,22 +80,9 @@ func (s *service) registerPins(api huma.API) {
 	}, s.listPins)
 }
 
-// pulledAs is the repository that pulls by a name mean: docker-hub/nginx is
-// docker-hub/library/nginx. What no pull means stays as it is.
-func (s *service) pulledAs(ctx context.Context, path RepositoryPath) RepositoryPath {
-	if s.Warmer == nil {
-		return path
-	}
-	target, err := s.Warmer.Find(ctx, path.Project+"/"+path.Repository)
-	if err != nil || target.Repository.Project() != path.Project {
-		return path
-	}
-	return RepositoryPath{Project: path.Project, Repository: target.Repository.Rest()}
-}
-
 // pinOf finds the repository of a pin, which the caller may change.
 func (s *service) pinOf(ctx context.Context, who caller, in *pinInput) (metadata.Pin, error) {
-	r, target, err := s.visibleRepository(ctx, who, s.pulledAs(ctx, in.RepositoryPath))
+	r, target, err := s.visibleRepository(ctx, who, in.RepositoryPath)
 	if err != nil {
 		return metadata.Pin{}, err
 	}

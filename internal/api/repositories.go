@@ -335,8 +335,23 @@ func (s *service) deleteRepository(ctx context.Context, who caller, in *reposito
 	return nil, s.Images.DeleteRepository(ctx, oci.Repository(r.Name))
 }
 
-// visibleRepository finds a repository that the caller may see.
+// pulledAs is the repository that pulls by a name mean: docker-hub/nginx is
+// docker-hub/library/nginx. What no pull means stays as it is.
+func (s *service) pulledAs(ctx context.Context, path RepositoryPath) RepositoryPath {
+	if s.Warmer == nil {
+		return path
+	}
+	target, err := s.Warmer.Find(ctx, path.Project+"/"+path.Repository)
+	if err != nil || target.Repository.Project() != path.Project {
+		return path
+	}
+	return RepositoryPath{Project: path.Project, Repository: target.Repository.Rest()}
+}
+
+// visibleRepository finds a repository that the caller may see, by any name that pulls
+// know it by.
 func (s *service) visibleRepository(ctx context.Context, who caller, path RepositoryPath) (metadata.Repository, authz.Target, error) {
+	path = s.pulledAs(ctx, path)
 	hidden := problem(http.StatusNotFound, fmt.Sprintf("repository %.255s/%.255s does not exist, or you may not see it: larder get imagestreams -n %.255s lists those that you may see", path.Project, path.Repository, path.Project))
 	repo, err := oci.ParseRepository(path.Project + "/" + path.Repository)
 	if err != nil || repo.Project() != path.Project {

@@ -61,6 +61,7 @@ func (s *service) unstar(ctx context.Context, who caller, in *repositoryInput) (
 
 // pullable finds a repository that the caller may see or pull from.
 func (s *service) pullable(ctx context.Context, who caller, path RepositoryPath) (metadata.Repository, error) {
+	path = s.pulledAs(ctx, path)
 	r, _, err := s.visibleRepository(ctx, who, path)
 	if status, ok := errors.AsType[huma.StatusError](err); !ok || status.GetStatus() != http.StatusNotFound {
 		return r, err
