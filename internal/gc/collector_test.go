@@ -32,6 +32,8 @@ func TestABlobThatNoManifestNamesGoesAfterTheGrace(t *testing.T) {
 	h.same([]gc.Item(nil), h.collect())
 }
 
+// distribution/distribution#3178 and #3004 (row 25): collecting garbage removes the children
+// of indexes.
 func TestWhatManifestsNameStays(t *testing.T) {
 	for name, furnish := range map[string]func(h *house){
 		"the config and the layers of an image": func(h *house) {

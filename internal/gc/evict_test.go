@@ -225,6 +225,7 @@ func (p *pantry) used() int64 {
 	return space.Used
 }
 
+// distribution/distribution#1140 (row 9): nothing bounds a cache, until it has filled the disk.
 func TestTheLeastRecentlyPulledGoesFirstDownToTheLowMark(t *testing.T) {
 	p := newPantry(t, gc.Limit{Bytes: 10 * layer})
 	for i, hours := range []int{50, 20, 40, 30, 10, 60} { // two layers each

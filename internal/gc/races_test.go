@@ -57,6 +57,8 @@ func races() map[string]func(h *house, text string) (oci.Repository, error) {
 	}
 }
 
+// distribution/distribution#3178 and #3004 (row 25): garbage can be collected only while
+// nobody pushes.
 func TestWhateverClientsAreToldWhileACollectorRunsHolds(t *testing.T) {
 	newHouse(t).races(3)
 }

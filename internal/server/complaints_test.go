@@ -20,7 +20,8 @@ import (
 
 // The tests of complaints_*_test.go are what users of other registries and caches
 // complain about. Each names the complaint by its origin, and is named after what
-// Larder does instead.
+// Larder does instead. Those of a full cache (row 9) and of garbage and credentials (row
+// 25) are with what they are about, in gc, pullthrough, upstream and stacked_lending_test.go.
 
 // goharbor/harbor#19899 and #19257: a cached latest fails with 429 because the
 // freshness check was refused.

@@ -93,6 +93,7 @@ func lending(t *testing.T) (s *stack, demo, shop string, app hubsim.Pushed) {
 	return s, demo, shop, app
 }
 
+// artifact-keeper#3606 (row 25): a token that one credential paid for is shown for another.
 func TestEachCredentialIsSpentByThoseAloneWhoMayUseIt(t *testing.T) {
 	s, demo, shop, _ := lending(t)
 	alice := s.user("alice")

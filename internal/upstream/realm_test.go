@@ -87,6 +87,7 @@ func parted(t *testing.T) (registry, service *wire) {
 	return registry, service
 }
 
+// CVE-2026-33540 (row 25): an upstream's challenge sends its password to whom it likes.
 func TestAForeignRealmGetsNoCredential(t *testing.T) {
 	registry, service := parted(t)
 	c := dial(t, registry.URL, as("alice"))
