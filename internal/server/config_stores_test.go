@@ -85,7 +85,7 @@ func TestAWrongPlaceToKeepThingsSaysSoWithoutItsSecrets(t *testing.T) {
 		{"a database twice", withFile("database: "+postgresURL+"\ndatabaseFile: db.txt").file("db.txt", postgresURL), "databaseFile (larder.yaml line 2) stands beside database: keep one of the two"},
 		{"storage without keys", withFile("storage: s3://bucket"), `storage "s3://bucket" (larder.yaml line 1) needs keys: set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`},
 		{"storage with half of the keys", withFile("storage: s3://bucket").variable("AWS_ACCESS_KEY_ID", "access"), `storage "s3://bucket" (larder.yaml line 1) needs keys: set the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`},
-		{"storage of another kind", onCommandLine("--storage", "gs://bucket"), "storage (flag --storage): the address of the object storage, s3://bucket: it does not have the form s3://BUCKET/PREFIX?endpoint=URL"},
+		{"storage of another kind", onCommandLine("--storage", "gs://bucket"), "storage (flag --storage): the address of the object storage, gs://bucket: it does not have the form s3://BUCKET/PREFIX?endpoint=URL"},
 		{"a size that is none", onCommandLine("--storage", "s3://bucket?hot=much"), `storage (flag --storage): hot is "much": write a size with its unit, for example 10GiB, or 0 for none`},
 		{"a size without a unit", onCommandLine("--storage", "s3://bucket?hot=10"), `storage (flag --storage): hot is "10": write a size with its unit, for example 10GiB, or 0 for none`},
 		{"a size that no disk has", onCommandLine("--storage", "s3://bucket?hot=9999999TiB"), `storage (flag --storage): hot is "9999999TiB": write a size with its unit, for example 10GiB, or 0 for none`},

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -71,7 +72,7 @@ func ParseURL(text string) (Config, error) {
 	}
 	c, err := configOf(u)
 	if err != nil {
-		return Config{}, fmt.Errorf("the address of the object storage, s3://%.80s: %w", u.Host, err)
+		return Config{}, fmt.Errorf("the address of the object storage, %.80s: %w", cmp.Or(u.Scheme, "s3")+"://"+u.Host, err)
 	}
 	return c, nil
 }

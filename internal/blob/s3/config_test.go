@@ -70,6 +70,12 @@ func TestAnS3URLThatSaysSomethingElseIsRefusedWithoutShowingSecrets(t *testing.T
 	}
 }
 
+func TestAnAddressThatIsNotOneOfS3IsToldAsItWasGiven(t *testing.T) {
+	if _, err := s3.ParseURL("https://images/larder?hidden=1"); err == nil || !strings.Contains(err.Error(), `https://images: it does not have the form s3://`) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestAConfigurationIsPrintedWithoutItsKeys(t *testing.T) {
 	c := config(t.TempDir())
 	asJSON, err := json.Marshal(c)
