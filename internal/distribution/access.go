@@ -37,8 +37,6 @@ type ProjectMaker interface {
 	// MakeProject makes a project that id owns. The error wraps metadata.ErrExists when
 	// there is one of that name.
 	MakeProject(ctx context.Context, id authn.Identity, p metadata.Project) error
-	// Reload puts in force what others have changed in a project.
-	Reload(ctx context.Context, project string) error
 }
 
 // credentials is who asks, and what caps the asking.
@@ -160,9 +158,8 @@ func object(target Target) authz.Target {
 }
 
 // may asks for a right by the name that it has in token scopes. Where there is no
-// project, pushing takes the right to make it, which is enough to pull, too: the token that
-// a push begins with is used for what it asks once the project is there. Deleting has two
-// rights, of which one is enough for a token's scope.
+// project, pushing takes the right to make it. Deleting has two rights, of which one is
+// enough for a token's scope.
 func may(ctx context.Context, decide authz.Decide, id authn.Identity, need string, target Target) (bool, error) {
 	switch {
 	case need == authn.ActionPush && target.Kind == "":
@@ -171,15 +168,10 @@ func may(ctx context.Context, decide authz.Decide, id authn.Identity, need strin
 		return true, nil
 	}
 	may, err := decide(ctx, id, right(need), object(target))
-	switch {
-	case err != nil || may:
-		return may, err
-	case need == authn.ActionDelete:
+	if err == nil && !may && need == authn.ActionDelete {
 		return decide(ctx, id, authz.DeleteTag, object(target))
-	case need == authn.ActionPull && target.Kind == "" && !id.Anonymous():
-		return mayMake(ctx, decide, id, target)
 	}
-	return false, nil
+	return may, err
 }
 
 // mayMake tells whether a push of id may make the project: any project when id may make
@@ -212,11 +204,14 @@ func (h *Handler) missing(ctx context.Context, x *exchange, need string) (authz.
 // request of the same push may have made it a moment ago, perhaps at another replica, and
 // its owner's rights are not in force here yet.
 func (h *Handler) missingStill(ctx context.Context, x *exchange, missing authz.Action) (authz.Action, error) {
+	if h.Reload == nil || x.who.identity.Anonymous() {
+		return missing, nil
+	}
 	may, err := mayMake(ctx, h.Authorizer.Allowed, x.who.identity, x.target)
 	if err != nil || !may {
 		return missing, err
 	}
-	if err := h.Projects.Reload(ctx, x.target.Repository.Project()); err != nil {
+	if err := h.Reload(ctx, x.target.Repository.Project()); err != nil {
 		return "", err
 	}
 	return h.missing(ctx, x, authn.ActionPush)

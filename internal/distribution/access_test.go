@@ -245,6 +245,7 @@ func TestTheTokenThatAFirstPushBeginsWithLooksForWhatItPushed(t *testing.T) {
 		t.Errorf("the token is for %q", token.Scope)
 	}
 	absent := "/v2/bob/app/blobs/" + digest.FromString("not pushed").String()
+	f.do(request{method: "GET", path: "/v2/bob/app/referrers/" + digest.FromString("not pushed").String(), user: "bob"}).expect(t, 404, oci.CodeNameUnknown)
 	f.do(request{method: "HEAD", path: absent, token: token.Token}).expect(t, 404, "")
 	f.do(request{method: "POST", path: "/v2/bob/app/blobs/uploads/", token: token.Token}).expect(t, 202, "")
 	f.do(request{method: "HEAD", path: absent, token: token.Token}).expect(t, 404, "")
@@ -298,6 +299,20 @@ func TestOneFirstPushThatSendsLayersAtOnceIsNotRefusedInItsOwnProject(t *testing
 	}
 	f.do(request{method: "POST", path: "/v2/bob/app/blobs/uploads/", user: "bob"}).expect(t, 202, "")
 	f.do(request{method: "POST", path: "/v2/carol/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
+}
+
+func TestAStrangersPushAndOneThatAClusterRefusesAreDecidedOnce(t *testing.T) {
+	f := newFixture(t)
+	reloaded := 0
+	f.config.Reload = func(context.Context, string) error { reloaded++; return nil }
+	f.Config.Handler = distribution.New(f.config)
+	f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "-"}).expect(t, 401, oci.CodeUnauthorized)
+	if reloaded != 0 {
+		t.Errorf("the rights of a stranger were looked at %d times more", reloaded)
+	}
+	f.config.Reload = nil // a cluster decides
+	f.Config.Handler = distribution.New(f.config)
+	f.do(request{method: "POST", path: "/v2/demo/app/blobs/uploads/", user: "bob"}).expect(t, 403, oci.CodeDenied)
 }
 
 // slower is asked to make a project of which somebody else has become the owner meanwhile.

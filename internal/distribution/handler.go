@@ -29,6 +29,9 @@ type Config struct {
 	Cursors       Cursors
 	// Projects makes the project of a first push.
 	Projects ProjectMaker
+	// Reload puts in force what other servers have changed of the rights in a project; nil
+	// where a cluster decides.
+	Reload func(ctx context.Context, project string) error
 	// Pulls hears of pulls; nil means that nobody does.
 	Pulls Pulls
 	// Mirrored hears of manifests that were asked for by the names that their own registries

@@ -91,7 +91,7 @@ func (f *fixture) open() {
 	}
 	f.resolver = &resolver{db: f.db, hosted: f.hosted, caches: caches}
 	f.config = distribution.Config{
-		Hosted: f.hosted, Resolver: f.resolver, Authenticator: f.auth, AccessTokens: f.auth, Cursors: f.auth, Authorizer: f.access, Projects: f.access,
+		Hosted: f.hosted, Resolver: f.resolver, Authenticator: f.auth, AccessTokens: f.auth, Cursors: f.auth, Authorizer: f.access, Projects: f.access, Reload: f.access.Reload,
 		Origin:  func(r *http.Request) (string, string) { return "http", r.Host },
 		Address: telemetry.NewClientAddress(nil).Of,
 		Log:     quiet,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -196,11 +197,24 @@ func (h *Handler) grant(ctx context.Context, identity authn.Identity, asked []au
 				kept.Actions = append(kept.Actions, action)
 			}
 		}
+		if target.Kind == "" {
+			kept.Actions = withPull(kept.Actions, access.Actions)
+		}
 		if len(kept.Actions) > 0 {
 			granted = append(granted, kept)
 		}
 	}
 	return granted, nil
+}
+
+// withPull lets whoever may make a project by a push pull from it, too: the token that the
+// push begins with is used for what it looks up once the project is there.
+func withPull(may, asked []string) []string {
+	pulls := slices.Contains(expand(asked), authn.ActionPull) && !slices.Contains(may, authn.ActionPull)
+	if pulls && slices.Contains(may, authn.ActionPush) {
+		return append([]string{authn.ActionPull}, may...)
+	}
+	return may
 }
 
 // expand spells out what * stands for.

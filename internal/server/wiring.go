@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/larder-registry/larder/internal/api"
@@ -14,8 +15,12 @@ import (
 // distributionConfig is what OCI Distribution is served from.
 func (s *Server) distributionConfig(config Config, names *names, clients *telemetry.ClientAddress, limits *pulllimit.Limits) distribution.Config {
 	f := s.floor
+	var reload func(ctx context.Context, project string) error
+	if roles, _ := f.ownRoles(); roles != nil {
+		reload = roles.Reload
+	}
 	return distribution.Config{
-		Hosted: f.held, Resolver: names, Projects: f.roles,
+		Hosted: f.held, Resolver: names, Projects: f.roles, Reload: reload,
 		Authenticator: f.asks, AccessTokens: f.who, Cursors: f.who, Authorizer: f.may,
 		Origin: origin(config, clients), Address: clients.Of, Strangers: admitted(config, clients),
 		Pulls: f.pulls, PullLimits: limits, Failures: f.failures, Mirrored: s.nodePulls.Note,
