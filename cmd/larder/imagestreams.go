@@ -65,7 +65,8 @@ func getRepository(cmd *cobra.Command, c *client, text string) (api.Repository, 
 		return api.Repository{}, err
 	}
 	var one api.Repository
-	return one, c.call(cmd.Context(), http.MethodGet, n.path(), nil, &one)
+	err = c.call(cmd.Context(), http.MethodGet, n.path(), nil, &one)
+	return one, err
 }
 
 func repositoryRows(all []api.Repository, now time.Time) table {
@@ -140,7 +141,6 @@ func newDeleteImageStreamCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodDelete, n.path(), nil, nil); err != nil {
 				return err
 			}
-			unshareDeleted(cmd, c, n)
 			return deleted(cmd, what)
 		},
 	}

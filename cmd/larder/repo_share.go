@@ -54,14 +54,9 @@ func (p permission) rules(repository string) []api.Rule {
 	return []api.Rule{rule("imagestreams", "get"), rule("imagestreams/layers", "get")}
 }
 
-// sharedPrefix begins the names of the roles that share a repository.
-func sharedPrefix(n imageName) string {
-	return "repo:" + strings.ReplaceAll(n.repository, "/", ":") + ":"
-}
-
 // share gives a permission for a repository to users and groups.
 func share(cmd *cobra.Command, c *client, n imageName, p permission, to api.GrantRequest) error {
-	to.Role, to.RoleKind = sharedPrefix(n)+string(p), "Role"
+	to.Role, to.RoleKind = api.ShareRole(n.repository, string(p)), "Role"
 	request := api.RoleRequest{Name: to.Role, Rules: p.rules(n.repository)}
 	err := c.call(cmd.Context(), http.MethodPost, projectPath(n.project)+"/roles", request, nil)
 	if exists, ok := errors.AsType[*answerError](err); ok && exists.status == http.StatusConflict {
@@ -82,7 +77,7 @@ func shares(cmd *cobra.Command, c *client, n imageName) (map[permission]api.Role
 	}
 	found := map[permission]api.RoleBinding{}
 	for _, b := range all {
-		name, ours := strings.CutPrefix(b.Role, sharedPrefix(n))
+		name, ours := strings.CutPrefix(b.Role, api.ShareRole(n.repository, ""))
 		var p permission
 		if !ours || b.RoleKind != "Role" || p.Set(name) != nil {
 			continue
@@ -102,35 +97,19 @@ func unshare(cmd *cobra.Command, c *client, n imageName, from api.GrantRequest) 
 	}
 	taken := false
 	for p, b := range all {
-		users, groups := common(from.Users, b.Users), common(from.Groups, b.Groups)
-		if len(users)+len(groups) == 0 {
+		request := api.GrantRequest{
+			Role: api.ShareRole(n.repository, string(p)), RoleKind: "Role",
+			Users: common(from.Users, b.Users), Groups: common(from.Groups, b.Groups),
+		}
+		if len(request.Users)+len(request.Groups) == 0 {
 			continue
 		}
-		if err := unshareOne(cmd, c, n, p, users, groups); err != nil {
+		if err := c.call(cmd.Context(), http.MethodDelete, projectPath(n.project)+"/grants", request, nil); err != nil {
 			return taken, err
 		}
 		taken = true
 	}
 	return taken, nil
-}
-
-func unshareOne(cmd *cobra.Command, c *client, n imageName, p permission, users, groups []string) error {
-	request := api.GrantRequest{Role: sharedPrefix(n) + string(p), RoleKind: "Role", Users: users, Groups: groups}
-	return c.call(cmd.Context(), http.MethodDelete, projectPath(n.project)+"/grants", request, nil)
-}
-
-// unshareDeleted ends what was shared of a repository that is gone, so that the next one
-// of its name is not open to the same people. Whoever deletes may have no right to that.
-func unshareDeleted(cmd *cobra.Command, c *client, n imageName) {
-	all, err := shares(cmd, c, n)
-	for p, b := range all {
-		if err == nil {
-			err = unshareOne(cmd, c, n, p, b.Users, b.Groups)
-		}
-	}
-	if err != nil {
-		warn(cmd, "what was shared of %s, if anything, holds for the next repository of that name, since it could not be ended: %v", n.full(), err)
-	}
 }
 
 // sharedRows are who has what of a repository; group says which of the two is told.

@@ -332,13 +332,18 @@ func (s *service) deleteRepository(ctx context.Context, who caller, in *reposito
 	if err := s.permit(ctx, who, authz.Delete, target); err != nil {
 		return nil, err
 	}
-	return nil, s.Images.DeleteRepository(ctx, oci.Repository(r.Name))
+	repo := oci.Repository(r.Name)
+	if err := s.Images.DeleteRepository(ctx, repo); err != nil {
+		return nil, err
+	}
+	return nil, s.unshare(context.WithoutCancel(ctx), repo)
 }
 
 // pulledAs is the repository that pulls by a name mean: docker-hub/nginx is
-// docker-hub/library/nginx. What no pull means stays as it is.
+// docker-hub/library/nginx. What no pull means stays as it is, and so does what is more than
+// a name: app:1 is a tag of app.
 func (s *service) pulledAs(ctx context.Context, path RepositoryPath) RepositoryPath {
-	if s.Warmer == nil {
+	if s.Warmer == nil || oci.CheckName(path.Project+"/"+path.Repository) != nil {
 		return path
 	}
 	target, err := s.Warmer.Find(ctx, path.Project+"/"+path.Repository)
