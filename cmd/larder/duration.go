@@ -40,3 +40,16 @@ func (d *duration) Set(s string) error {
 }
 
 func (d *duration) seconds() int64 { return int64(time.Duration(*d) / time.Second) }
+
+// ago is the value of a flag that says how long ago something may be: a duration, or 0 for
+// any time.
+type ago struct{ duration }
+
+// Set refuses what is no duration.
+func (a *ago) Set(s string) error {
+	if given, err := time.ParseDuration(s); err == nil && given == 0 {
+		a.duration = 0
+		return nil
+	}
+	return a.duration.Set(s)
+}

@@ -19,3 +19,15 @@ func TestADurationIsHoursOrDays(t *testing.T) {
 		}
 	}
 }
+
+func TestHowLongAgoMayBeAnyTime(t *testing.T) {
+	for text, want := range map[string]time.Duration{"0": 0, "0s": 0, "7d": 7 * 24 * time.Hour} {
+		given := ago{duration(time.Hour)}
+		if err := given.Set(text); err != nil || time.Duration(given.duration) != want {
+			t.Errorf("Set(%q) = %s, %v; want %s", text, time.Duration(given.duration), err, want)
+		}
+	}
+	if err := new(ago).Set("soon"); err == nil {
+		t.Error("soon is taken for a duration")
+	}
+}

@@ -15,7 +15,7 @@ import (
 
 func newGetEventsCommand() *cobra.Command {
 	var (
-		since duration
+		since ago
 		limit int
 	)
 	output := formatTable
@@ -38,8 +38,8 @@ days.`,
 				return err
 			}
 			query := url.Values{"project": {project}}
-			if since > 0 {
-				query.Set("since", time.Now().Add(-time.Duration(since)).UTC().Format(time.RFC3339))
+			if since.duration > 0 {
+				query.Set("since", time.Now().Add(-time.Duration(since.duration)).UTC().Format(time.RFC3339))
 			}
 			all, err := listEvents(cmd, query, limit)
 			if err != nil {

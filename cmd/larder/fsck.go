@@ -19,7 +19,7 @@ import (
 )
 
 func newFsckCommand() *cobra.Command {
-	var olderThan duration
+	var olderThan ago
 	var bandwidth byteSize
 	var repair bool
 	cmd := &cobra.Command{
@@ -43,7 +43,7 @@ status is 1 when something was found that was not repaired.`,
 	cmd.Flags().BoolVar(&repair, "repair", false, "fetch damaged blobs of caches anew at once, and look again at those that were set aside")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		report := newFsckReport(cmd.OutOrStdout(), cmd.ErrOrStderr())
-		check := registry.Fsck{OlderThan: time.Duration(olderThan), Bandwidth: int64(bandwidth), Repair: repair, Tell: report.tell}
+		check := registry.Fsck{OlderThan: time.Duration(olderThan.duration), Bandwidth: int64(bandwidth), Repair: repair, Tell: report.tell}
 		var err error
 		if namesStores(cmd) {
 			err = fsckOffline(cmd.Context(), flags, check)

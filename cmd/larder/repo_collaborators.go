@@ -118,7 +118,8 @@ func newSharesCommand(s sharing) *cobra.Command {
 	return cmd
 }
 
-// shared finds the repository that is to be shared: it must be there.
+// shared finds the repository that is to be shared, by the name that it has: it must be
+// there.
 func shared(cmd *cobra.Command, text string) (imageName, *client, error) {
 	n, err := parseImageName(cmd, text)
 	if err != nil {
@@ -128,7 +129,8 @@ func shared(cmd *cobra.Command, text string) (imageName, *client, error) {
 	if err != nil {
 		return imageName{}, nil, err
 	}
-	_, err = getRepository(cmd, c, text)
+	r, err := getRepository(cmd, c, text)
+	n.project, n.repository = r.Project, r.Name
 	return n, c, err
 }
 

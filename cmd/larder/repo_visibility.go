@@ -57,11 +57,14 @@ func sayVisibility(cmd *cobra.Command, c *client, text, asked string) error {
 	if err != nil {
 		return err
 	}
-	name := r.Project + "/" + r.Name
-	if r.Visibility != strings.ReplaceAll(asked, "-", " ") {
-		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s is %s all the same: another binding opens it; larder policy exposure tells which\n", name, r.Visibility)
-		return err
+	why := ""
+	switch {
+	case r.Visibility == strings.ReplaceAll(asked, "-", " "):
+	case asked == "public" || r.Visibility == "private":
+		why = " all the same: its upstream does not show it to strangers"
+	default:
+		why = " all the same: another binding opens it; larder policy exposure tells which"
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is %s\n", name, r.Visibility)
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s/%s is %s%s\n", r.Project, r.Name, r.Visibility, why)
 	return err
 }

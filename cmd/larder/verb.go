@@ -52,8 +52,21 @@ func typeAndName(root *cobra.Command, args []string) []string {
 		if both && name != "" && slices.ContainsFunc(verb.Commands(), func(c *cobra.Command) bool {
 			return c.Name() == noun || c.HasAlias(noun)
 		}) {
-			return slices.Replace(slices.Clone(args), i, i+1, noun, name)
+			return inProject(slices.Replace(slices.Clone(args), i, i+1, noun, name), name)
 		}
 	}
 	return args
+}
+
+// inProject reads a name with a slash in the selected project, which -o name leaves out,
+// unless the command line names one.
+func inProject(args []string, name string) []string {
+	named := slices.ContainsFunc(args, func(arg string) bool {
+		return strings.HasPrefix(arg, "-n") || strings.HasPrefix(arg, "--"+namespaceFlag)
+	})
+	login, err := selectedProject()
+	if named || err != nil || !strings.Contains(name, "/") {
+		return args
+	}
+	return append(args, "--"+namespaceFlag+"="+login.Namespace)
 }
