@@ -57,7 +57,8 @@ vet: ## go vet over both modules
 	@for module in $(MODULES); do (cd "$$module" && go vet -tags kubelet ./...); done
 
 # Packages whose tests take minutes begin first, or they would run last and leave all but one
-# core idle. Tests wait a third of their time, so three packages run on two cores.
+# core idle. Tests wait a third of their time, so half as many more packages
+# run at once than there are cores.
 LONGEST := ./internal/server ./test/scripts ./internal/metadata ./internal/blob/s3
 
 # SQLite's own C code and what it stands on, as translated to Go, and the hash of passwords are
@@ -67,7 +68,7 @@ UNWATCHED := modernc.org/sqlite/lib modernc.org/libc modernc.org/memory golang.o
 
 .PHONY: unit
 unit: ## the tests of each package, with the race detector
-	CGO_ENABLED=1 go test -race $(UNWATCHED:%=-gcflags=%=-race=false) -p 3 -timeout 30m $(LONGEST) $$(go list ./... | grep -v /test/chaos)
+	CGO_ENABLED=1 go test -race $(UNWATCHED:%=-gcflags=%=-race=false) -p $$(( $$(nproc) * 3 / 2 )) -timeout 30m $(LONGEST) $$(go list ./... | grep -v /test/chaos)
 
 .PHONY: chaos
 chaos: ## kill -9, full disks and hostile clients, by itself because it takes the whole machine

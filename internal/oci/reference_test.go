@@ -27,6 +27,11 @@ func TestReferencesAreTagsOrDigests(t *testing.T) {
 		{"a tag that begins with a hyphen", "-latest", oci.CodeTagInvalid},
 		{"an empty reference", "", oci.CodeTagInvalid},
 		{"a digest that is too short", "sha256:abc", oci.CodeDigestInvalid},
+		{"a digest that is a digit too short", "sha256:" + strings.Repeat("a", 63), oci.CodeDigestInvalid},
+		{"a digest that is a digit too long", "sha256:" + strings.Repeat("a", 65), oci.CodeDigestInvalid},
+		{"a digest of the other algorithm's length", "sha512:" + strings.Repeat("a", 64), oci.CodeDigestInvalid},
+		{"a digest with another colon", "sha256:" + strings.Repeat("a", 63) + ":", oci.CodeDigestInvalid},
+		{"a digest with a letter that is no digit", "sha256:" + strings.Repeat("g", 64), oci.CodeDigestInvalid},
 		{"a digest in upper case", "sha256:" + strings.Repeat("A", 64), oci.CodeDigestInvalid},
 		{"an algorithm that is not registered", "md5:" + strings.Repeat("a", 32), oci.CodeDigestInvalid},
 		{"an algorithm that is registered nowhere here", "sha384:" + strings.Repeat("a", 96), oci.CodeDigestInvalid},
@@ -52,6 +57,14 @@ func TestAnErrorTextDoesNotRepeatAllThatAStrangerSent(t *testing.T) {
 
 // standardTag is the expression of OCI Distribution 1.1, §Pulling manifests.
 var standardTag = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+
+func TestTagsAreThoseOfTheStandardsExpression(t *testing.T) {
+	for given := range words("aZ9_.-/:", 5) {
+		if got, want := oci.CheckTag(given) == nil, standardTag.MatchString(given); got != want {
+			t.Fatalf("%q is taken for a tag: %t, want %t", given, got, want)
+		}
+	}
+}
 
 func FuzzAReferenceIsOneOfTwoThings(f *testing.F) {
 	f.Add("latest")

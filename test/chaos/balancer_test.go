@@ -2,7 +2,9 @@ package chaos_test
 
 import (
 	"io"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,15 +59,21 @@ func forward(client net.Conn, addresses []string, first int) {
 	}
 }
 
-// freeAddress is one that nobody listens on.
+// freeAddress is one that nobody listens on. Connections do not begin at ports as low, so it
+// stays free while a server is away.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(12_000+rand.IntN(16_000)))
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return address
 	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return listener.Addr().String()
+	t.Fatal("no port was free")
+	return ""
 }
