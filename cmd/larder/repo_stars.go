@@ -63,7 +63,7 @@ func newStarsCommand() *cobra.Command {
 			for i, r := range all {
 				t.rows[i][0] = r.Project + "/" + r.Name
 			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "imagestream"}.print(api.RepositoryList{Items: all}, t)
+			return listing{out: cmd.OutOrStdout(), format: output, resource: "star"}.print(api.RepositoryList{Items: all}, t)
 		},
 	}
 	addOutputFlag(cmd, &output)

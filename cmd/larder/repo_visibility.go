@@ -61,7 +61,7 @@ func sayVisibility(cmd *cobra.Command, c *client, text, asked string) error {
 	switch {
 	case r.Visibility == strings.ReplaceAll(asked, "-", " "):
 	case asked == "public" || r.Visibility == "private":
-		why = " all the same: its upstream does not show it to strangers"
+		why = " so far: an upstream may show it to no more, and other servers hear of it within a second"
 	default:
 		why = " all the same: another binding opens it; larder policy exposure tells which"
 	}

@@ -49,24 +49,27 @@ func typeAndName(root *cobra.Command, args []string) []string {
 	}
 	for i, arg := range args {
 		noun, name, both := strings.Cut(arg, "/")
-		if both && name != "" && slices.ContainsFunc(verb.Commands(), func(c *cobra.Command) bool {
-			return c.Name() == noun || c.HasAlias(noun)
-		}) {
-			return inProject(slices.Replace(slices.Clone(args), i, i+1, noun, name), name)
+		at := slices.IndexFunc(verb.Commands(), func(c *cobra.Command) bool { return c.Name() == noun || c.HasAlias(noun) })
+		if !both || name == "" || at < 0 {
+			continue
 		}
+		if of := verb.Commands()[at].Name(); strings.HasPrefix(of, "imagestream") || strings.HasPrefix(of, "tag") {
+			name = inProject(args, name)
+		}
+		return slices.Replace(slices.Clone(args), i, i+1, noun, name)
 	}
 	return args
 }
 
-// inProject reads a name with a slash in the selected project, which -o name leaves out,
-// unless the command line names one.
-func inProject(args []string, name string) []string {
+// inProject puts the selected project, which -o name leaves out, in front of a repository's
+// name that has a slash, unless the command line names one.
+func inProject(args []string, name string) string {
 	named := slices.ContainsFunc(args, func(arg string) bool {
 		return strings.HasPrefix(arg, "-n") || strings.HasPrefix(arg, "--"+namespaceFlag)
 	})
 	login, err := selectedProject()
 	if named || err != nil || !strings.Contains(name, "/") {
-		return args
+		return name
 	}
-	return append(args, "--"+namespaceFlag+"="+login.Namespace)
+	return login.Namespace + "/" + name
 }

@@ -25,6 +25,8 @@ func (s *service) unshare(ctx context.Context, repo oci.Repository) error {
 	if s.Roles == nil {
 		return nil
 	}
+	// Another server may have given it a moment ago.
+	all := s.Roles.Reload(ctx, repo.Project())
 	shares := map[string]bool{}
 	for _, permission := range SharePermissions() {
 		shares[ShareRole(repo.Rest(), permission)] = true
@@ -34,8 +36,11 @@ func (s *service) unshare(ctx context.Context, repo oci.Repository) error {
 			continue
 		}
 		if err := s.Roles.DeleteBinding(ctx, b.Project, b.Name); err != nil && !errors.Is(err, metadata.ErrNotFound) {
-			return fmt.Errorf("repository %s is deleted, but who could reach it can reach the next one of its name: %w", repo, err)
+			all = errors.Join(all, err)
 		}
+	}
+	if all != nil {
+		return fmt.Errorf("repository %s is deleted, but who could reach it can reach the next one of its name: %w", repo, all)
 	}
 	return nil
 }
