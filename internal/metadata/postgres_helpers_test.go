@@ -13,6 +13,12 @@ import (
 func openPostgres(t testing.TB, databaseURL string) *metadata.DB {
 	t.Helper()
 	db, err := metadata.OpenPostgres(t.Context(), databaseURL, t.TempDir())
+	return untilEnd(t, db, err)
+}
+
+// untilEnd is a database that was opened, and is closed when the test ends.
+func untilEnd(t testing.TB, db *metadata.DB, err error) *metadata.DB {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,13 +35,5 @@ func TestSQLitePassesTheSuite(t *testing.T) {
 func openSQLite(t *testing.T, path string) *metadata.DB {
 	t.Helper()
 	db, err := metadata.Open(t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return db
+	return untilEnd(t, db, err)
 }
