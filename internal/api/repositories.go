@@ -333,8 +333,5 @@ func (s *service) deleteRepository(ctx context.Context, who caller, in *reposito
 		return nil, err
 	}
 	repo := oci.Repository(r.Name)
-	if err := s.Images.DeleteRepository(ctx, repo); err != nil {
-		return nil, err
-	}
-	return nil, s.unshare(context.WithoutCancel(ctx), repo)
+	return nil, s.Images.DeleteRepository(ctx, repo, shareRoles(repo.Rest()))
 }

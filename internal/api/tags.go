@@ -26,7 +26,7 @@ type Images interface {
 	TagInfo(ctx context.Context, repo oci.Repository, tag string) (registry.TagInfo, error)
 	Tag(ctx context.Context, t registry.Tagging) (digest.Digest, error)
 	DeleteTag(ctx context.Context, repo oci.Repository, tag string) error
-	DeleteRepository(ctx context.Context, repo oci.Repository) error
+	DeleteRepository(ctx context.Context, repo oci.Repository, roles []string) error
 	DeleteProject(ctx context.Context, name string) error
 }
 

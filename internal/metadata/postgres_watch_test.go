@@ -65,7 +65,7 @@ func TestWhatAnotherProcessChangesIsHeard(t *testing.T) {
 	databaseURL := postgreSQL(t).Database(t)
 	here, there := watched(t, databaseURL), openPostgres(t, databaseURL)
 	repository := func() metadata.Mark { return here.Changes.Repository("demo/app") }
-	accounts := here.Changes.Accounts
+	accounts, access := here.Changes.Accounts, here.Changes.Access
 	m := manifest("app")
 	if err := there.Projects.Create(t.Context(), metadata.Project{Name: "demo", Kind: metadata.Hosted}); err != nil {
 		t.Fatal(err)
@@ -107,6 +107,13 @@ func TestWhatAnotherProcessChangesIsHeard(t *testing.T) {
 		}},
 		{"a signing key is added", accounts, func(ctx context.Context) error {
 			return there.Keys.Add(ctx, metadata.SigningKey{ID: "1", Secret: []byte("1"), CreatedAt: time.Now()})
+		}},
+		{"a role is made", access, func(ctx context.Context) error {
+			return there.Roles.Create(ctx, metadata.Role{Project: "demo", Name: "app reader", Rules: "[]", CreatedAt: time.Now()})
+		}},
+		{"a repository is deleted with its role", access, func(ctx context.Context) error {
+			_, err := there.Repositories.Delete(ctx, metadata.Deletion{Repository: "demo/app", Roles: []string{"app reader"}})
+			return err
 		}},
 	} {
 		t.Run(step.name, func(t *testing.T) {

@@ -19,27 +19,40 @@ type Removed struct {
 	Uploads []Upload
 }
 
-// Delete removes a repository with its manifests, tags, links of blobs, uploads and
-// imports, all or nothing. Keeps is asked for each of its tags, and its error leaves
-// everything as it was. ErrNotFound says that there is no such repository.
-func (rs *Repositories) Delete(ctx context.Context, name string, keeps Keeps) (Removed, error) {
+// Deletion is the end of a repository.
+type Deletion struct {
+	Repository string
+	// Keeps is asked for each of its tags, and its error leaves everything as it was.
+	Keeps Keeps
+	// Roles of its project that are about this repository alone go with it, and so do the
+	// bindings that give them: the next repository of its name is not open to the same people.
+	Roles []string
+}
+
+// Delete removes a repository with its manifests, tags, links of blobs, uploads, imports
+// and roles, all or nothing. ErrNotFound says that there is no such repository.
+func (rs *Repositories) Delete(ctx context.Context, d Deletion) (Removed, error) {
 	var gone Removed
 	err := rs.store.update(ctx, func(tx *sql.Tx) error {
 		var id int64
-		if err := tx.QueryRowContext(ctx, "SELECT id FROM repositories WHERE name = $1", name).Scan(&id); err != nil {
+		var project string
+		if err := tx.QueryRowContext(ctx, "SELECT id, project FROM repositories WHERE name = $1", d.Repository).Scan(&id, &project); err != nil {
 			return err
 		}
-		if err := askTags(ctx, tx, keeps, "SELECT name FROM tags WHERE repository_id = $1 ORDER BY name", id); err != nil {
+		if err := askTags(ctx, tx, d.Keeps, "SELECT name FROM tags WHERE repository_id = $1 ORDER BY name", id); err != nil {
 			return err
 		}
 		var err error
-		if gone, err = rs.store.removeRepositories(ctx, tx, "r.name = $1", "u.repository = $1", name); err != nil {
+		if gone, err = rs.store.removeRepositories(ctx, tx, "r.name = $1", "u.repository = $1", d.Repository); err != nil {
 			return err
 		}
-		return rs.store.tellDeletion(ctx, tx, name, "", "")
+		if err := rs.store.removeRoles(ctx, tx, project, d.Roles); err != nil {
+			return err
+		}
+		return rs.store.tellDeletion(ctx, tx, d.Repository, "", "")
 	})
 	if err != nil {
-		return Removed{}, failed(err, "deleting repository %s", name)
+		return Removed{}, failed(err, "deleting repository %s", d.Repository)
 	}
 	return gone, nil
 }
@@ -78,6 +91,32 @@ func (ps *Projects) Delete(ctx context.Context, name string) (Removed, error) {
 	}
 	ps.store.changes.apply(ofCredentials())
 	return gone, nil
+}
+
+// removeRoles removes roles of a project and the bindings that give them.
+func (s *store) removeRoles(ctx context.Context, tx *sql.Tx, project string, roles []string) error {
+	if len(roles) == 0 {
+		return nil
+	}
+	names, err := asJSON(roles)
+	if err != nil {
+		return err
+	}
+	var removed int64
+	for _, query := range []string{
+		"DELETE FROM role_bindings WHERE project = $1 AND role_kind = 'Role' AND role_name " + s.among("$2"),
+		"DELETE FROM roles WHERE project = $1 AND name " + s.among("$2"),
+	} {
+		changed, err := change(ctx, tx, query, project, names)
+		if err != nil {
+			return fmt.Errorf("deleting its roles: %w", err)
+		}
+		removed += changed
+	}
+	if removed == 0 {
+		return nil
+	}
+	return s.announce(ctx, tx, ofAccess())
 }
 
 // askTags asks keeps for each of the tags that a query finds.

@@ -27,7 +27,7 @@ func TestAnImmutableTagStaysWhereItIs(t *testing.T) {
 	deniedWith(t, err, texts...)
 	deniedWith(t, h.DeleteTag(ctx, app, "v1"), texts...)
 	deniedWith(t, h.DeleteManifest(ctx, app, d), texts...)
-	deniedWith(t, h.DeleteRepository(ctx, app), texts...)
+	deniedWith(t, h.DeleteRepository(ctx, app, nil), texts...)
 	tag, err := h.db.Tags.Get(ctx, app.String(), "v1")
 	if err != nil || tag.Digest != d {
 		t.Fatalf("v1 is %s, %v", tag.Digest, err)
@@ -130,10 +130,10 @@ func TestARepositoryIsDeletedAndCanBePushedToAgain(t *testing.T) {
 	image := h.image(app, nil)
 	h.tag(app, "1", image)
 	kept := h.tag(other, "1", h.image(other, nil))
-	if err := h.DeleteRepository(t.Context(), app); err != nil {
+	if err := h.DeleteRepository(t.Context(), app, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.DeleteRepository(t.Context(), app); oci.CodeOf(err) != oci.CodeNameUnknown {
+	if err := h.DeleteRepository(t.Context(), app, nil); oci.CodeOf(err) != oci.CodeNameUnknown {
 		t.Errorf("deleting it again: %v", err)
 	}
 	_, _, err := h.Tags(t.Context(), oci.Caller{}, app, oci.TagPage{Limit: 1})

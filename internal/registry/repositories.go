@@ -10,15 +10,15 @@ import (
 	"github.com/larder-registry/larder/internal/oci"
 )
 
-// DeleteRepository deletes a repository with its tags, manifests, uploads and imports.
-// The blobs that no other repository has are left to the collector. Errors: NAME_UNKNOWN
+// DeleteRepository deletes a repository with its tags, manifests, uploads and imports, and
+// with those roles of its project that are about it alone. The blobs that no other repository has are left to the collector. Errors: NAME_UNKNOWN
 // when it is not there, DENIED when it has a tag that is immutable.
-func (r *Registry) DeleteRepository(ctx context.Context, repo oci.Repository) error {
+func (r *Registry) DeleteRepository(ctx context.Context, repo oci.Repository, roles []string) error {
 	keeps, err := r.keeps(ctx, repo)
 	if err != nil {
 		return err
 	}
-	gone, err := r.db.Repositories.Delete(ctx, repo.String(), keeps)
+	gone, err := r.db.Repositories.Delete(ctx, metadata.Deletion{Repository: repo.String(), Keeps: keeps, Roles: roles})
 	r.hot.forget(repo)
 	if errors.Is(err, metadata.ErrNotFound) {
 		return repositoryUnknown(repo)

@@ -58,7 +58,7 @@ func TestATagTakesTheWholeImageToAnotherRepository(t *testing.T) {
 	if _, err := h.Tag(t.Context(), registry.Tagging{Source: app, Reference: oci.Reference{Tag: "1"}, Target: target, Tag: "stable", Actor: "bob"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.DeleteRepository(t.Context(), app); err != nil {
+	if err := h.DeleteRepository(t.Context(), app, nil); err != nil {
 		t.Fatal(err)
 	}
 	m, _, err := h.Manifest(t.Context(), oci.Caller{}, target, oci.Reference{Tag: "stable"})

@@ -28,15 +28,19 @@ func (i images) DeleteTag(ctx context.Context, repo oci.Repository, tag string) 
 	return i.Registry.DeleteTag(ctx, repo, tag)
 }
 
-// DeleteRepository implements api.Images.
-func (i images) DeleteRepository(ctx context.Context, repo oci.Repository) error {
+// DeleteRepository implements api.Images. What its roles gave is given to nobody any more
+// before it returns.
+func (i images) DeleteRepository(ctx context.Context, repo oci.Repository, roles []string) error {
 	if i.configured(repo.Project()) {
 		return &oci.Error{
 			Code:    oci.CodeUnsupported,
 			Message: fmt.Sprintf("repository %s was not deleted: it belongs to a cache, which gives images up by itself when it needs the room; delete single tags, or set rules with larder set retention -n %s", repo, repo.Project()),
 		}
 	}
-	return i.Registry.DeleteRepository(ctx, repo)
+	if err := i.Registry.DeleteRepository(ctx, repo, roles); err != nil {
+		return err
+	}
+	return i.server.floor.roles.Reload(ctx, repo.Project())
 }
 
 // DeleteProject implements api.Images. What was known of the project and of its accounts

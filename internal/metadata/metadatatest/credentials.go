@@ -81,7 +81,7 @@ func audiences(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		},
 		"they go with the repository": func(t *testing.T, db *metadata.DB) {
 			ok(t, db.Repositories.SetAudience(t.Context(), "hub/acme/app", metadata.Audience{Name: "demo", Shown: true, CheckedAt: noon}))
-			must[metadata.Removed](t)(db.Repositories.Delete(t.Context(), "hub/acme/app", nil))
+			must[metadata.Removed](t)(db.Repositories.Delete(t.Context(), metadata.Deletion{Repository: "hub/acme/app"}))
 			same(t, 0, len(all(t, db, "hub/acme/app")))
 			notFound(t, db.Repositories.SetAudience(t.Context(), "none/app", metadata.Audience{Name: "demo", CheckedAt: noon}))
 		},

@@ -26,14 +26,14 @@ func removals(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			for _, name := range []string{"demo/app", "demo/app2", "hub/app"} {
 				furnish(t, db, name)
 			}
-			gone := must[metadata.Removed](t)(db.Repositories.Delete(t.Context(), "demo/app", nil))
+			gone := must[metadata.Removed](t)(db.Repositories.Delete(t.Context(), metadata.Deletion{Repository: "demo/app"}))
 			want := metadata.Upload{ID: "upload of demo/app", Repository: "demo/app", State: []byte("state"), CreatedAt: noon, UpdatedAt: noon}
 			same(t, metadata.Removed{Repositories: []string{"demo/app"}, Uploads: []metadata.Upload{want}}, gone)
 			same(t, false, must[bool](t)(db.Repositories.Exists(t.Context(), "demo/app")))
 			same(t, nil, must[[]metadata.Import](t)(db.Imports.Of(t.Context(), "demo/app")))
 			notFound(t, second(db.Manifests.Held(t.Context(), manifest("of demo/app").Digest)))
 			notFound(t, second(db.Uploads.Get(t.Context(), "demo/app", want.ID)))
-			notFound(t, second(db.Repositories.Delete(t.Context(), "demo/app", nil)))
+			notFound(t, second(db.Repositories.Delete(t.Context(), metadata.Deletion{Repository: "demo/app"})))
 			for _, name := range []string{"demo/app2", "hub/app"} {
 				same(t, []string{"latest", "own", "v1"}, must[[]string](t)(db.Tags.List(t.Context(), name, "", many)))
 				ok(t, second(db.Manifests.Get(t.Context(), name, manifest("shared").Digest)))
@@ -42,6 +42,46 @@ func removals(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			ok(t, db.Repositories.Create(t.Context(), "demo/app"))
 			same(t, nil, must[[]metadata.TagMove](t)(db.Tags.History(t.Context(), "demo/app", "latest", many)))
 			same(t, false, must[bool](t)(db.Blobs.Linked(t.Context(), "demo/app", blob("layer").Digest)))
+		},
+		"a repository goes with the roles that are about it alone, all or nothing": func(t *testing.T, db *metadata.DB) {
+			ctx := t.Context()
+			bind := func(project, name, kind, role string) {
+				t.Helper()
+				ok(t, db.RoleBindings.Create(ctx, metadata.RoleBinding{Project: project, Name: name, RoleKind: kind, RoleName: role, Subjects: "[]", CreatedAt: noon}))
+			}
+			for _, project := range []string{"demo", "hub"} {
+				for _, role := range []string{"app reader", "app writer", "other reader"} {
+					ok(t, db.Roles.Create(ctx, metadata.Role{Project: project, Name: role, Rules: "[]", CreatedAt: noon}))
+					bind(project, "binds "+role, "Role", role)
+				}
+				bind(project, "binds another of that name", "ClusterRole", "app reader")
+			}
+			left := func() (roles, bindings []string) {
+				t.Helper()
+				for _, r := range must[[]metadata.Role](t)(db.Roles.Of(ctx, "demo")) {
+					roles = append(roles, r.Name)
+				}
+				for _, b := range must[[]metadata.RoleBinding](t)(db.RoleBindings.Of(ctx, "demo")) {
+					bindings = append(bindings, b.Name)
+				}
+				return roles, bindings
+			}
+			furnish(t, db, "demo/app")
+			kept := errors.New("it stays")
+			d := metadata.Deletion{Repository: "demo/app", Roles: []string{"app reader", "app writer"}, Keeps: func(string) error { return kept }}
+			if err := second(db.Repositories.Delete(ctx, d)); !errors.Is(err, kept) {
+				t.Fatalf("got the error %v, want %v", err, kept)
+			}
+			roles, bindings := left()
+			same(t, []string{"app reader", "app writer", "other reader"}, roles)
+			same(t, 4, len(bindings))
+			d.Keeps = nil
+			ok(t, second(db.Repositories.Delete(ctx, d)))
+			roles, bindings = left()
+			same(t, []string{"other reader"}, roles)
+			same(t, []string{"binds another of that name", "binds other reader"}, bindings)
+			same(t, 3, len(must[[]metadata.Role](t)(db.Roles.Of(ctx, "hub"))))
+			same(t, 4, len(must[[]metadata.RoleBinding](t)(db.RoleBindings.Of(ctx, "hub"))))
 		},
 		"a project goes with all that belongs to it, and leaves the others": func(t *testing.T, db *metadata.DB) {
 			ctx := t.Context()
@@ -87,7 +127,7 @@ func removals(t *testing.T, open func(t *testing.T) *metadata.DB) {
 				}
 			}
 			furnish(t, db, "demo/app")
-			refused(second(db.Repositories.Delete(t.Context(), "demo/app", keeps)))
+			refused(second(db.Repositories.Delete(t.Context(), metadata.Deletion{Repository: "demo/app", Keeps: keeps})))
 			refused(db.Manifests.Delete(t.Context(), "demo/app", manifest("shared").Digest, keeps))
 			move := metadata.PutManifest{Repository: "demo/app", Manifest: manifest("other"), Tags: []string{"latest", "v1"}, Keeps: keeps}
 			refused(db.Manifests.Put(t.Context(), move))

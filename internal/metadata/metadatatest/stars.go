@@ -55,7 +55,7 @@ func stars(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			}
 			ok(t, db.Users.Delete(t.Context(), "alice"))
 			same(t, 1, starred(t, db, "demo/a"))
-			must[metadata.Removed](t)(db.Repositories.Delete(t.Context(), "demo/a", nil))
+			must[metadata.Removed](t)(db.Repositories.Delete(t.Context(), metadata.Deletion{Repository: "demo/a"}))
 			same(t, []string{"demo/b"}, names(t, db, "bob", "", 10))
 		},
 	})

@@ -162,7 +162,7 @@ func events(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, false, must[bool](t)(db.Tags.Retire(t.Context(), "demo/app", three, "retention")))
 			two := must[metadata.Tag](t)(db.Tags.Get(t.Context(), "demo/app", "2"))
 			ok(t, db.Manifests.Delete(t.Context(), "demo/app", two.Digest, nil))
-			ok(t, second(db.Repositories.Delete(t.Context(), "demo/app", nil)))
+			ok(t, second(db.Repositories.Delete(t.Context(), metadata.Deletion{Repository: "demo/app"})))
 			same(t, []string{"delete demo/app:1", "delete demo/app:3", "delete demo/app:2", "delete demo/app:"}, told(t, db, "demo"))
 		},
 		"a failure is heard of once, and only if it is to be told": func(t *testing.T, db *metadata.DB) {
