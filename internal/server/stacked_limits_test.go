@@ -1,10 +1,7 @@
 package server_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -69,97 +66,6 @@ func (s *stack) token(admin bool, repository string) string {
 func (s *stack) from(address, path string) answer {
 	s.t.Helper()
 	return s.send(request{path: path, header: map[string]string{"X-Forwarded-For": address}})
-}
-
-func TestTheCheckOfDockerHubsLimitsWorksHere(t *testing.T) {
-	s := newStack(t, hubsim.Options{}, dockersOwn)
-	for _, tt := range []struct {
-		admin         bool
-		limit, source string
-	}{{false, "100;w=21600", "127.0.0.1"}, {true, "200;w=21600", "admin"}} {
-		token := map[string]string{"Authorization": s.token(tt.admin, "ratelimitpreview/test")}
-		for range 3 {
-			s.send(request{method: http.MethodHead, path: preview, header: token}).wantsLimit(t, 200, tt.limit, tt.limit, tt.source)
-		}
-		one, _ := strconv.Atoi(strings.TrimSuffix(tt.limit, ";w=21600"))
-		s.send(request{path: preview, header: token}).wantsLimit(t, 200, tt.limit, fmt.Sprintf("%d;w=21600", one-1), tt.source)
-	}
-	// Without a token it is the same.
-	s.head(preview).wantsLimit(t, 200, "100;w=21600", "99;w=21600", "127.0.0.1")
-	s.send(request{method: http.MethodHead, path: preview, mirror: true}).wantsLimit(t, 200, "100;w=21600", "99;w=21600", "127.0.0.1")
-	s.hubSaw(nil)
-}
-
-// raw sends a request on a connection of its own and reads lines until the other end
-// closes it.
-func (s *stack) raw(method, path, header string) map[string]bool {
-	s.t.Helper()
-	conn, err := net.Dial("tcp", s.larder.Addr().String())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	_, _ = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: registry.example.com\r\n%s\r\n\r\n", method, path, header)
-	lines := map[string]bool{}
-	answer := bufio.NewScanner(conn)
-	for answer.Scan() {
-		lines[answer.Text()] = true
-	}
-	if err := answer.Err(); err != nil {
-		s.t.Fatal(err)
-	}
-	return lines
-}
-
-func TestTheHeadersOfLimitsAreSpelledAsDockerHubSpellsThem(t *testing.T) {
-	s := newStack(t, hubsim.Options{}, dockersOwn)
-	lines := s.raw("HEAD", preview, "Connection: close")
-	for _, want := range []string{"RateLimit-Limit: 100;w=21600", "RateLimit-Remaining: 100;w=21600", "Docker-RateLimit-Source: 127.0.0.1"} {
-		if !lines[want] {
-			t.Errorf("%q is not among %v", want, lines)
-		}
-	}
-}
-
-func TestThePreviewIsARealImageForEverybody(t *testing.T) {
-	for _, limits := range []string{"", dockersOwn} {
-		s := newStack(t, hubsim.Options{}, limits)
-		got := s.get(preview)
-		var image struct {
-			Config struct{ Digest string }
-			Layers []struct{ Digest string }
-		}
-		if err := json.Unmarshal(got.body, &image); err != nil || got.status != 200 || len(image.Layers) != 1 {
-			t.Fatalf("%d %s", got.status, got.body)
-		}
-		for _, d := range []string{image.Config.Digest, image.Layers[0].Digest} {
-			blob := s.get("/v2/ratelimitpreview/test/blobs/" + d)
-			if blob.status != 200 || blob.header.Get("Docker-Content-Digest") != d {
-				t.Errorf("blob %s: %d", d, blob.status)
-			}
-		}
-		byDigest := s.head("/v2/ratelimitpreview/test/manifests/" + got.header.Get("Docker-Content-Digest"))
-		if byDigest.status != 200 {
-			t.Errorf("by digest it answers %d", byDigest.status)
-		}
-		if tags := s.get("/v2/ratelimitpreview/test/tags/list"); string(tags.body) != `{"name":"ratelimitpreview/test","tags":["latest"]}` {
-			t.Errorf("tags: %s", tags.body)
-		}
-		for path, status := range map[string]int{
-			"/v2/ratelimitpreview/test/manifests/other": 404, "/v2/ratelimitpreview/other/manifests/latest": 401,
-			"/v2/ratelimitpreview/test/blobs/" + got.header.Get("Docker-Content-Digest"): 404,
-		} {
-			if a := s.get(path); a.status != status {
-				t.Errorf("%s answers %d, want %d", path, a.status, status)
-			}
-		}
-		for method, status := range map[string]int{http.MethodPut: 400, http.MethodDelete: 405} {
-			if a := s.send(request{method: method, path: preview, admin: true}); a.status != status {
-				t.Errorf("%s answers %d: %s", method, a.status, a.body)
-			}
-		}
-	}
 }
 
 func TestWithoutLimitsNothingIsToldAndNothingRefused(t *testing.T) {
@@ -434,71 +340,6 @@ func TestTheLimitOfAnUpstreamIsToldApart(t *testing.T) {
 	}
 	// It was not served, so it was no pull, and what is held is served all the same.
 	s.get(nginx+"manifests/latest").wantsLimit(t, 200, "100;w=21600", "98;w=21600", "127.0.0.1")
-}
-
-func TestTheOverallLimitRefusesEveryKindOfRequestInPlainWords(t *testing.T) {
-	s := newStack(t, hubsim.Options{}, behindProxy+"pullLimits: {overall: 10/1m}\n")
-	const one = "192.0.2.1"
-	paths := []string{"/", "/v2/", "/token", "/api/openapi.json", "/limits", preview, "/nowhere"}
-	for i := range 10 {
-		if got := s.from(one, paths[i%len(paths)]); got.status == 429 {
-			t.Fatalf("request %d is refused", i+1)
-		}
-	}
-	for _, path := range paths {
-		for _, mirror := range []bool{false, true} {
-			got := s.send(request{path: path, mirror: mirror, header: map[string]string{"X-Forwarded-For": one}})
-			if got.status != 429 || string(got.body) != "Too Many Requests\n" || got.header.Get("Retry-After") != "6" ||
-				got.header.Get("Content-Type") != "text/plain; charset=utf-8" {
-				t.Errorf("%s, mirror %v: %d %q %v", path, mirror, got.status, got.body, got.header)
-			}
-		}
-	}
-	for _, path := range []string{"/healthz", "/readyz"} {
-		// A busy machine may not be ready within the second that the check has.
-		if got := s.from(one, path); got.status == 429 {
-			t.Errorf("%s is refused", path)
-		}
-	}
-	if got := s.from("192.0.2.2", "/v2/"); got.status != 401 {
-		t.Errorf("another address is answered %d", got.status)
-	}
-	if lines := s.raw("GET", "/v2/", "X-Forwarded-For: "+one); !lines["HTTP/1.1 429 Too Many Requests"] || !lines["Connection: close"] {
-		t.Errorf("the connection is kept: %v", lines)
-	}
-	s.clock.Pass(6 * time.Second)
-	if got := s.from(one, "/limits"); got.status != 200 {
-		t.Errorf("after the time of Retry-After it answers %d", got.status)
-	}
-	if got := s.from(one, "/limits"); got.status != 429 {
-		t.Errorf("the next one is answered %d", got.status)
-	}
-	if got := strings.Count(s.log.String(), "more requests than pullLimits.overall allows"); got != 1 {
-		t.Errorf("the log tells of it %d times", got)
-	}
-	s.restart() // it is about the moment, and is not kept
-	if got := s.from(one, "/limits"); got.status != 200 {
-		t.Errorf("after a restart it answers %d", got.status)
-	}
-}
-
-func TestTheOverallLimitComesWithAReload(t *testing.T) {
-	s := newStack(t, hubsim.Options{}, "log: {level: info}\n")
-	for range 10 {
-		s.get("/limits")
-	}
-	s.file = "pullLimits: {overall: 5/1m}\n"
-	s.reload()
-	for i := range 6 {
-		if got := s.get("/limits"); (got.status == 429) != (i == 5) {
-			t.Errorf("request %d is answered %d", i+1, got.status)
-		}
-	}
-	s.file = ""
-	s.reload()
-	if got := s.get("/limits"); got.status != 200 {
-		t.Errorf("without a limit it answers %d", got.status)
-	}
 }
 
 func TestThePageOfLimitsHelpsWhoeverOpensIt(t *testing.T) {

@@ -1,19 +1,14 @@
 package e2e_test
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/mirror"
 )
 
 // workloadLimit bounds how long a controller takes to make a pod on a busy machine.
@@ -231,113 +226,6 @@ func (c *cluster) debugger() {
 	if got := c.kubectl.run("get", "pod", "pod", "--namespace", "demo", "--output=jsonpath={.spec.ephemeralContainers[0].image}"); got != cached+"library/busybox:1" {
 		c.t.Errorf("the debugger has the image %s", got)
 	}
-}
-
-// manyPods are made one after the other, as fast as the API server takes them.
-const manyPods = 2000
-
-func TestTwoThousandPodsAreRewrittenOneAfterTheOther(t *testing.T) {
-	c := newCluster(t, "serviceaccount-controller")
-	c.namespaces("demo")
-	c.newRewritingStack()
-	c.await("demo", "nginx", cached+"library/nginx:latest")
-	var pods strings.Builder
-	for i := range manyPods {
-		fmt.Fprintf(&pods, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p%d}\nspec: {containers: [{name: app, image: \"acme/app%d\"}]}\n", i, i%10)
-	}
-	before := c.reviewTimes()
-	began := time.Now()
-	c.kubectl.runWith(pods.String(), "create", "--namespace", "demo", "--filename", "-")
-	t.Logf("%d pods were made in %s; of the webhook's answers, %s", manyPods, time.Since(began).Round(time.Millisecond), c.reviewTimes().since(before))
-	images := strings.Fields(c.kubectl.run("get", "pods", "--namespace", "demo", "--output=jsonpath={.items[*].spec.containers[0].image}"))
-	rewritten := slices.DeleteFunc(images, func(image string) bool { return !strings.HasPrefix(image, cached+"acme/app") })
-	if len(rewritten) != manyPods {
-		t.Errorf("%d of %d pods have their image from the cache", len(rewritten), manyPods)
-	}
-}
-
-// reviewTimes is how many reviews the API server has had answered within each bound of its
-// histogram, in seconds.
-type reviewTimes map[string]int
-
-func (c *cluster) reviewTimes() reviewTimes {
-	c.t.Helper()
-	times := reviewTimes{}
-	bucket := regexp.MustCompile(`(?m)^apiserver_admission_webhook_admission_duration_seconds_bucket\{.*name="images\.larder\.dev",operation="CREATE".*le="([^"]+)"\} (\d+)$`)
-	for _, found := range bucket.FindAllStringSubmatch(c.kubectl.run("get", "--raw", "/metrics"), -1) {
-		count, err := strconv.Atoi(found[2])
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		times[found[1]] += count
-	}
-	return times
-}
-
-// since tells which share was answered within each bound.
-func (r reviewTimes) since(before reviewTimes) string {
-	all := r["+Inf"] - before["+Inf"]
-	var shares []string
-	for _, bound := range []string{"0.005", "0.025", "0.1", "0.5"} {
-		if all > 0 {
-			shares = append(shares, fmt.Sprintf("%.2f%% within %ss", 100*float64(r[bound]-before[bound])/float64(all), bound))
-		}
-	}
-	return strings.Join(shares, ", ")
-}
-
-// newSharing is a stack whose webhook has its certificate from the cluster, by an account
-// that may do no more than the documentation says.
-func (c *cluster) newSharing(kubeconfig string) (s *stack, webhook string) {
-	c.t.Helper()
-	webhook = freeAddress(c.t)
-	s = newStack(c.t, hubsim.Options{},
-		"publicURL: https://"+rewrittenHost, "kubernetes:", "  listen: "+webhook, "  kubeconfig: "+kubeconfig,
-		"  secret: larder/larder-webhook", "  names: [127.0.0.1]")
-	return s, webhook
-}
-
-func TestReplicasShareTheWebhooksCertificateAndMakeItAnew(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, "serviceaccount-controller")
-	c.namespaces("demo")
-	c.kubectl.run("apply", "--filename", shippedFile(t, "webhook.yaml"), "--validate=strict")
-	kubeconfig, err := c.Kubeconfig("larder", c.token("larder", "larder"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, first := c.newSharing(kubeconfig)
-	_, second := c.newSharing(kubeconfig)
-	manifest, err := mirror.Webhook(mirror.DockerHub(rewrittenHost), mirror.OptOut{}, mirror.Endpoint{URL: "https://" + first})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.kubectl.runWith(manifest, "apply", "--filename", "-")
-	c.await("demo", "nginx", cached+"library/nginx:latest") // the authority was written into it
-	reach := func(address string) {
-		c.kubectl.run("patch", "mutatingwebhookconfiguration", "larder", "--type=json",
-			`--patch=[{"op":"replace","path":"/webhooks/0/clientConfig/url","value":"https://`+address+mirror.WebhookPath+`"}]`)
-	}
-	reach(second)
-	c.await("demo", "busybox", cached+"library/busybox:latest")
-	was := c.certificate()
-	c.do("kubectl delete secret larder-webhook --namespace larder")
-	for deadline := time.Now().Add(takesEffect); c.certificate() == "" || c.certificate() == was; {
-		c.made("demo", "redis") // rewritten or not, it has to be made
-		if time.Now().After(deadline) {
-			t.Fatal("no other certificate is made")
-		}
-	}
-	for _, address := range []string{first, second} {
-		reach(address)
-		c.await("demo", "nginx:"+address[len(address)-5:], cached+"library/nginx:"+address[len(address)-5:])
-	}
-}
-
-// certificate is what the replicas share, empty when they share none.
-func (c *cluster) certificate() string {
-	c.t.Helper()
-	return c.kubectl.run("get", "secret", "larder-webhook", "--namespace", "larder", "--ignore-not-found", `--output=jsonpath={.data.tls\.crt}`)
 }
 
 // What documentation of image streams promises: a short name in a pod is the image of the
