@@ -69,8 +69,8 @@ func newGetAccessTokensCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := listing{out: cmd.OutOrStdout(), format: output, resource: "accesstoken"}
-			return out.print(api.TokenList{Items: all}, tokenRows(all, time.Now()))
+			out := newListing(cmd, output, "accesstoken")
+			return out.print(api.TokenList{Items: all}, tokenRows(all, time.Now()).orSay("No access tokens found."))
 		},
 	}
 	addOutputFlag(cmd, &output)

@@ -118,7 +118,7 @@ func newExplainAccessCommand() *cobra.Command {
 				return err
 			}
 			if output != formatTable {
-				return listing{out: cmd.OutOrStdout(), format: output, resource: "accessreview"}.print(review, table{})
+				return newListing(cmd, output, "accessreview").print(review, table{})
 			}
 			answer := "no"
 			if review.Allowed {

@@ -35,10 +35,7 @@ func newGetDeliveriesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 && output.table() {
-				return none(cmd, "There are no deliveries.")
-			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "delivery"}.print(api.DeliveryList{Items: all}, deliveryRows(all, time.Now()))
+			return newListing(cmd, output, "delivery").print(api.DeliveryList{Items: all}, deliveryRows(all, time.Now()).orSay("There are no deliveries."))
 		},
 	}
 	cmd.Flags().StringVar(&webhook, "webhook", "", "only those to this one")

@@ -45,10 +45,7 @@ days.`,
 			if err != nil {
 				return ofOneProject(cmd, project, err)
 			}
-			if len(all) == 0 && output.table() {
-				return none(cmd, "No events found.")
-			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "event"}.print(api.EventList{Items: all}, eventRows(all, time.Now()))
+			return newListing(cmd, output, "event").print(api.EventList{Items: all}, eventRows(all, time.Now()).orSay("No events found."))
 		},
 	}
 	cmd.Flags().Var(&since, "since", "only those of the last `time`, such as 24h or 30d")

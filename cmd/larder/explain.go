@@ -53,7 +53,7 @@ func explainFailure(cmd *cobra.Command, id string, output outputFormat) error {
 		return err
 	}
 	if output != formatTable {
-		return listing{out: cmd.OutOrStdout(), format: output, resource: "failure"}.print(f, failureRows([]api.Failure{f}, time.Now()))
+		return newListing(cmd, output, "failure").print(f, failureRows([]api.Failure{f}, time.Now()))
 	}
 	w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, line := range explanation(f) {
@@ -145,10 +145,7 @@ func listFailures(cmd *cobra.Command, limit int, output outputFormat) error {
 	if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/failures?limit="+strconv.Itoa(limit), nil, &all); err != nil {
 		return err
 	}
-	if len(all.Items) == 0 && output.table() {
-		return none(cmd, "No pull has failed or got a stale copy in the last week.")
-	}
-	return listing{out: cmd.OutOrStdout(), format: output, resource: "failure"}.print(all, failureRows(all.Items, time.Now()))
+	return newListing(cmd, output, "failure").print(all, failureRows(all.Items, time.Now()).orSay("No pull has failed or got a stale copy in the last week."))
 }
 
 func failureRows(all []api.Failure, now time.Time) table {

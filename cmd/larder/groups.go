@@ -54,7 +54,7 @@ func newGetGroupsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := listing{out: cmd.OutOrStdout(), format: output, resource: "group"}
+			out := newListing(cmd, output, "group")
 			if len(args) == 1 {
 				var one api.Group
 				if err := c.call(cmd.Context(), http.MethodGet, groupPath(args[0]), nil, &one); err != nil {
@@ -68,7 +68,7 @@ func newGetGroupsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.print(api.GroupList{Items: all}, groupRows(all, time.Now()))
+			return out.print(api.GroupList{Items: all}, groupRows(all, time.Now()).orSay("No groups found."))
 		},
 	}
 	addOutputFlag(cmd, &output)

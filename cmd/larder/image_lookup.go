@@ -91,18 +91,22 @@ func (o lookupOptions) names(cmd *cobra.Command, c *client, args []string) (all 
 		all = append(all, imageName{project: r.Project, repository: r.Name})
 	}
 	if len(all) == 0 {
-		return nil, none(cmd, "No image streams found in project "+project+".")
+		return nil, none(cmd, noImageStreams(project))
 	}
 	return all, nil
 }
 
 // streamNames reads names of repositories without a tag. As with oc, each may have its noun
-// before it, as in imagestream/centos.
+// before it, as in imagestream/centos, which then leaves the project out, as -o name does.
 func streamNames(cmd *cobra.Command, args []string) (all []imageName, err error) {
 	for _, text := range args {
 		name := text
 		if noun, rest, slash := strings.Cut(text, "/"); slash && slices.Contains([]string{"imagestream", "imagestreams", "is"}, noun) {
-			name = rest
+			project, err := namespace(cmd)
+			if err != nil {
+				return nil, err
+			}
+			name = project + "/" + rest
 		}
 		n, err := parseImageName(cmd, name)
 		if err != nil {
@@ -156,7 +160,7 @@ func listLookups(cmd *cobra.Command, c *client, args []string, output outputForm
 	for _, r := range all {
 		t.rows = append(t.rows, []string{r.Name, strconv.FormatBool(r.Lookup.Local), r.Project})
 	}
-	return listing{out: cmd.OutOrStdout(), format: output, resource: "imagestream"}.print(api.RepositoryList{Items: all}, t)
+	return newListing(cmd, output, "imagestream").print(api.RepositoryList{Items: all}, t)
 }
 
 // lookups are the repositories that are named, or all of the project.
@@ -167,7 +171,7 @@ func lookups(cmd *cobra.Command, c *client, args []string) (all []api.Repository
 			return nil, err
 		}
 		if all, err = listRepositories(cmd.Context(), c, project); err == nil && len(all) == 0 {
-			err = none(cmd, "No image streams found in project "+project+".")
+			err = none(cmd, noImageStreams(project))
 		}
 		return all, err
 	}

@@ -70,5 +70,5 @@ func (o lookupOptions) ofWorkloads(cmd *cobra.Command, named []namedWorkload, ou
 	if !o.list {
 		return nil
 	}
-	return listing{out: cmd.OutOrStdout(), format: output, resource: "workload"}.print(map[string]any{"items": found}, t)
+	return newListing(cmd, output, "workload").print(map[string]any{"items": found}, t)
 }

@@ -19,40 +19,58 @@ func imageStreamNouns() []string {
 
 func newGetImageStreamsCommand() *cobra.Command {
 	output := formatTable
+	var of reach
 	cmd := &cobra.Command{
 		Use:     "imagestreams [NAME]",
 		Aliases: append([]string{"imagestream"}, imageStreamNouns()[1:]...),
 		Short:   "List the repositories of a project, or show one",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := of.excludes(args); err != nil {
+				return err
+			}
 			c, _, err := currentClient()
 			if err != nil {
 				return err
 			}
-			out := listing{out: cmd.OutOrStdout(), format: output, resource: "imagestream"}
-			if len(args) == 1 {
-				one, err := getRepository(cmd, c, args[0])
-				if err != nil {
-					return err
-				}
-				return out.print(one, repositoryRows([]api.Repository{one}, time.Now()))
+			out := newListing(cmd, output, "imagestream")
+			if len(args) == 0 {
+				return printRepositories(cmd, c, of, out)
 			}
-			project, err := namespace(cmd)
+			one, err := getRepository(cmd, c, args[0])
 			if err != nil {
 				return err
 			}
-			all, err := listRepositories(cmd.Context(), c, project)
-			if err != nil {
-				return err
-			}
-			if len(all) == 0 && output.table() {
-				return none(cmd, "No image streams found in project "+project+".")
-			}
-			return out.print(api.RepositoryList{Items: all}, repositoryRows(all, time.Now()))
+			return out.print(one, repositoryRows([]api.Repository{one}, of, time.Now()))
 		},
 	}
 	addOutputFlag(cmd, &output)
+	of.addFlag(cmd)
 	return cmd
+}
+
+func printRepositories(cmd *cobra.Command, c *client, of reach, out listing) error {
+	projects, err := of.projects(cmd, c)
+	if err != nil {
+		return err
+	}
+	all := []api.Repository{}
+	for _, project := range projects {
+		some, err := listRepositories(cmd.Context(), c, project)
+		if err != nil {
+			return err
+		}
+		all = append(all, some...)
+	}
+	none := "No image streams found."
+	if !of.all {
+		none = noImageStreams(projects[0])
+	}
+	return out.print(api.RepositoryList{Items: all}, repositoryRows(all, of, time.Now()).orSay(none))
+}
+
+func noImageStreams(project string) string {
+	return "No image streams found in project " + project + "."
 }
 
 func listRepositories(ctx context.Context, c *client, project string) ([]api.Repository, error) {
@@ -69,11 +87,11 @@ func getRepository(cmd *cobra.Command, c *client, text string) (api.Repository, 
 	return one, err
 }
 
-func repositoryRows(all []api.Repository, now time.Time) table {
+func repositoryRows(all []api.Repository, of reach, now time.Time) table {
 	t := table{header: []string{"NAME", "TAGS", "UPDATED", "VISIBILITY", "DESCRIPTION"}, wide: []string{"PROJECT", "AGE", "STARS", "PULLS"}}
 	for _, r := range all {
 		t.rows = append(t.rows, []string{
-			r.Name, strconv.Itoa(r.Tags), agoText(r.UpdatedAt, now), r.Visibility, cmp.Or(r.Description, "-"), r.Project, age(now.Sub(r.CreatedAt)),
+			of.name(r.Project, r.Name), strconv.Itoa(r.Tags), agoText(r.UpdatedAt, now), r.Visibility, cmp.Or(r.Description, "-"), r.Project, age(now.Sub(r.CreatedAt)),
 			strconv.Itoa(r.Stars), strconv.FormatInt(r.Pulls, 10),
 		})
 	}

@@ -108,7 +108,7 @@ func (c *checkCommand) try(ctx context.Context, cluster *kube.Cluster, installed
 
 func (c *checkCommand) print(out io.Writer, found []rewriting.Finding) error {
 	if c.format == formatJSON || c.format == formatYAML {
-		return listing{out, c.format, "check"}.printObject(map[string]any{"items": found})
+		return listing{out: out, format: c.format, resource: "check"}.printObject(map[string]any{"items": found})
 	}
 	for _, f := range found {
 		text := fmt.Sprintf("%-8s %s: %s\n", f.Outcome, f.What, f.Seen)

@@ -33,7 +33,7 @@ Only the cluster is asked.`,
 		Example: "  larder kube images\n  larder kube images -o json",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.images(cmd.Context(), listing{cmd.OutOrStdout(), format, "image"}, cmd.ErrOrStderr())
+			return f.images(cmd.Context(), newListing(cmd, format, "image"), cmd.ErrOrStderr())
 		},
 	}
 	f.addFlags(cmd)

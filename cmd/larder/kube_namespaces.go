@@ -37,7 +37,7 @@ since it was started. It is asked; larder kube images asks the cluster alone.`,
 		Example: "  larder kube namespaces -o wide",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return showNamespaces(cmd, listing{cmd.OutOrStdout(), format, "namespace"})
+			return showNamespaces(cmd, newListing(cmd, format, "namespace"))
 		},
 	}
 	addOutputFlag(cmd, &format)
@@ -53,7 +53,7 @@ func showNamespaces(cmd *cobra.Command, l listing) error {
 	if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/kubernetes/namespaces", nil, &all); err != nil {
 		return err
 	}
-	if err := l.print(all, namespaceRows(all.Items, time.Now())); err != nil || all.Looked {
+	if err := l.print(all, namespaceRows(all.Items, time.Now()).orSay("No namespaces found.")); err != nil || all.Looked {
 		return err
 	}
 	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "larder: the server does not look which pods run, and tells of what its webhook has reviewed alone (-o wide): set kubernetes.pinRunning in its configuration")

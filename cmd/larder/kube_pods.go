@@ -34,7 +34,7 @@ minutes what runs.`,
 				}
 				query.Set("repository", n.String())
 			}
-			return showPods(cmd, query, listing{cmd.OutOrStdout(), format, "pod"})
+			return showPods(cmd, query, newListing(cmd, format, "pod"))
 		},
 	}
 	cmd.Flags().StringVar(&namespace, "in", "", "only those of this namespace")
@@ -51,10 +51,7 @@ func showPods(cmd *cobra.Command, query url.Values, l listing) error {
 	if err != nil {
 		return err
 	}
-	if len(all) == 0 && l.format.table() {
-		return none(cmd, "No pod runs such an image.")
-	}
-	return l.print(map[string]any{"items": all}, podRows(all, time.Now()))
+	return l.print(map[string]any{"items": all}, podRows(all, time.Now()).orSay("No pod runs such an image."))
 }
 
 func podRows(all []api.ClusterPod, now time.Time) table {

@@ -50,13 +50,24 @@ type table struct {
 	header []string
 	wide   []string // headers of further columns, shown with -o wide
 	rows   [][]string
+	none   string // what is said in place of a table without rows; "": its header alone
+}
+
+// orSay is the table with what is said where it has no rows.
+func (t table) orSay(none string) table {
+	t.none = none
+	return t
 }
 
 // listing prints a list or one object in the format asked for.
 type listing struct {
-	out      io.Writer
+	out, err io.Writer
 	format   outputFormat
 	resource string // what -o name puts before a name
+}
+
+func newListing(cmd *cobra.Command, format outputFormat, resource string) listing {
+	return listing{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), format: format, resource: resource}
 }
 
 func (l listing) print(object any, t table) error {
@@ -70,6 +81,10 @@ func (l listing) print(object any, t table) error {
 			}
 		}
 		return nil
+	}
+	if len(t.rows) == 0 && t.none != "" {
+		_, err := fmt.Fprintln(l.err, t.none)
+		return err
 	}
 	columns := len(t.header)
 	header := t.header
@@ -100,6 +115,12 @@ func (l listing) printObject(object any) error {
 		}
 	}
 	_, err = fmt.Fprintln(l.out, strings.TrimRight(string(text), "\n"))
+	return err
+}
+
+// none says that a list is empty.
+func none(cmd *cobra.Command, text string) error {
+	_, err := fmt.Fprintln(cmd.ErrOrStderr(), text)
 	return err
 }
 

@@ -82,10 +82,7 @@ func newGetPinsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all.Items) == 0 && output.table() {
-				return none(cmd, "No images are pinned.")
-			}
-			if err := (listing{out: cmd.OutOrStdout(), format: output, resource: "pin"}).print(all, pinRows(all.Items, time.Now())); err != nil || !all.More {
+			if err := newListing(cmd, output, "pin").print(all, pinRows(all.Items, time.Now()).orSay("No images are pinned.")); err != nil || !all.More {
 				return err
 			}
 			_, err = fmt.Fprintln(cmd.ErrOrStderr(), "larder: there are more pins than these: -n PROJECT lists those of one project")

@@ -136,7 +136,7 @@ func newWhoCanCommand() *cobra.Command {
 				}
 				t.rows = append(t.rows, []string{h.Name, h.Kind, reason})
 			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "subject"}.print(all, t)
+			return newListing(cmd, output, "subject").print(all, t.orSay(fmt.Sprintf("Nobody may %s %s in project %s.", args[0], args[1], project)))
 		},
 	}
 	addOutputFlag(cmd, &output)
@@ -158,14 +158,11 @@ func newExposureCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 && output.table() {
-				return none(cmd, "Nothing that you may see is open to everybody, or to all who are logged in.")
-			}
 			t := table{header: []string{"PROJECT", "REPOSITORIES", "TO", "MAY"}, wide: []string{"REASON"}}
 			for _, e := range all {
 				t.rows = append(t.rows, []string{e.Project, orAll(e.Repositories), e.To, joined(e.Actions), e.Reason})
 			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "project"}.print(api.ExposureList{Items: all}, t)
+			return newListing(cmd, output, "project").print(api.ExposureList{Items: all}, t.orSay("Nothing that you may see is open to everybody, or to all who are logged in."))
 		},
 	}
 	addOutputFlag(cmd, &output)

@@ -59,16 +59,13 @@ func newGetProjectsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := listing{out: cmd.OutOrStdout(), format: output, resource: "project"}
+			out := newListing(cmd, output, "project")
 			if len(args) == 0 {
 				all, err := listProjects(cmd.Context(), c)
 				if err != nil {
 					return err
 				}
-				if len(all) == 0 && output.table() {
-					return none(cmd, "No projects found.")
-				}
-				return out.print(api.ProjectList{Items: all}, projectRows(all, time.Now()))
+				return out.print(api.ProjectList{Items: all}, projectRows(all, time.Now()).orSay("No projects found."))
 			}
 			var one api.Project
 			if err := c.call(cmd.Context(), http.MethodGet, projectPath(args[0]), nil, &one); err != nil {
@@ -79,12 +76,6 @@ func newGetProjectsCommand() *cobra.Command {
 	}
 	addOutputFlag(cmd, &output)
 	return cmd
-}
-
-// none says that a list is empty.
-func none(cmd *cobra.Command, text string) error {
-	_, err := fmt.Fprintln(cmd.ErrOrStderr(), text)
-	return err
 }
 
 // quotaText is a quota for people.

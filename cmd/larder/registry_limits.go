@@ -32,7 +32,7 @@ when all are possible again. A project may have a limit of its own. It costs no 
 			if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/limits?project="+url.QueryEscape(project), nil, &limit); err != nil {
 				return err
 			}
-			l := listing{out: cmd.OutOrStdout(), format: format, resource: "limit"}
+			l := newListing(cmd, format, "limit")
 			if !limit.Limited && format != formatJSON && format != formatYAML {
 				_, err := fmt.Fprintln(l.out, "Your pulls are not limited.")
 				return err

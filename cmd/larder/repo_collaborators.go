@@ -108,10 +108,7 @@ func newSharesCommand(s sharing) *cobra.Command {
 				return err
 			}
 			t := sharedRows(all, s.group)
-			if len(t.rows) == 0 && output.table() {
-				return none(cmd, n.full()+" is shared with no "+s.noun+".")
-			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: s.noun}.print(t.rows, t)
+			return newListing(cmd, output, s.noun).print(t.rows, t.orSay(n.full()+" is shared with no "+s.noun+"."))
 		},
 	}
 	addOutputFlag(cmd, &output)

@@ -56,14 +56,8 @@ func newStarsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 && output.table() {
-				return none(cmd, "You have starred nothing: larder repo star REPOSITORY does.")
-			}
-			t := repositoryRows(all, time.Now())
-			for i, r := range all {
-				t.rows[i][0] = r.Project + "/" + r.Name
-			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "star"}.print(api.RepositoryList{Items: all}, t)
+			t := repositoryRows(all, reach{all: true}, time.Now())
+			return newListing(cmd, output, "star").print(api.RepositoryList{Items: all}, t.orSay("You have starred nothing: larder repo star REPOSITORY does."))
 		},
 	}
 	addOutputFlag(cmd, &output)

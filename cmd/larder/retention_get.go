@@ -52,7 +52,7 @@ func printRetention(cmd *cobra.Command, r api.Retention, output outputFormat) er
 	if r.Rules.KeepLast != nil {
 		last = strconv.Itoa(*r.Rules.KeepLast)
 	}
-	return listing{out: cmd.OutOrStdout(), format: output, resource: "retention"}.print(r, table{
+	return newListing(cmd, output, "retention").print(r, table{
 		header: []string{"PROJECT", "KEEP-LAST", "KEEP-PULLED-WITHIN", "KEEP-MATCHING", "UNTAGGED-AFTER", "AGE"},
 		wide:   []string{"ACTOR"},
 		rows: [][]string{{
@@ -84,7 +84,7 @@ func previewRetention(cmd *cobra.Command, project string, rules *gc.RulesDocumen
 		}
 		t.rows = append(t.rows, []string{v.Repository, cmp.Or(v.Tag, "-"), digest, bytesText(v.Size), v.Verdict, v.Why})
 	}
-	if err := (listing{out: cmd.OutOrStdout(), format: output, resource: "imagestream"}).print(api.RetentionPreview{Items: all}, t); err != nil {
+	if err := newListing(cmd, output, "imagestream").print(api.RetentionPreview{Items: all}, t); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d would be deleted; nothing was changed.\n", going, len(all))

@@ -51,6 +51,15 @@ func (k accessKind) where() string {
 	return "of the project"
 }
 
+// none says that there is nothing of a kind, where path was found already.
+func (k accessKind) none(cmd *cobra.Command) string {
+	if k.cluster {
+		return "No " + k.plural + " found."
+	}
+	project, _ := namespace(cmd)
+	return "No " + k.plural + " found in project " + project + "."
+}
+
 func newDeleteAccessCommand(kind accessKind) *cobra.Command {
 	return newDeleteNamedCommand(kind.noun, "Delete one of the "+kind.plural+" "+kind.where(), []string{kind.plural},
 		func(cmd *cobra.Command, name string) (string, error) { return kind.path(cmd, name) })
@@ -130,7 +139,7 @@ func newGetAccessCommand[T, L any](kind accessKind, rows func([]T) table, page f
 			if err != nil {
 				return err
 			}
-			out := listing{out: cmd.OutOrStdout(), format: output, resource: kind.noun}
+			out := newListing(cmd, output, kind.noun)
 			if len(args) == 1 {
 				var one T
 				if err := c.call(cmd.Context(), http.MethodGet, path, nil, &one); err != nil {
@@ -142,7 +151,7 @@ func newGetAccessCommand[T, L any](kind accessKind, rows func([]T) table, page f
 			if err != nil {
 				return err
 			}
-			return out.print(list(all), rows(all))
+			return out.print(list(all), rows(all).orSay(kind.none(cmd)))
 		},
 	}
 	addOutputFlag(cmd, &output)

@@ -71,7 +71,7 @@ func newGetServiceAccountsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := listing{out: cmd.OutOrStdout(), format: output, resource: "serviceaccount"}
+			out := newListing(cmd, output, "serviceaccount")
 			if len(args) == 1 {
 				var one api.ServiceAccount
 				if err := c.call(cmd.Context(), http.MethodGet, serviceAccountsPath(project, args[0]), nil, &one); err != nil {
@@ -83,7 +83,7 @@ func newGetServiceAccountsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.print(api.ServiceAccountList{Items: all}, serviceAccountRows(all, time.Now()))
+			return out.print(api.ServiceAccountList{Items: all}, serviceAccountRows(all, time.Now()).orSay("No service accounts found in project "+project+"."))
 		},
 	}
 	addOutputFlag(cmd, &output)

@@ -152,9 +152,6 @@ func (o *triggerOptions) set(cmd *cobra.Command, cluster *kube.Cluster, w imaget
 }
 
 func listTriggers(cmd *cobra.Command, w imagetrigger.Workload, triggers []imagetrigger.Trigger) error {
-	if len(triggers) == 0 {
-		return none(cmd, w.String()+" has no triggers.")
-	}
 	t := table{header: []string{"NAME", "TYPE", "VALUE", "AUTO"}}
 	for _, trigger := range triggers {
 		value := trigger.From.Name
@@ -167,5 +164,5 @@ func listTriggers(cmd *cobra.Command, w imagetrigger.Workload, triggers []imaget
 		}
 		t.rows = append(t.rows, []string{w.Kind.Resource + "/" + w.Name, "image", value + " (" + container + ")", strconv.FormatBool(!bool(trigger.Paused))})
 	}
-	return listing{out: cmd.OutOrStdout(), resource: w.Kind.Resource}.print(triggers, t)
+	return newListing(cmd, formatTable, w.Kind.Resource).print(triggers, t.orSay(w.String()+" has no triggers."))
 }

@@ -46,6 +46,7 @@ func (f *tagFilter) query() url.Values {
 func newGetTagsCommand() *cobra.Command {
 	output := formatTable
 	var filter tagFilter
+	var of reach
 	cmd := &cobra.Command{
 		Use:     "tags [REPOSITORY | REPOSITORY:TAG]",
 		Aliases: append([]string{"tag"}, tagNouns()[:3]...),
@@ -53,32 +54,33 @@ func newGetTagsCommand() *cobra.Command {
 		Example: "  larder get tags -n demo\n  larder get tags demo/app --stale\n  larder get tags demo/app --match 'v1.*' --platform linux/arm64",
 		Args:    usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := of.excludes(args); err != nil {
+				return err
+			}
 			c, _, err := currentClient()
 			if err != nil {
 				return err
 			}
-			all, err := findTags(cmd, c, args, filter)
+			all, err := findTags(cmd, c, args, of, filter)
 			if err != nil {
 				return err
 			}
-			if len(all) == 0 && output.table() {
-				return none(cmd, "No tags found.")
-			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "imagestreamtag"}.print(api.TagList{Items: all}, tagRows(all, output, time.Now()))
+			return newListing(cmd, output, "imagestreamtag").print(api.TagList{Items: all}, tagRows(all, output, of, time.Now()).orSay("No tags found."))
 		},
 	}
 	addOutputFlag(cmd, &output)
+	of.addFlag(cmd)
 	filter.addFlags(cmd)
 	return cmd
 }
 
-func findTags(cmd *cobra.Command, c *client, args []string, filter tagFilter) ([]api.Tag, error) {
+func findTags(cmd *cobra.Command, c *client, args []string, of reach, filter tagFilter) ([]api.Tag, error) {
 	if len(args) == 0 {
-		project, err := namespace(cmd)
+		projects, err := of.projects(cmd, c)
 		if err != nil {
 			return nil, err
 		}
-		return projectTags(cmd.Context(), c, project, filter)
+		return tagsOf(cmd.Context(), c, projects, filter)
 	}
 	n, err := parseImageName(cmd, args[0])
 	if err != nil {
@@ -97,24 +99,29 @@ func findTags(cmd *cobra.Command, c *client, args []string, filter tagFilter) ([
 	return []api.Tag{one}, nil
 }
 
-func projectTags(ctx context.Context, c *client, project string, filter tagFilter) ([]api.Tag, error) {
-	repositories, err := listRepositories(ctx, c, project)
+func tagsOf(ctx context.Context, c *client, projects []string, filter tagFilter) ([]api.Tag, error) {
 	all := []api.Tag{}
-	for _, r := range repositories {
-		some, err := listTags(ctx, c, imageName{project: project, repository: r.Name}, filter)
+	for _, project := range projects {
+		repositories, err := listRepositories(ctx, c, project)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, some...)
+		for _, r := range repositories {
+			some, err := listTags(ctx, c, imageName{project: project, repository: r.Name}, filter)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, some...)
+		}
 	}
-	return all, err
+	return all, nil
 }
 
 func listTags(ctx context.Context, c *client, n imageName, filter tagFilter) ([]api.Tag, error) {
 	return listAll(ctx, c, n.path()+"/tags", filter.query(), func(p api.TagList) ([]api.Tag, string) { return p.Items, p.Next })
 }
 
-func tagRows(all []api.Tag, output outputFormat, now time.Time) table {
+func tagRows(all []api.Tag, output outputFormat, of reach, now time.Time) table {
 	t := table{header: []string{"NAME", "DIGEST", "SIZE", "PLATFORMS", "PUSHED", "PULLED"}, wide: []string{"SET", "STALE", "MEDIA TYPE"}}
 	for _, tag := range all {
 		digest := tag.Digest
@@ -122,7 +129,7 @@ func tagRows(all []api.Tag, output outputFormat, now time.Time) table {
 			digest = shortDigest(digest)
 		}
 		t.rows = append(t.rows, []string{
-			tag.Repository + ":" + tag.Name, digest, bytesText(tag.Size), cmp.Or(strings.Join(tag.Platforms, ","), "-"),
+			of.name(tag.Project, tag.Repository) + ":" + tag.Name, digest, bytesText(tag.Size), cmp.Or(strings.Join(tag.Platforms, ","), "-"),
 			agoText(tag.PushedAt, now), agoText(tag.PulledAt, now), agoText(&tag.SetAt, now), yesNo(tag.Stale), tag.MediaType,
 		})
 	}

@@ -61,14 +61,14 @@ func deleteTags(cmd *cobra.Command, args []string, filter tagFilter, yes, dryRun
 	if err != nil {
 		return err
 	}
-	all, err := findTags(cmd, c, args, filter)
+	all, err := findTags(cmd, c, args, reach{}, filter)
 	if err != nil {
 		return err
 	}
 	if len(all) == 0 {
 		return none(cmd, "No such tags found.")
 	}
-	if err := (listing{out: cmd.OutOrStdout()}).print(nil, tagRows(all, formatTable, time.Now())); err != nil {
+	if err := newListing(cmd, formatTable, "imagestreamtag").print(nil, tagRows(all, formatTable, reach{}, time.Now())); err != nil {
 		return err
 	}
 	if dryRun {

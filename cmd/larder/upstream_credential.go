@@ -130,10 +130,7 @@ func newListCredentialsCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodGet, credentialsPath(project), nil, &all); err != nil {
 				return err
 			}
-			if len(all.Items) == 0 && output.table() {
-				return none(cmd, "There are no credentials.")
-			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "credential"}.print(all, credentialRows(all.Items, time.Now()))
+			return newListing(cmd, output, "credential").print(all, credentialRows(all.Items, time.Now()).orSay("There are no credentials."))
 		},
 	}
 	bindCredentialProject(cmd, &project)
@@ -161,7 +158,7 @@ func newGetCredentialCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodGet, path, nil, &one); err != nil {
 				return err
 			}
-			return listing{out: cmd.OutOrStdout(), format: output, resource: "credential"}.print(one, credentialRows([]api.UpstreamCredential{one}, time.Now()))
+			return newListing(cmd, output, "credential").print(one, credentialRows([]api.UpstreamCredential{one}, time.Now()))
 		},
 	}
 	flags.bind(cmd)

@@ -93,15 +93,12 @@ func showLedger(cmd *cobra.Command, args []string, asked ledgerFlags, output out
 			sums = append(sums, bookedSum{name, s})
 		}
 	}
-	if len(calls)+len(sums) == 0 && output.table() {
-		return none(cmd, "Nothing is booked.")
-	}
 	if asked.by != "" {
-		list := listing{out: cmd.OutOrStdout(), format: output, resource: asked.by}
-		return list.print(map[string]any{"items": sums}, sumRows(asked.by, sums))
+		list := newListing(cmd, output, asked.by)
+		return list.print(map[string]any{"items": sums}, sumRows(asked.by, sums).orSay("Nothing is booked."))
 	}
 	slices.SortStableFunc(calls, func(a, b bookedCall) int { return b.At.Compare(a.At) })
-	return listing{out: cmd.OutOrStdout(), format: output, resource: "call"}.print(map[string]any{"items": calls}, callRows(calls, time.Now()))
+	return newListing(cmd, output, "call").print(map[string]any{"items": calls}, callRows(calls, time.Now()).orSay("Nothing is booked."))
 }
 
 // readLedger reads sums, or calls page by page.

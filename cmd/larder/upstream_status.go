@@ -35,11 +35,8 @@ account, and what projects have as a budget: SPENT OF so many pulls in any WINDO
 			if err != nil {
 				return err
 			}
-			if len(all.Items) == 0 && output.table() {
-				return none(cmd, "No upstreams are configured.")
-			}
-			list := listing{out: cmd.OutOrStdout(), format: output, resource: "upstream"}
-			if err := list.print(all, upstreamRows(all.Items, time.Now())); err != nil {
+			list := newListing(cmd, output, "upstream")
+			if err := list.print(all, upstreamRows(all.Items, time.Now()).orSay("No upstreams are configured.")); err != nil {
 				return err
 			}
 			return list.printShares(shareRows(all.Items))

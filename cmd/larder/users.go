@@ -72,7 +72,7 @@ func newGetUsersCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := listing{out: cmd.OutOrStdout(), format: output, resource: "user"}
+			out := newListing(cmd, output, "user")
 			if len(args) == 1 {
 				var one api.Account
 				if err := c.call(cmd.Context(), http.MethodGet, userPath(args[0]), nil, &one); err != nil {
@@ -84,7 +84,7 @@ func newGetUsersCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.print(api.AccountList{Items: all}, userRows(all, time.Now()))
+			return out.print(api.AccountList{Items: all}, userRows(all, time.Now()).orSay("No users found."))
 		},
 	}
 	addOutputFlag(cmd, &output)

@@ -18,7 +18,7 @@ func newVersionCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
 			if output == formatJSON || output == formatYAML {
-				return listing{out: out, format: output}.printObject(api.Version{Version: version, Commit: commit, GoVersion: runtime.Version()})
+				return newListing(cmd, output, "version").printObject(api.Version{Version: version, Commit: commit, GoVersion: runtime.Version()})
 			}
 			_, err := fmt.Fprintf(out, "larder %s (commit %s, %s %s/%s)\n", version, commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err

@@ -120,7 +120,7 @@ func newGetWebhooksCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := listing{out: cmd.OutOrStdout(), format: output, resource: "webhook"}
+			out := newListing(cmd, output, "webhook")
 			if len(args) == 1 {
 				var one api.Webhook
 				if err := c.call(cmd.Context(), http.MethodGet, webhooksPath(project, args[0]), nil, &one); err != nil {
@@ -132,10 +132,7 @@ func newGetWebhooksCommand() *cobra.Command {
 			if err := c.call(cmd.Context(), http.MethodGet, webhooksPath(project), nil, &all); err != nil {
 				return err
 			}
-			if len(all.Items) == 0 && output.table() {
-				return none(cmd, "No webhooks found in project "+project+".")
-			}
-			return out.print(all, webhookRows(all.Items, time.Now()))
+			return out.print(all, webhookRows(all.Items, time.Now()).orSay("No webhooks found in project "+project+"."))
 		},
 	}
 	addOutputFlag(cmd, &output)
