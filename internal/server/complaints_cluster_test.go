@@ -22,6 +22,8 @@ func newRewritingStack(t *testing.T, options hubsim.Options) *stack {
 	s := newStackWith(t, options, func(*hubsim.Hub) string {
 		return "publicURL: https://" + podHost + "\nkubernetes: {listen: 127.0.0.1:0}\n"
 	})
+	s.ready = 30 * time.Second // pods keep their images while it is not
+	s.restart()
 	s.eventually("pods' images are rewritten", func() bool { return s.pod("demo", "", "nginx") != "nginx" })
 	return s
 }
@@ -80,7 +82,7 @@ func TestRow20ThePodsImageIsPulledThroughWithTheFirstPodAndItsTagFollows(t *test
 func TestRow21PodsKeepTheirImagesWhileLarderCannotServeThem(t *testing.T) {
 	t.Parallel()
 	s := newRewritingStack(t, hubsim.Options{})
-	s.wantsReady(200)
+	s.becomesReady()
 	probed := s.files("blobs")
 	if err := flipFirstByte(probed[0]); err != nil {
 		t.Fatal(err)

@@ -44,6 +44,8 @@ type Tuning struct {
 	Refresh time.Duration
 	// Imports is how often it is looked which imports are due.
 	Imports time.Duration
+	// Ready is how long the readiness check may take; 0: a second.
+	Ready time.Duration
 }
 
 // generation is everything that one configuration makes: upstreams, caches, names

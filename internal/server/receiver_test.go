@@ -90,6 +90,13 @@ func (r *receiver) hears(count int) []string {
 	return about
 }
 
+// heard is one of the requests that were taken.
+func (r *receiver) heard(i int) heard {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all[i]
+}
+
 // hearsEach waits for as many deliveries, and tells them in order. One that was broken off
 // when a server stopped, and so came again, is told once.
 func (r *receiver) hearsEach(count int) (about []string) {

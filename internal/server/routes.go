@@ -24,11 +24,8 @@ import (
 	"github.com/larder-registry/larder/internal/telemetry"
 )
 
-const (
-	// readyWithin is how long the readiness check may take, and readWithin its reading.
-	readyWithin = time.Second
-	readWithin  = 900 * time.Millisecond
-)
+// readyWithin is how long the readiness check may take.
+const readyWithin = time.Second
 
 func newMetrics() *prometheus.Registry {
 	metrics := prometheus.NewRegistry()
@@ -121,7 +118,7 @@ func (s *Server) live(w http.ResponseWriter, _ *http.Request) { say(w, http.Stat
 // copies of hot blobs would be served without the storage. Upstreams never count, because
 // what is held is served without them.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyWithin)
+	ctx, cancel := context.WithTimeout(r.Context(), s.options.Tuning.Ready)
 	defer cancel()
 	err := s.probe(ctx)
 	switch {
@@ -146,7 +143,7 @@ func (s *Server) probe(ctx context.Context) error {
 	}
 	read := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(ctx, readWithin)
+		ctx, cancel := context.WithTimeout(ctx, s.options.Tuning.Ready*9/10) // so that it ends first, and says why
 		defer cancel()
 		read <- s.floor.held.Probe(ctx)
 		<-s.probing

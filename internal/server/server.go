@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,6 +90,7 @@ type listener struct {
 // New opens the data folder and the listeners. Run serves on them; when New fails,
 // everything it opened is closed again.
 func New(ctx context.Context, config Config, options Options) (_ *Server, err error) {
+	options.Tuning.Ready = cmp.Or(options.Tuning.Ready, readyWithin)
 	if options.Tuning.Now == nil {
 		options.Tuning.Now = time.Now
 	}

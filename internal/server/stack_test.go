@@ -47,8 +47,11 @@ type stack struct {
 	change func(*server.Config) // what no setting can; nil for nothing
 	// retention is how long after a start the rules of projects are kept to.
 	retention time.Duration
-	// patient is for tests that must not meet a deadline, however slow the machine is.
-	patient bool
+	// patience is how long callers wait for a check of what is held, and timeouts bound what
+	// an upstream is asked: unless a test is about them, so long that no machine meets them.
+	patience time.Duration
+	timeouts upstream.Timeouts
+	ready    time.Duration // how long the readiness check may take; 0: as it does by itself
 }
 
 // newStack starts both. Without a configuration file Larder is started as its
@@ -86,10 +89,9 @@ func (s *stack) start() {
 	if s.change != nil {
 		s.change(&config)
 	}
-	caches := pullthrough.Limits{Patience: 300 * time.Millisecond, MovePatience: 5 * time.Second, Check: 2 * time.Second}
-	upstreams := upstream.Timeouts{Dial: time.Second, Headers: 3 * time.Second, Stall: 5 * time.Second, Request: 5 * time.Second}
-	if s.patient {
-		caches.Check, upstreams = time.Minute, upstream.Timeouts{}
+	patience := s.patience
+	if patience == 0 {
+		patience = 30 * time.Second
 	}
 	larder, err := server.New(s.t.Context(), config, server.Options{
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
@@ -97,8 +99,8 @@ func (s *stack) start() {
 		Tuning: server.Tuning{
 			Now: s.clock.Now, Retention: s.retention, Watch: 100 * time.Millisecond, Running: 50 * time.Millisecond, Refresh: refreshLook, Imports: 60 * time.Millisecond,
 			Backoff:      func(int) time.Duration { return time.Millisecond },
-			WebhookPause: func(int) time.Duration { return time.Millisecond },
-			Cache:        caches, Upstream: upstreams,
+			WebhookPause: func(int) time.Duration { return 0 }, Ready: s.ready,
+			Cache: pullthrough.Limits{Patience: patience, MovePatience: 30 * time.Second, Check: time.Minute}, Upstream: s.timeouts,
 		},
 	})
 	if err != nil {
@@ -156,6 +158,20 @@ func (s *stack) restart() {
 	s.t.Helper()
 	s.stop()
 	s.start()
+}
+
+// losesPatience has callers get what is held after 0.3 s, whatever becomes of its check.
+func (s *stack) losesPatience() {
+	s.t.Helper()
+	s.patience = 300 * time.Millisecond
+	s.restart()
+}
+
+// givesUpSoon has an upstream that is silent count as one that has failed after seconds.
+func (s *stack) givesUpSoon() {
+	s.t.Helper()
+	s.timeouts = upstream.Timeouts{Dial: time.Second, Headers: 3 * time.Second, Stall: 5 * time.Second, Request: 5 * time.Second}
+	s.restart()
 }
 
 // answer is what a client got.

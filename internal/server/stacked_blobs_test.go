@@ -43,7 +43,8 @@ func TestThirtyTwoAskersCostOneTransfer(t *testing.T) {
 	}
 	work.Wait()
 	s.hubSaw(names(image), "GET "+hubNginx+"blobs/LAYER-A1 307", "GET cdn/LAYER-A1 200")
-	if statuses["larder; fwd=miss; stored"] != 1 || statuses["larder; fwd=miss; collapsed"] != 31 {
+	// Who comes when the transfer has ended, as on a busy machine, gets what it brought.
+	if statuses["larder; fwd=miss; stored"] != 1 || statuses["larder; fwd=miss; collapsed"]+statuses["larder; hit"] != 31 {
 		t.Errorf("the askers were told: %v", statuses)
 	}
 }
@@ -90,7 +91,7 @@ func TestATransferGoesOnWhenItsAskerHasGone(t *testing.T) {
 }
 
 func TestALateJoinerGetsEverythingFromTheSameTransfer(t *testing.T) {
-	s := newStack(t, hubsim.Options{BlobBandwidth: 4 << 20}, "")
+	s := newStack(t, hubsim.Options{BlobBandwidth: 512 << 10}, "")
 	image := s.hub.AddImage("library/nginx", "latest", big(1))
 	layer := image.Manifests[0].Layers[0].Digest
 	s.get(nginx + "manifests/latest")
@@ -171,6 +172,9 @@ func TestNoClientEverSeesACompleteAnswerWithWrongBytes(t *testing.T) {
 			t.Run(test.name+", range "+byteRange, func(t *testing.T) {
 				t.Parallel()
 				s := newStack(t, hubsim.Options{}, "")
+				if test.fault.Kind == hubsim.Stalled {
+					s.givesUpSoon()
+				}
 				image := s.hub.AddImage("library/nginx", "latest", big(1))
 				layer := image.Manifests[0].Layers[0].Digest
 				fault := test.fault

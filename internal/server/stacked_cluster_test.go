@@ -184,9 +184,7 @@ func TestARegistryStartsWithoutItsCluster(t *testing.T) {
 
 	s := newStack(t, hubsim.Options{}, "access: kubernetes\nkubernetes: {kubeconfig: "+kubeconfig+"}\n")
 
-	if got := s.get("/readyz"); got.status != 200 {
-		t.Errorf("it is ready: %d", got.status)
-	}
+	s.becomesReady()
 	s.stop() // which waits for the check
 	if log := s.log.String(); !strings.Contains(log, "the cluster that is to decide who may do what does not") {
 		t.Errorf("the log is\n%s", log)

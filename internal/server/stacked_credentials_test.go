@@ -132,7 +132,7 @@ func TestOfTwoCredentialsTheOneThatHasLittleLeftIsSpared(t *testing.T) {
 func TestACredentialIsUsedByOtherServersOnTheSameDatabase(t *testing.T) {
 	t.Parallel()
 	database := newDatabase(t)
-	options := hubsim.Options{Accounts: accounts, TokensOnRegistry: true}
+	options := hubsim.Options{Accounts: accounts, TokensOnRegistry: true, AnonymousLimit: hubsim.Unmetered}
 	one, other := newStack(t, options, ""), newStack(t, options, "")
 	start := func(key string) {
 		for _, s := range []*stack{one, other} {

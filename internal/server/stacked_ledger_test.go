@@ -183,7 +183,7 @@ func TestWhatAPodPullsFromOneReplicaIsBookedToItsNamespaceAsTheWebhookOfAnotherT
 	asked, pulled := newRewritingStack(t, hubsim.Options{}), newStack(t, hubsim.Options{}, "")
 	for _, s := range []*stack{asked, pulled} {
 		s.stop()
-		s.env["LARDER_DATABASE"], s.data, s.patient = database, t.TempDir(), true
+		s.env["LARDER_DATABASE"], s.data = database, t.TempDir()
 		s.start()
 	}
 	pulled.eventually("the other replica hears of the pod", func() bool {

@@ -230,6 +230,8 @@ func TestAFrozenUpstreamIsAskedOnceForAList(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := newGenericStack(t, hubsim.Options{TokensOnRegistry: true})
+			s.losesPatience()
+			s.givesUpSoon()
 			image := s.hub.AddImage("acme/tool", "1", small(1))
 			signed := s.hub.AddManifest("acme/tool", "", v1.MediaTypeImageManifest, artifact(image.Descriptor, signature))
 			s.get(tool+"manifests/1").is(t, image.Digest)

@@ -103,8 +103,6 @@ func ofHub(t hubsim.Tally) sums {
 
 func TestTheLedgersSumsAreTheHubsOwn(t *testing.T) {
 	s := newStack(t, hubsim.Options{Accounts: accounts, TokensOnRegistry: true, AnonymousLimit: 100_000, AccountLimit: 100_000}, withCredential(t, "acme", "acme-secret"))
-	s.patient = true
-	s.restart()
 	l := load{stack: s}
 	for i := range loadImages {
 		image := hubsim.Image{Seed: uint64(i), LayerSizes: []int64{20_000}}

@@ -94,7 +94,7 @@ func TestTheBlobsOfAnEvictedImageArePrunedAndTheRestIsServed(t *testing.T) {
 	gone := s.hub.AddImage("library/nginx", "old", small(2))
 	s.pullAll(nginx, "latest", kept)
 	s.pullAll(nginx, "old", gone)
-	s.get("/readyz").wants(t, 200, "")
+	s.becomesReady()
 	s.evict(nginx, gone)
 	s.wantPruned(true, api.PruneSummary{})
 	s.ageBlobs(25 * time.Hour)
@@ -110,7 +110,7 @@ func TestTheBlobsOfAnEvictedImageArePrunedAndTheRestIsServed(t *testing.T) {
 
 	s.hub.Close()
 	s.pullAll(nginx, "latest", kept)
-	s.get("/readyz").wants(t, 200, "")
+	s.becomesReady()
 	s.wantProbeKept()
 }
 

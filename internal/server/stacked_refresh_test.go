@@ -29,7 +29,6 @@ func onlyPinned(t *testing.T, limit int, settings ...string) *stack {
 	t.Helper()
 	s := refreshing(t, limit, settings...)
 	s.file = strings.Replace(s.file, "{every: 6h}", "{every: 6h, above: 50%, pulled: 1m}", 1)
-	s.patient = true
 	s.restart()
 	return s
 }

@@ -18,8 +18,6 @@ import (
 func sharing(t *testing.T, limit int, settings string) (s *stack, prod, demo string) {
 	t.Helper()
 	s = newStack(t, hubsim.Options{AnonymousLimit: limit, TokensOnRegistry: true}, "upstreams:\n- name: docker-hub\n  "+settings+"\n")
-	s.patient = true
-	s.restart()
 	return s, s.member("prod"), s.member("demo")
 }
 
@@ -31,7 +29,7 @@ func (s *stack) cold(name string, r request) answer {
 	return s.send(r)
 }
 
-// accounts is what the API tells of the upstream.
+// upstream is what the API tells of the one upstream.
 func (s *stack) upstream() api.Upstream {
 	s.t.Helper()
 	var list api.UpstreamList
@@ -49,9 +47,9 @@ func TestTheLastPullsStayReservedForWhomTheyAreReserved(t *testing.T) {
 			t.Fatalf("pull %d of what is open to all got %d: %s", i, got.status, got.body)
 		}
 	}
+	at := s.clock.Now().Add(6 * time.Hour).UTC().Format("15:04")
 	s.clock.Pass(2 * time.Second) // what is left is asked for again
 	got := s.cold("refused0", request{token: demo})
-	at := s.clock.Now().Add(6 * time.Hour).UTC().Format("15:04")
 	for _, want := range []string{`"TOOMANYREQUESTS"`, "You have reached your pull rate limit", "3 of 10 pulls are left", "set them aside for project prod", at, "/limits"} {
 		if !strings.Contains(string(got.body), want) {
 			t.Errorf("the refusal does not say %q: %s", want, got.body)
@@ -249,7 +247,7 @@ func TestServersOnOneDatabaseKeepToReservesAndBudgetsTogether(t *testing.T) {
 	other.clock = one.clock
 	for _, s := range []*stack{one, other} {
 		s.stop()
-		s.env["LARDER_DATABASE"], s.data, s.patient = database, t.TempDir(), true
+		s.env["LARDER_DATABASE"], s.data = database, t.TempDir()
 		s.start()
 	}
 	prod, demo := one.member("prod"), one.member("demo")

@@ -25,17 +25,25 @@ type stored struct {
 
 const (
 	smallestPart = 5 << 20
-	// patience is longer than a busy machine keeps a request waiting that is answered.
+	// patience is how long storage may be silent where it will be.
 	patience = 2 * time.Second
+	// untroubled is longer than a busy machine pauses.
+	untroubled = 30 * time.Second
 )
 
 // newStored starts it; settings follow in the storage's URL.
 func newStored(t *testing.T, settings string) *stored {
 	t.Helper()
+	return newStalling(t, settings, untroubled)
+}
+
+// newStalling is newStored with storage that may be silent for that long.
+func newStalling(t *testing.T, settings string, stall time.Duration) *stored {
+	t.Helper()
 	service := startS3(t)
 	proxy := s3test.NewProxy(service.Endpoint)
 	t.Cleanup(proxy.Close)
-	return &stored{newStackOnS3(t, proxy.Endpoint(), settings, patience), service, proxy}
+	return &stored{newStackOnS3(t, proxy.Endpoint(), settings, stall), service, proxy}
 }
 
 func startS3(t *testing.T) *s3test.Service {
@@ -136,7 +144,7 @@ func TestReadinessTellsThatStorageIsDownAlsoWhileHotBlobsAreServed(t *testing.T)
 	s.wantPushed(p)
 	s.warm(p)
 	for range 3 { // what readiness reads would be hot by then
-		s.wantsReady(200)
+		s.becomesReady()
 	}
 	for name, fault := range map[string]s3test.Fault{
 		"refuses": s3test.HangUp, "says nothing": s3test.Silence, "has lost its bucket": s3test.Answer(404, "NoSuchBucket"),
@@ -151,7 +159,7 @@ func TestReadinessTellsThatStorageIsDownAlsoWhileHotBlobsAreServed(t *testing.T)
 		s.pullBlob(p).is(t, digest.FromBytes(p))
 	}
 	s.proxy.Fail(nil)
-	s.wantsReady(200)
+	s.becomesReady()
 }
 
 // restartAndFail starts again, for which the storage has to be there.
@@ -220,7 +228,7 @@ func TestAClientIsSentToStorageForHostedBlobsOnlyAndWhenThatIsOn(t *testing.T) {
 
 func TestAFaultOfTheStorageIsAClearErrorAndPasses(t *testing.T) {
 	t.Parallel()
-	s := newStored(t, "&hot=0")
+	s := newStalling(t, "&hot=0", patience)
 	small, large := content(3, 1000), content(4, 2*smallestPart+1000)
 	s.wantPushed(small)
 	s.wantPushed(large)

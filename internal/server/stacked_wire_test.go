@@ -43,7 +43,6 @@ type bad struct {
 }
 
 func badNetworks() []bad {
-	const untroubled = 30 * time.Second // longer than a busy machine pauses
 	return []bad{
 		{
 			name: "it is slow to answer", toxic: `{"type": "latency", "attributes": {"latency": 300, "jitter": 100}}`,

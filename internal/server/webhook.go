@@ -52,7 +52,7 @@ func (s *Server) watchHealth(ctx context.Context) {
 	again := time.NewTicker(healthPause)
 	defer again.Stop()
 	for {
-		looking, cancel := context.WithTimeout(ctx, readyWithin)
+		looking, cancel := context.WithTimeout(ctx, s.options.Tuning.Ready)
 		err := s.probe(looking)
 		cancel()
 		if !s.draining.Load() {

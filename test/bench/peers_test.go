@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // server is a running peer and the URL that its registry or files lie under.
@@ -118,12 +120,11 @@ func writeFile(b *testing.B, name, content string) string {
 
 func freeAddress(b *testing.B) string {
 	b.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := testkit.FreeAddress()
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return address
 }
 
 // fetch reads one answer to its end and returns its length in bytes.

@@ -2,13 +2,13 @@ package chaos_test
 
 import (
 	"io"
-	"math/rand/v2"
 	"net"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // newBalancer is a plain TCP balancer: each connection goes to the next server, or to
@@ -59,21 +59,11 @@ func forward(client net.Conn, addresses []string, first int) {
 	}
 }
 
-// freeAddress is one that nobody listens on. Connections do not begin at ports as low, so it
-// stays free while a server is away.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(12_000+rand.IntN(16_000)))
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			continue
-		}
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return address
+	address, err := testkit.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port was free")
-	return ""
+	return address
 }

@@ -92,24 +92,40 @@ func (f *failing) refused(answers map[string]answer, statuses ...int) {
 	}
 }
 
-// pulls fails the test unless everything that is stored can be pulled at once.
+// pulls fails the test unless everything that is stored can be pulled at once. Pulls that
+// wait for what fails are slow each time, and those of a machine that pauses are not.
 func (f *failing) pulls() {
 	f.t.Helper()
 	began := time.Now()
+	f.pullStored()
+	if time.Since(began) <= slowest {
+		return
+	}
+	began = time.Now()
+	f.pullStored()
+	if took := time.Since(began); took > slowest {
+		f.t.Errorf("pulling what is stored took %s", took)
+	}
+}
+
+func (f *failing) pullStored() {
+	f.t.Helper()
 	f.quiet.pull(f.t.Context())
 	for _, path := range f.hosted {
 		if err := f.client.whole(f.t.Context(), path); err != nil {
 			f.t.Error(err)
 		}
 	}
-	for _, path := range []string{"/v2/demo/app/manifests/1", "/v2/docker-hub/library/quiet/manifests/latest", "/v2/demo/app/tags/list", "/healthz", "/readyz"} {
+	for _, path := range []string{"/v2/demo/app/manifests/1", "/v2/docker-hub/library/quiet/manifests/latest", "/v2/demo/app/tags/list", "/healthz"} {
 		if a, err := f.client.get(f.t.Context(), path); err != nil || !a.ok() {
 			f.t.Errorf("GET %s: %s, %v", path, a, err)
 		}
 	}
-	if took := time.Since(began); took > slowest {
-		f.t.Errorf("pulling what is stored took %s", took)
-	}
+	// Reading back has a second, which a busy machine may miss.
+	until(f.t, "it is ready", func() bool {
+		a, err := f.client.get(f.t.Context(), "/readyz")
+		return err == nil && a.ok()
+	})
 }
 
 // coldPull asks for what is not stored: it may be refused, and neither hang nor lie.

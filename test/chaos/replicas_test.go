@@ -101,12 +101,17 @@ func wants(t *testing.T, c *client, status int, r request) answer {
 
 func comesTrue(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	limit := time.After(replicaPatience)
+	within(t, replicaPatience, what, holds)
+}
+
+func within(t *testing.T, patience time.Duration, what string, holds func() bool) {
+	t.Helper()
+	limit := time.After(patience)
 	for !holds() {
 		select {
 		case <-time.After(poll):
 		case <-limit:
-			t.Fatalf("within %s it does not come true that %s", replicaPatience, what)
+			t.Fatalf("within %s it does not come true that %s", patience, what)
 		}
 	}
 }

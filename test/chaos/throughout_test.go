@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // throughout are clients that pull one image, which is held, again and again through a
@@ -44,6 +45,7 @@ func (p *throughout) work(t *testing.T, c *client) {
 		if err != nil { // its connection broke; the next one leads elsewhere
 			p.retries.Add(1)
 			c.http.CloseIdleConnections()
+			time.Sleep(50 * time.Millisecond) // as clients do; what dies closes its listener last
 			err = pullAll(t.Context(), c, p.manifest, p.layers)
 		}
 		if err != nil {

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/larder-registry/larder/internal/hubsim"
 	"github.com/larder-registry/larder/internal/metadata/metadatatest"
@@ -106,6 +105,7 @@ func (h *hooked) hear(t *testing.T, c *client) {
 type tagger struct {
 	repository         string
 	sent, acknowledged []string
+	pushes             atomic.Int64 // acknowledged ones, for others to read
 }
 
 // taggers are of several repositories.
@@ -122,8 +122,21 @@ func (p *tagger) push(t *testing.T, c *client) error {
 	err := c.pushTag(t, p.repository, tag)
 	if err == nil {
 		p.acknowledged = append(p.acknowledged, tag)
+		p.pushes.Add(1)
 	}
 	return err
+}
+
+// pushesGoOn waits until one more push of each was acknowledged.
+func pushesGoOn(t *testing.T, all []*tagger) {
+	t.Helper()
+	var before []int64
+	for _, p := range all {
+		before = append(before, p.pushes.Load())
+	}
+	for i, p := range all {
+		comesTrue(t, "pushes to "+p.repository+" go on", func() bool { return p.pushes.Load() > before[i] || t.Failed() })
+	}
 }
 
 // heardBy waits until the receiver has heard of every push that was acknowledged, and holds
@@ -187,7 +200,7 @@ func TestAWebhookHearsEveryPushInOrderThroughKills(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(300 * time.Millisecond)
+		pushesGoOn(t, all)
 		killed.Store(true)
 		s.kill()
 		pushing.Wait()
@@ -227,11 +240,11 @@ func TestWhatAKilledServerWasToTellWebhooksAnotherTellsInOrder(t *testing.T) {
 		for _, p := range all {
 			pushing.Go(func() { p.pushToEither(t, &killed, newClient(t, tells.url), newClient(t, other.url)) })
 		}
-		time.Sleep(300 * time.Millisecond)
+		pushesGoOn(t, all)
 		tells.kill()
+		requests, _ := receiver.taken()
 		killed.Store(true)
 		pushing.Wait()
-		requests, _ := receiver.taken()
 		for _, p := range all {
 			p.heardBy(t, receiver)
 		}

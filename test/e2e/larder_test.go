@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 const adminPassword = "correct-horse-battery-staple"
@@ -75,15 +75,13 @@ func newLarder(t *testing.T) *program {
 	return newProgram(t, os.Getenv(binaryVariable))
 }
 
-// freeAddress is an address of this machine on which nobody listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := testkit.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return address
 }
 
 // hubSaw fails the test unless these were the requests to the Hub's registry since the

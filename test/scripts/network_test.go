@@ -9,10 +9,11 @@ import (
 	"encoding/pem"
 	"net"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // certificate makes a certificate for loopback that signs itself, so that a client who
@@ -50,8 +51,9 @@ func freePort(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		usage(ts, "freeport", args, "freeport NAME")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := testkit.FreeAddress()
 	ts.Check(err)
-	ts.Setenv(args[0], strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	ts.Check(l.Close())
+	_, port, err := net.SplitHostPort(address)
+	ts.Check(err)
+	ts.Setenv(args[0], port)
 }
