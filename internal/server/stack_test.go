@@ -52,6 +52,8 @@ type stack struct {
 	patience time.Duration
 	timeouts upstream.Timeouts
 	ready    time.Duration // how long the readiness check may take; 0: as it does by itself
+	// atOnce has webhooks told again without a pause, and not after a second of the clock.
+	atOnce bool
 }
 
 // newStack starts both. Without a configuration file Larder is started as its
@@ -89,9 +91,12 @@ func (s *stack) start() {
 	if s.change != nil {
 		s.change(&config)
 	}
-	patience := s.patience
+	patience, pause := s.patience, time.Second
 	if patience == 0 {
 		patience = 30 * time.Second
+	}
+	if s.atOnce {
+		pause = 0
 	}
 	larder, err := server.New(s.t.Context(), config, server.Options{
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
@@ -99,7 +104,7 @@ func (s *stack) start() {
 		Tuning: server.Tuning{
 			Now: s.clock.Now, Retention: s.retention, Watch: 100 * time.Millisecond, Running: 50 * time.Millisecond, Refresh: refreshLook, Imports: 60 * time.Millisecond,
 			Backoff:      func(int) time.Duration { return time.Millisecond },
-			WebhookPause: func(int) time.Duration { return 0 }, Ready: s.ready,
+			WebhookPause: func(int) time.Duration { return pause }, Ready: s.ready,
 			Cache: pullthrough.Limits{Patience: patience, MovePatience: 30 * time.Second, Check: time.Minute}, Upstream: s.timeouts,
 		},
 	})

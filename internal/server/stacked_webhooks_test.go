@@ -225,6 +225,8 @@ func TestAReceiverThatIsDownHoldsBackNobodyElse(t *testing.T) {
 func TestADeadReceiverIsSetAsideAndTakenUpAgainWhenItIsResumed(t *testing.T) {
 	t.Parallel()
 	s, r := newHookStack(t), newReceiver(t)
+	s.atOnce = true
+	s.restart()
 	dead := true
 	var mu sync.Mutex
 	r.refuse = func(heard) int {
@@ -240,7 +242,6 @@ func TestADeadReceiverIsSetAsideAndTakenUpAgainWhenItIsResumed(t *testing.T) {
 		s.pushImage("demo/web", fmt.Sprint(i))
 	}
 	eventually(t, "it to be set aside", func() bool {
-		s.clock.Pass(time.Second)
 		return strings.Contains(string(s.asks(http.MethodGet, "/api/v1/projects/demo/webhooks/ci", nil).body), `"state":"set aside"`)
 	})
 	states := func() (all []string) {
