@@ -60,17 +60,18 @@ func (f *fixture) pulled(d digest.Digest) {
 
 func TestATagIsStaleAfterAMonthWithoutAPushAndWithoutAPull(t *testing.T) {
 	f := newFixture(t)
-	f.now = time.Now() // the metadata's own clock says when something is pushed
+	pushed := time.Now() // the metadata's own clock says when something is pushed
+	f.now = pushed
 	f.project("demo")
 	f.push("demo/app", "left", "a layer that nobody pulls")
 	pulled := f.push("demo/app", "pulled", "a layer that somebody pulls")
 	one, other := f.push("demo/app", "one", "the first platform"), f.push("demo/app", "other", "the second platform")
 	f.pushIndex("demo/app", "both", map[string]digest.Digest{"amd64": one, "arm64": other})
-	f.now = f.now.AddDate(0, 1, 0).Add(-time.Minute)
+	f.now = pushed.AddDate(0, 0, 28).Add(-time.Minute) // no month is shorter
 	if got := f.tagNames("stale=true"); len(got) > 0 {
 		t.Errorf("within the month these are stale: %v", got)
 	}
-	f.now = f.now.Add(time.Hour)
+	f.now = pushed.AddDate(0, 0, 31).Add(time.Hour) // nor longer
 	f.pulled(pulled)
 	if diff := cmp.Diff([]string{"both", "left", "one", "other"}, f.tagNames("stale=true")); diff != "" {
 		t.Errorf("stale (-want +got):\n%s", diff)
