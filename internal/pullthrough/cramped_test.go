@@ -68,13 +68,18 @@ func (s *onDisk) Write(p []byte) (int, error) {
 	return written, err
 }
 
-// cramped is a simulated Docker Hub with a cache of it whose disk has so much room, and
-// which passes through with so much memory for one blob and for all.
-func cramped(t *testing.T, d *disk, window, memory int64, options hubsim.Options) (*bench, *hubsim.Hub, *pullthrough.Cache) {
+// crampedBench is a bench on that disk, which passes through with so much memory for one
+// blob and for all; 0 is what is usual.
+func crampedBench(t *testing.T, d *disk, window, memory int64) *bench {
 	t.Helper()
-	b := newBenchOn(t, func(files blob.Store) blob.Store { d.Store = files; return d }, func(c *pullthrough.FillsConfig) {
+	return newBenchOn(t, func(files blob.Store) blob.Store { d.Store = files; return d }, func(c *pullthrough.FillsConfig) {
 		c.Window, c.Memory, c.Room = window, memory, d
 		c.Pace = time.Minute // on a busy machine a fast reader, too, may stand still for a while
 	})
-	return dockerOn(b, options)
+}
+
+// cramped is a simulated Docker Hub with a cache of it on such a bench.
+func cramped(t *testing.T, d *disk, window, memory int64, options hubsim.Options) (*bench, *hubsim.Hub, *pullthrough.Cache) {
+	t.Helper()
+	return dockerOn(crampedBench(t, d, window, memory), options)
 }

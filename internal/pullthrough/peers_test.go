@@ -211,8 +211,9 @@ func TestAStampedeOverReplicasCausesOneTransfer(t *testing.T) {
 }
 
 func TestAReplicaGoesOnWhereTheOtherDied(t *testing.T) {
-	hub, a, b, first, second := two(t, hubsim.Options{BlobBandwidth: 512 << 10})
+	hub, a, b, first, second := two(t, hubsim.Options{})
 	pushed := hub.AddImage("library/nginx", "latest", hubsim.Image{LayerSizes: []int64{1_500_000}})
+	hub.Break(hubsim.Fault{Kind: hubsim.Stalled, Path: hubsim.BlobPath, Bytes: 500_000, Times: 1})
 	layer := pushed.Manifests[0].Layers[0].Digest
 	leading, _, err := a.Blob(t.Context(), stranger, nginx, layer)
 	if err != nil {
@@ -250,10 +251,11 @@ func TestAReplicaGoesOnWhereTheOtherDied(t *testing.T) {
 }
 
 func TestATransferElsewhereShowsNothingToWhomTheUpstreamRefuses(t *testing.T) {
-	hub, a, b, first, _ := two(t, hubsim.Options{BlobBandwidth: 1 << 20})
+	hub, a, b, first, _ := two(t, hubsim.Options{})
 	pushed := hub.AddImage("library/nginx", "latest", hubsim.Image{LayerSizes: []int64{1_000_000}})
 	hub.AddImage("library/redis", "latest", hubsim.Image{Seed: 2, LayerSizes: []int64{10}})
 	layer := pushed.Manifests[0].Layers[0].Digest
+	goOn := hub.Break(hubsim.Fault{Kind: hubsim.Stalled, Path: hubsim.BlobPath, Bytes: 100_000})
 	leading, _, err := a.Blob(t.Context(), stranger, nginx, layer)
 	if err != nil {
 		t.Fatal(err)
@@ -265,6 +267,7 @@ func TestATransferElsewhereShowsNothingToWhomTheUpstreamRefuses(t *testing.T) {
 	if n := first.followers(); n != 0 {
 		t.Errorf("it was followed %d times", n)
 	}
+	goOn()
 	if content, err := io.ReadAll(leading); err != nil || digest.FromBytes(content) != layer {
 		t.Errorf("the transfer itself: %v", err)
 	}

@@ -176,15 +176,16 @@ func TestAManifestThatTheUpstreamRefusesIsAskedForOnceHoweverItIsNamed(t *testin
 }
 
 func TestTheLogTellsOnceOfACheckThatHangsAndThenFails(t *testing.T) {
-	b, hub, cache := docker(t, hubsim.Options{})
+	b, hub, cache := dockerOn(newBench(t).impatient(), hubsim.Options{})
 	hub.AddImage("library/nginx", "latest", small(1))
 	b.pull(cache, alice, nginx, "latest")
 	b.clock.Pass(2 * time.Minute)
-	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: 2 * patience, Times: 1})
+	answer := hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: ample, Times: 1})
 	hub.Delete("library/nginx") // the request waits and then finds nothing
 	if _, served := b.pull(cache, alice, nginx, "latest"); !strings.Contains(served.Warning, "did not answer in time") {
 		t.Fatalf("the first answer's warning is %q", served.Warning)
 	}
+	answer()
 	eventually(t, "the check ends", func() bool {
 		_, served := b.pull(cache, alice, nginx, "latest")
 		return strings.Contains(served.Warning, "no longer has it")
@@ -195,15 +196,16 @@ func TestTheLogTellsOnceOfACheckThatHangsAndThenFails(t *testing.T) {
 }
 
 func TestACheckThatOutlivesItsCallersCountsWhenItsAnswerComes(t *testing.T) {
-	b, hub, cache := docker(t, hubsim.Options{})
+	b, hub, cache := dockerOn(newBench(t).impatient(), hubsim.Options{})
 	hub.AddImage("library/nginx", "latest", small(1))
 	b.pull(cache, alice, nginx, "latest")
 	moved := hub.AddImage("library/nginx", "latest", small(2))
 	b.clock.Pass(2 * time.Minute)
-	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: 2 * patience, Times: 1})
+	answer := hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: ample, Times: 1})
 	if _, served := b.pull(cache, alice, nginx, "latest"); served.Warning == "" {
 		t.Fatalf("the answer is described as %q", served.Cache)
 	}
+	answer()
 	eventually(t, "the tag has moved", func() bool {
 		got, served := b.pull(cache, alice, nginx, "latest")
 		return got.Digest == moved.Digest && served.Cache.Hit && served.Warning == ""

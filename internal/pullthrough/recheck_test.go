@@ -46,7 +46,7 @@ func TestARecheckThatFailsTellsNothingToThoseWhoJoinedIt(t *testing.T) {
 	moved := hub.AddImage("library/nginx", "latest", small(2))
 	b.clock.Pass(2 * time.Minute)
 	hub.ResetRequests()
-	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: patience / 2, Times: 1})
+	hub.Break(hubsim.Fault{Kind: hubsim.Slow, Method: http.MethodHead, Delay: 150 * time.Millisecond, Times: 1})
 	hub.Break(hubsim.Fault{Kind: hubsim.Page200, Method: http.MethodGet, Path: hubsim.ManifestPath, Times: 1})
 	var work sync.WaitGroup
 	work.Go(func() {
