@@ -188,13 +188,14 @@ func ranged(contentRange, text string) func(http.ResponseWriter) {
 
 func TestABlobThatBreaksOffIsAnError(t *testing.T) {
 	tests := []struct {
-		name string
-		then http.HandlerFunc
-		want Kind
+		name  string
+		then  http.HandlerFunc
+		stall time.Duration // 0 is what is usual
+		want  Kind
 	}{
-		{"cut", cut, Unavailable},
-		{"shorter than announced", func(http.ResponseWriter, *http.Request) {}, Unavailable},
-		{"stalled", hang, Timeout},
+		{"cut", cut, 0, Unavailable},
+		{"shorter than announced", func(http.ResponseWriter, *http.Request) {}, 0, Unavailable},
+		{"stalled", hang, 50 * time.Millisecond, Timeout},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -204,7 +205,7 @@ func TestABlobThatBreaksOffIsAnError(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 				test.then(w, r)
 			})
-			c := dial(t, w.URL, func(c *Config) { c.Timeouts.Stall = 50 * time.Millisecond })
+			c := dial(t, w.URL, func(c *Config) { c.Timeouts.Stall = test.stall })
 			body, err := c.Blob(t.Context(), Any.For(nobody), nginx, blobDigest, 0)
 			good(t, err)
 			text, err := io.ReadAll(body)

@@ -82,7 +82,9 @@ func TestACallerInAHurryGetsOneTry(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
 	_, err := dial(t, w.URL).StatManifest(ctx, Any.For(nobody), nginx, "latest")
-	failing(t, err, Unavailable)
+	if kind := KindOf(err); kind != Unavailable && kind != Timeout { // on a busy machine the time may run out
+		t.Errorf("error is %v, of kind %v", err, kind)
+	}
 	w.expect(t, "HEAD "+latest)
 }
 
@@ -102,12 +104,11 @@ func TestPausesAreSpreadAndBounded(t *testing.T) {
 	}
 }
 
+// nobodyListens is an address of a port that no process is given by chance.
+const nobodyListens = "http://127.0.0.1:1"
+
 func TestAnUpstreamThatIsNotThereIsUnavailable(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	good(t, err)
-	at := "http://" + listener.Addr().String()
-	good(t, listener.Close())
-	_, err = dial(t, at).stat(t, Any)
+	_, err := dial(t, nobodyListens).stat(t, Any)
 	if e := failing(t, err, Unavailable); !strings.Contains(e.Error(), "refused") || !strings.Contains(e.Error(), "docker-hub") {
 		t.Errorf("the error does not tell: %v", e)
 	}
