@@ -61,12 +61,23 @@ func (p *pusher) push(ctx context.Context, progress chan<- struct{}) {
 			continue
 		}
 		p.stored = append(p.stored, m.Digest)
-		if _, err := p.db.Manifests.Get(context.WithoutCancel(ctx), "demo/app", m.Digest); err != nil {
+		if err := p.read(context.WithoutCancel(ctx), m.Digest); err != nil {
 			p.unexpected = fmt.Errorf("reading an acknowledged push: %w", err)
 		}
 		select {
 		case progress <- struct{}{}:
 		case <-ctx.Done():
+		}
+	}
+}
+
+// read reads a manifest, however long the server is away: on a busy machine a restart may
+// take longer than a read is tried again.
+func (p *pusher) read(ctx context.Context, d digest.Digest) error {
+	for {
+		_, err := p.db.Manifests.Get(ctx, "demo/app", d)
+		if err == nil || !strings.Contains(err.Error(), "trying again for") {
+			return err
 		}
 	}
 }

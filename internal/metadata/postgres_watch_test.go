@@ -3,8 +3,10 @@ package metadata_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -132,8 +134,8 @@ func TestAProcessDoesNotForgetWhatItHasJustWritten(t *testing.T) {
 	if err := there.Projects.Create(t.Context(), metadata.Project{Name: "demo", Kind: metadata.Hosted}); err != nil {
 		t.Fatal(err)
 	}
-	repository, accounts := here.Changes.Repository("demo/app"), here.Changes.Accounts()
 	untouched := here.Changes.Repository("demo/other") // tells when all was forgotten with a lost connection
+	repository, accounts := here.Changes.Repository("demo/app"), here.Changes.Accounts()
 	if err := here.Keys.Add(t.Context(), metadata.SigningKey{ID: "1", Secret: []byte("1"), CreatedAt: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
@@ -142,42 +144,63 @@ func TestAProcessDoesNotForgetWhatItHasJustWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the other's change is heard", func() bool { return here.Changes.Repository("demo/app") != repository })
-	if here.Changes.Repository("demo/other") == untouched && here.Changes.Accounts() != accounts {
+	if here.Changes.Accounts() != accounts && here.Changes.Repository("demo/other") == untouched {
 		t.Error("its own change counts as another's")
 	}
 }
 
+// hearers are who hears hints, with what they have heard, each once.
+type hearers struct {
+	mu    sync.Mutex
+	heard map[string]bool
+}
+
+func (h *hearers) by(who string) func(string) {
+	return func(hint string) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.heard[who+": "+hint] = true
+	}
+}
+
+func (h *hearers) all() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Sorted(maps.Keys(h.heard))
+}
+
 func TestAHintIsHeardByTheOthersAndNotByWhoTellsIt(t *testing.T) {
 	databaseURL := postgreSQL(t).Database(t)
-	hints := make(chan string, 10)
-	hear := func(who string) func(string) { return func(hint string) { hints <- who + ": " + hint } }
-	here, there := watchedWith(t, databaseURL, hear("here")), watchedWith(t, databaseURL, hear("there"))
+	hints := &hearers{heard: map[string]bool{}}
+	here, there := watchedWith(t, databaseURL, hints.by("here")), watchedWith(t, databaseURL, hints.by("there"))
 	deaf := watched(t, databaseURL)
+	untouched := there.Changes.Repository("demo/other")
 	accounts := there.Changes.Accounts()
 	long := strings.Repeat("x", metadata.MaxHint)
-	for _, tell := range []struct {
-		from *metadata.DB
-		hint string
-	}{{here, long}, {there, "a hint of two\nlines"}, {deaf, "last"}} {
-		if err := tell.from.Hints.Tell(t.Context(), tell.hint); err != nil {
-			t.Fatal(err)
+	tell := func() {
+		for _, told := range []struct {
+			from *metadata.DB
+			hint string
+		}{{here, long}, {there, "a hint of two\nlines"}, {deaf, "last"}} {
+			if err := told.from.Hints.Tell(t.Context(), told.hint); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	var got []string
-	for range 4 {
-		select {
-		case hint := <-hints:
-			got = append(got, hint)
-		case <-time.After(hearsWithin):
-			t.Fatalf("only %.40q were heard", got)
-		}
-	}
-	slices.Sort(got)
 	want := []string{"here: a hint of two\nlines", "here: last", "there: last", "there: " + long}
-	if diff := cmp.Diff(want, got); diff != "" {
+	// On a busy machine a connection may be given up, and what is told meanwhile is lost.
+	var told time.Time
+	eventually(t, "all hints are heard", func() bool {
+		if time.Since(told) > time.Second {
+			told = time.Now()
+			tell()
+		}
+		return len(hints.all()) >= len(want)
+	})
+	if diff := cmp.Diff(want, hints.all()); diff != "" {
 		t.Errorf("hints (-want +got):\n%s", diff)
 	}
-	if there.Changes.Accounts() != accounts {
+	if there.Changes.Accounts() != accounts && there.Changes.Repository("demo/other") == untouched {
 		t.Error("a hint counts as a change")
 	}
 }
@@ -201,22 +224,16 @@ func TestNothingHoldsWhileTheDatabaseIsSilent(t *testing.T) {
 	databaseURL := postgreSQL(t).Database(t)
 	db := watched(t, databaseURL)
 	admin := connected(t, databaseURL)
-	var stopped []int
-	for _, pid := range column[int32](t, admin, listening) {
-		if err := syscall.Kill(int(pid), syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		stopped = append(stopped, int(pid))
+	var listeners []int32
+	eventually(t, "one connection listens", func() bool {
+		listeners = column[int32](t, admin, listening)
+		return len(listeners) == 1
+	})
+	listener := int(listeners[0])
+	if err := syscall.Kill(listener, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
 	}
-	resume := func() {
-		for _, pid := range stopped {
-			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have ended
-		}
-	}
-	defer resume()
-	if len(stopped) != 1 {
-		t.Fatalf("%d connections listen", len(stopped))
-	}
+	defer func() { _ = syscall.Kill(listener, syscall.SIGCONT) }() // it may have ended
 	before := db.Changes.Accounts()
 	eventually(t, "the silence is noticed", func() bool { return db.Changes.Accounts() != before })
 	eventually(t, "it hears on another connection", func() bool { return hears(db) })

@@ -75,7 +75,7 @@ func leases(t *testing.T, open func(t *testing.T) *metadata.DB) {
 		},
 		"what runs under a lease for longer than its life still has it, or is told": func(t *testing.T, db *metadata.DB) {
 			const life = 400 * time.Millisecond
-			ok(t, db.Leases.Hold(t.Context(), ann, life, func(ctx context.Context) error {
+			err := db.Leases.Hold(t.Context(), ann, life, func(ctx context.Context) error {
 				<-time.After(3 * life)
 				_, err := db.Leases.Get(t.Context(), "collect")
 				if err == nil {
@@ -87,11 +87,14 @@ func leases(t *testing.T, open func(t *testing.T) *metadata.DB) {
 				case <-time.After(leaseLife):
 					return err
 				}
-			}))
+			})
+			if !errors.Is(err, context.DeadlineExceeded) { // it may expire while it is given back
+				ok(t, err)
+			}
 		},
 		"what runs under a lease that is lost is told": func(t *testing.T, db *metadata.DB) {
 			err := db.Leases.Hold(t.Context(), ann, time.Second, func(ctx context.Context) error {
-				ok(t, db.Leases.Release(ctx, "collect", "ann"))
+				ok(t, db.Leases.Release(context.WithoutCancel(ctx), "collect", "ann"))
 				<-ctx.Done()
 				return context.Cause(ctx)
 			})
