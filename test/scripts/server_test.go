@@ -187,6 +187,9 @@ func (s *server) until(ts *testscript.TestScript, what string, done func() bool)
 	for !done() {
 		select {
 		case <-s.ended:
+			if done() { // it was the last thing that it did
+				return
+			}
 			ts.Fatalf("the server ended (%v) before it %s; it logged:\n%s", s.err, what, s.log(ts))
 		case <-time.After(poll):
 		}
