@@ -18,6 +18,8 @@ import (
 const (
 	// tryAgain is how often the API server is asked whether it is ready.
 	tryAgain = 50 * time.Millisecond
+	// askLimit bounds one such question.
+	askLimit = 10 * time.Second
 	// maxAnswer bounds an answer, in bytes.
 	maxAnswer = 16 << 20
 )
@@ -42,7 +44,7 @@ func (s *Server) ready(ctx context.Context) error {
 	ticker := time.NewTicker(tryAgain)
 	defer ticker.Stop()
 	for {
-		_, err := s.get(ctx, "/readyz")
+		err := s.isReady(ctx)
 		if err == nil {
 			return nil
 		}
@@ -56,6 +58,15 @@ func (s *Server) ready(ctx context.Context) error {
 			return fmt.Errorf("kube-apiserver is not ready: %w", errors.Join(err, ctx.Err()))
 		}
 	}
+}
+
+// isReady asks once, and not for long: another process may listen there, which does not
+// answer.
+func (s *Server) isReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	_, err := s.get(ctx, "/readyz")
+	return err
 }
 
 // get asks for a path as the administrator.

@@ -19,6 +19,9 @@ import (
 const (
 	// startLimit bounds one start on a busy machine.
 	startLimit = 5 * time.Minute
+	// maxStarts bounds how often it is tried on other ports, as another process may have
+	// taken one that was free.
+	maxStarts = 3
 	// maxShown bounds what is shown of one program's log, in bytes.
 	maxShown = 4 << 10
 )
@@ -62,13 +65,18 @@ type Server struct {
 // Start starts a server, which takes some seconds when the programs are built. Whoever
 // starts it stops it.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{options: o}
-	if err := s.start(ctx); err != nil {
-		err = fmt.Errorf("starting a Kubernetes API server: %w\n%s", err, s.Logs())
+	for starts := 1; ; starts++ {
+		s := &Server{options: o}
+		err := s.start(ctx)
+		if err == nil {
+			return s, nil
+		}
+		logs := s.Logs()
 		s.Stop()
-		return nil, err
+		if starts == maxStarts || !strings.Contains(logs, "address already in use") {
+			return nil, fmt.Errorf("starting a Kubernetes API server: %w\n%s", err, logs)
+		}
 	}
-	return s, nil
 }
 
 func (s *Server) start(ctx context.Context) (err error) {

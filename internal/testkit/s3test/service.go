@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -20,7 +21,12 @@ import (
 	"github.com/larder-registry/larder/internal/testkit"
 )
 
-const startLimit = time.Minute
+const (
+	startLimit = time.Minute
+	// maxStarts bounds how often it is tried on another port, as another process may have
+	// taken one that was free.
+	maxStarts = 3
+)
 
 // What every service has.
 const (
@@ -38,8 +44,9 @@ type Service struct {
 	Client   *minio.Client // as the service's owner
 
 	process *exec.Cmd
+	ended   chan struct{} // closed when the process has ended; nil: it was not started
 	folder  string
-	output  bytes.Buffer
+	output  bytes.Buffer // complete once the process has ended
 }
 
 // Versitygw starts versitygw, which keeps objects as files.
@@ -59,13 +66,17 @@ func MinIO() (*Service, error) {
 }
 
 func start(t testkit.Tool, arguments func(address, folder string) []string, environment ...string) (*Service, error) {
-	s := &Service{Name: t.Name}
-	err := s.start(t, arguments, environment)
-	if err != nil {
+	for starts := 1; ; starts++ {
+		s := &Service{Name: t.Name}
+		err := s.start(t, arguments, environment)
+		if err == nil {
+			return s, nil
+		}
 		s.Stop()
-		return nil, fmt.Errorf("starting %s: %w\n%s", t.Name, err, s.output.Bytes())
+		if starts == maxStarts || !strings.Contains(s.output.String(), "already in use") {
+			return nil, fmt.Errorf("starting %s: %w\n%s", t.Name, err, s.output.Bytes())
+		}
 	}
-	return s, nil
 }
 
 func (s *Service) start(t testkit.Tool, arguments func(address, folder string) []string, environment []string) (err error) {
@@ -87,20 +98,28 @@ func (s *Service) start(t testkit.Tool, arguments func(address, folder string) [
 	if err := s.process.Start(); err != nil {
 		return err
 	}
+	limited, cancel := context.WithTimeoutCause(context.Background(), startLimit, fmt.Errorf("it is not ready after %s", startLimit))
+	defer cancel()
+	ctx, end := context.WithCancelCause(limited)
+	s.ended = make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		_ = s.process.Wait() // what it printed tells more
+		end(errors.New("it has ended"))
+	}()
 	s.Client, err = minio.New(address, &minio.Options{
 		Creds: credentials.NewStaticV4(AccessKey, SecretKey, ""), Region: Region, BucketLookup: minio.BucketLookupPath,
 	})
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-	defer cancel()
 	for {
-		if err = s.Client.MakeBucket(ctx, Bucket, minio.MakeBucketOptions{}); err == nil {
-			return nil
+		err = s.Client.MakeBucket(ctx, Bucket, minio.MakeBucketOptions{})
+		if cause := context.Cause(ctx); cause != nil {
+			return errors.Join(cause, err)
 		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("not ready after %s: %w", startLimit, err)
+		if err == nil {
+			return nil
 		}
 	}
 }
@@ -130,9 +149,9 @@ func (s *Service) Rot(key string) error {
 
 // Stop ends the service and removes what it holds. A second call does nothing.
 func (s *Service) Stop() {
-	if s.process != nil && s.process.Process != nil && s.process.ProcessState == nil {
-		_ = s.process.Process.Kill()
-		_ = s.process.Wait() // it was killed
+	if s.ended != nil {
+		_ = s.process.Process.Kill() // it may have ended already
+		<-s.ended
 	}
 	if s.folder != "" {
 		_ = os.RemoveAll(s.folder)
