@@ -4,8 +4,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,7 +96,8 @@ func newCertified(t *testing.T) *certified {
 
 	webhook, relay := freeAddress(t), freeAddress(t)
 	rendered := chart(t, "cert-manager.yaml")
-	here := strings.NewReplacer( // where services would be
+	here := strings.NewReplacer( // where services would be, and on a machine that may be busy
+		"  timeoutSeconds: 2\n", "  timeoutSeconds: 10\n",
 		"  dnsNames:\n", "  ipAddresses: [127.0.0.1]\n  dnsNames:\n",
 		"    service: {name: larder-webhook, namespace: larder, port: 443, path: /kubernetes/mutate}", "    url: https://"+relay+"/kubernetes/mutate")
 	c.kubectl.runWith(here.Replace(rendered), "apply", "--server-side", "--force-conflicts", "--filename", "-")
@@ -171,6 +175,15 @@ func (c *certified) isTakenOver(times int) {
 	}
 }
 
+// waitedForTheRegistry tells that the relay has had no answer in time, and that this was all
+// that was wrong: on a busy machine it leaves pods as they are then.
+func (c *certified) waitedForTheRegistry() bool {
+	complaints := regexp.MustCompile(`.*the registry's webhook does not answer.*`).FindAllString(c.relay.output.String(), -1)
+	return len(complaints) > 0 && !slices.ContainsFunc(complaints, func(line string) bool {
+		return !strings.Contains(line, "context deadline exceeded")
+	})
+}
+
 // trusted are the CAs that the API server trusts, and issued is the one that cert-manager says
 // that the certificate comes from; both in PEM form. What cainjector adds, it leaves beside
 // what was there until that ends.
@@ -212,7 +225,12 @@ func TestCertManagersCertificateIsTakenOverWhilePodsAreMade(t *testing.T) {
 		t.Error("the certificate comes from the CA from before")
 	}
 	c.isTakenOver(1)
-	if c.got[nginx] == 0 || len(c.got) != 1 {
+	others := maps.Clone(c.got)
+	delete(others, nginx)
+	if c.waitedForTheRegistry() {
+		delete(others, "nginx")
+	}
+	if c.got[nginx] == 0 || len(others) > 0 {
 		t.Errorf("while the certificate and its CA are renewed, pods get %v", c.got)
 	}
 

@@ -95,7 +95,7 @@ func TestArgoCDSeesNoDifference(t *testing.T) {
 	c := newCluster(t, podMakers()...)
 	c.namespaces("demo")
 	s, address := c.newRewritingStack()
-	webhook := s.larder.run("kube", "webhook", "--url", "https://"+address)
+	webhook := patient(s.printedWebhook(address))
 	policy := s.larder.run("kube", "policy", "--image", "larder:test")
 	c.kubectl.runWith(policy, "apply", "--filename", "-")
 	c.await("demo", "nginx", cached+"library/nginx:latest")

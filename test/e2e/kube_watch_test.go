@@ -39,9 +39,9 @@ func TestThePolicyIsOffWhileLarderIsGoneAndOnAgainAfterwards(t *testing.T) {
 	watcher.await("watching")
 
 	s.larder.env = append(s.larder.env, "LARDER_LISTEN="+s.main) // the same after a new start
+	began := time.Now()
 	s.daemon.signalGroup(syscall.SIGKILL)
 	<-s.daemon.ended
-	began := time.Now()
 	for c.enabled() == "true" {
 		if time.Since(began) > time.Minute {
 			t.Fatal("the policy stays on")

@@ -17,7 +17,8 @@ const workloadLimit = 2 * time.Minute
 // rewrittenHost is what pods' images are called by.
 const rewrittenHost = "registry.example.com"
 
-// newRewritingStack is a stack with the webhook, and the webhook is known to the cluster.
+// newRewritingStack is a stack with the webhook, and the webhook is known to the cluster,
+// which is patient with it.
 func (c *cluster) newRewritingStack() (s *stack, webhook string) {
 	c.t.Helper()
 	webhook = freeAddress(c.t)
@@ -25,8 +26,24 @@ func (c *cluster) newRewritingStack() (s *stack, webhook string) {
 		"publicURL: https://"+rewrittenHost, "kubernetes:", "  listen: "+webhook, "  optOut:",
 		"    annotations: [idp.jppol.dk/ecr-pull-through-cache]", "    namespaces: [kube-system, larder, quiet-*]")
 	s.larder.runWith(adminPassword, "login", "http://"+s.main, "-u", "admin", "--password-stdin")
-	c.kubectl.runWith(s.larder.run("kube", "webhook", "--url", "https://"+webhook), "apply", "--validate=strict", "-f", "-")
+	c.rewrites(patient(s.printedWebhook(webhook)))
 	return s, webhook
+}
+
+// printedWebhook is what the cluster is to know of a webhook.
+func (s *stack) printedWebhook(webhook string) string {
+	return s.larder.run("kube", "webhook", "--url", "https://"+webhook)
+}
+
+// patient has the API server wait for so long that on a busy machine, too, each pod is
+// rewritten.
+func patient(configuration string) string {
+	return strings.Replace(configuration, "timeoutSeconds: 2\n", "timeoutSeconds: 30\n", 1)
+}
+
+func (c *cluster) rewrites(configuration string) {
+	c.t.Helper()
+	c.kubectl.runWith(configuration, "apply", "--validate=strict", "-f", "-")
 }
 
 const cached = rewrittenHost + "/docker-hub/"
@@ -79,6 +96,7 @@ func TestImagesOfPodsAreRewrittenAndTheirTemplatesAreNot(t *testing.T) {
 	t.Run("each kind of workload", func(t *testing.T) { c.in(t).eachKindOfWorkload() })
 	t.Run("opting out", func(t *testing.T) { c.in(t).optingOut() })
 	t.Run("a debugger", func(t *testing.T) { c.in(t).debugger() })
+	c.rewrites(s.printedWebhook(webhook)) // as it is shipped, nobody waits for long
 	if err := s.daemon.terminate(); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// clientTimeout bounds one run of a client.
+// clientTimeout bounds one run of a client that is given no other limit.
 const clientTimeout = time.Minute
 
 // program is a program as somebody uses it on a machine of their own: with an empty
@@ -24,6 +24,8 @@ type program struct {
 	home string
 	env  []string
 	args []string // come before those of each run
+	// limit bounds one run.
+	limit time.Duration
 }
 
 // newProgram fails the test when the program is not installed.
@@ -34,7 +36,7 @@ func newProgram(t *testing.T, name string) *program {
 	// Larder fails everywhere and not only where there is no network.
 	nowhere := "http://127.0.0.1:9"
 	return &program{
-		t: t, path: find(t, name), home: home,
+		t: t, path: find(t, name), home: home, limit: clientTimeout,
 		env: []string{
 			"PATH=" + searchPath(), "HOME=" + home, "TMPDIR=" + home, "XDG_RUNTIME_DIR=" + home,
 			"HTTP_PROXY=" + nowhere, "HTTPS_PROXY=" + nowhere, "NO_PROXY=127.0.0.1,localhost",
@@ -141,6 +143,7 @@ func (p *process) signalGroup(signal syscall.Signal) {
 type result struct {
 	stdout, stderr string
 	code           int
+	cpu            time.Duration // that it has used, with its children
 }
 
 // both is all that the person at the terminal saw.
@@ -166,16 +169,17 @@ func (p *program) begin(stdin string, args ...string) (finish func() result) {
 		p.t.Helper()
 		select {
 		case <-running.ended:
-		case <-time.After(clientTimeout):
+		case <-time.After(p.limit):
 			running.signalGroup(syscall.SIGKILL)
 			<-running.ended
-			p.t.Fatalf("%s %s did not end within %s\n%s%s", filepath.Base(p.path), strings.Join(args, " "), clientTimeout, &stdout, &stderr)
+			p.t.Fatalf("%s %s did not end within %s\n%s%s", filepath.Base(p.path), strings.Join(args, " "), p.limit, &stdout, &stderr)
 		}
 		var exit *exec.ExitError
 		if running.err != nil && !errors.As(running.err, &exit) {
 			p.t.Fatalf("running %s: %v", p.path, running.err)
 		}
-		return result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+		ended := cmd.ProcessState
+		return result{stdout.String(), stderr.String(), ended.ExitCode(), ended.UserTime() + ended.SystemTime()}
 	}
 }
 
