@@ -7,13 +7,15 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 const (
@@ -201,16 +203,16 @@ func (s *Server) Authority() string { return filepath.Join(s.certificates(), "ap
 
 func (s *Server) certificates() string { return filepath.Join(s.folder, "certificates") }
 
-// freeAddresses are addresses on which nobody listens.
+// freeAddresses are addresses on which nobody listens, no two the same.
 func freeAddresses(n int) (addresses []string, err error) {
-	for range n {
-		l, listening := net.Listen("tcp", "127.0.0.1:0")
-		if listening != nil {
-			return nil, errors.Join(err, listening)
+	for len(addresses) < n {
+		address, err := testkit.FreeAddress()
+		if err != nil {
+			return nil, err
 		}
-		// All at once, so that no two are the same.
-		defer func() { err = errors.Join(err, l.Close()) }()
-		addresses = append(addresses, l.Addr().String())
+		if !slices.Contains(addresses, address) {
+			addresses = append(addresses, address)
+		}
 	}
 	return addresses, nil
 }

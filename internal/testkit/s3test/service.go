@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -87,7 +86,7 @@ func (s *Service) start(t testkit.Tool, arguments func(address, folder string) [
 	if s.folder, err = os.MkdirTemp("", "larder-s3-"); err != nil {
 		return err
 	}
-	address, err := freeAddress()
+	address, err := testkit.FreeAddress()
 	if err != nil {
 		return err
 	}
@@ -156,12 +155,4 @@ func (s *Service) Stop() {
 	if s.folder != "" {
 		_ = os.RemoveAll(s.folder)
 	}
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
