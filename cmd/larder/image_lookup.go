@@ -102,11 +102,7 @@ func streamNames(cmd *cobra.Command, args []string) (all []imageName, err error)
 	for _, text := range args {
 		name := text
 		if noun, rest, slash := strings.Cut(text, "/"); slash && slices.Contains([]string{"imagestream", "imagestreams", "is"}, noun) {
-			project, err := namespace(cmd)
-			if err != nil {
-				return nil, err
-			}
-			name = project + "/" + rest
+			name = inProject(cmd.Flags().Changed(namespaceFlag), rest)
 		}
 		n, err := parseImageName(cmd, name)
 		if err != nil {
@@ -153,14 +149,14 @@ func warnWithoutWebhook(cmd *cobra.Command, c *client) error {
 
 func listLookups(cmd *cobra.Command, c *client, args []string, output outputFormat) error {
 	all, err := lookups(cmd, c, args)
-	if err != nil || all == nil {
+	if err != nil {
 		return err
 	}
 	t := table{header: []string{"NAME", "LOCAL"}, wide: []string{"PROJECT"}}
 	for _, r := range all {
 		t.rows = append(t.rows, []string{r.Name, strconv.FormatBool(r.Lookup.Local), r.Project})
 	}
-	return newListing(cmd, output, "imagestream").print(api.RepositoryList{Items: all}, t)
+	return newListing(cmd, output, "imagestream").print(api.RepositoryList{Items: all}, t.orSay("No image streams found."))
 }
 
 // lookups are the repositories that are named, or all of the project.
@@ -170,10 +166,7 @@ func lookups(cmd *cobra.Command, c *client, args []string) (all []api.Repository
 		if err != nil {
 			return nil, err
 		}
-		if all, err = listRepositories(cmd.Context(), c, project); err == nil && len(all) == 0 {
-			err = none(cmd, noImageStreams(project))
-		}
-		return all, err
+		return listRepositories(cmd.Context(), c, project)
 	}
 	names, err := streamNames(cmd, args)
 	if err != nil {

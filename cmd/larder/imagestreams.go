@@ -33,7 +33,7 @@ func newGetImageStreamsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := newListing(cmd, output, "imagestream")
+			out := newListing(cmd, output, of.resource("imagestream"))
 			if len(args) == 0 {
 				return printRepositories(cmd, c, of, out)
 			}
@@ -50,23 +50,19 @@ func newGetImageStreamsCommand() *cobra.Command {
 }
 
 func printRepositories(cmd *cobra.Command, c *client, of reach, out listing) error {
-	projects, err := of.projects(cmd, c)
+	all, empty := []api.Repository{}, "No image streams found."
+	err := of.each(cmd, c, func(project string) error {
+		if !of.all {
+			empty = noImageStreams(project)
+		}
+		some, err := listRepositories(cmd.Context(), c, project)
+		all = append(all, some...)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	all := []api.Repository{}
-	for _, project := range projects {
-		some, err := listRepositories(cmd.Context(), c, project)
-		if err != nil {
-			return err
-		}
-		all = append(all, some...)
-	}
-	none := "No image streams found."
-	if !of.all {
-		none = noImageStreams(projects[0])
-	}
-	return out.print(api.RepositoryList{Items: all}, repositoryRows(all, of, time.Now()).orSay(none))
+	return out.print(api.RepositoryList{Items: all}, repositoryRows(all, of, time.Now()).orSay(empty))
 }
 
 func noImageStreams(project string) string {

@@ -38,9 +38,6 @@ func (f *outputFormat) Set(s string) error {
 	return fmt.Errorf("it is one of json, yaml, name and wide")
 }
 
-// table tells whether people are to read it.
-func (f outputFormat) table() bool { return f == formatTable || f == formatWide }
-
 func addOutputFlag(cmd *cobra.Command, f *outputFormat) {
 	cmd.Flags().VarP(f, "output", "o", "json, yaml, name or wide, instead of a table")
 }
@@ -61,13 +58,13 @@ func (t table) orSay(none string) table {
 
 // listing prints a list or one object in the format asked for.
 type listing struct {
-	out, err io.Writer
-	format   outputFormat
-	resource string // what -o name puts before a name
+	out, stderr io.Writer
+	format      outputFormat
+	resource    string // what -o name puts before a name; "": nothing
 }
 
 func newListing(cmd *cobra.Command, format outputFormat, resource string) listing {
-	return listing{out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), format: format, resource: resource}
+	return listing{out: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(), format: format, resource: resource}
 }
 
 func (l listing) print(object any, t table) error {
@@ -75,15 +72,19 @@ func (l listing) print(object any, t table) error {
 	case formatJSON, formatYAML:
 		return l.printObject(object)
 	case formatName:
+		before := ""
+		if l.resource != "" {
+			before = l.resource + "/"
+		}
 		for _, row := range t.rows {
-			if _, err := fmt.Fprintf(l.out, "%s/%s\n", l.resource, row[0]); err != nil {
+			if _, err := fmt.Fprintln(l.out, before+row[0]); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
 	if len(t.rows) == 0 && t.none != "" {
-		_, err := fmt.Fprintln(l.err, t.none)
+		_, err := fmt.Fprintln(l.stderr, t.none)
 		return err
 	}
 	columns := len(t.header)

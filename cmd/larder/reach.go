@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"net/http"
+
 	"github.com/spf13/cobra"
 )
 
@@ -11,18 +14,31 @@ func (r *reach) addFlag(cmd *cobra.Command) {
 	cmd.Flags().BoolVarP(&r.all, "all-namespaces", "A", false, "those of all projects that you may see, with the project in front of each name")
 }
 
-// projects are those that are listed.
-func (r reach) projects(cmd *cobra.Command, c *client) ([]string, error) {
+// each calls fn for the projects that are listed. Of all of them, one that may be seen and
+// not listed, or that is deleted meanwhile, is told of and left out.
+func (r reach) each(cmd *cobra.Command, c *client, fn func(project string) error) error {
 	if !r.all {
 		project, err := namespace(cmd)
-		return []string{project}, err
+		if err != nil {
+			return err
+		}
+		return fn(project)
 	}
 	all, err := listProjects(cmd.Context(), c)
-	names := make([]string, 0, len(all))
-	for _, p := range all {
-		names = append(names, p.Name)
+	if err != nil {
+		return err
 	}
-	return names, err
+	for _, p := range all {
+		err := fn(p.Name)
+		if refused, ok := errors.AsType[*answerError](err); ok && (refused.status == http.StatusForbidden || refused.status == http.StatusNotFound) {
+			warn(cmd, "project %s is left out: %s", p.Name, refused)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // excludes refuses what is named where all was asked for.
@@ -39,4 +55,13 @@ func (r reach) name(project, name string) string {
 		return project + "/" + name
 	}
 	return name
+}
+
+// resource is what -o name puts before names: nothing before those with their project, which
+// after TYPE/ would be read as a repository of the selected one.
+func (r reach) resource(noun string) string {
+	if r.all {
+		return ""
+	}
+	return noun
 }

@@ -51,8 +51,9 @@ func (k accessKind) where() string {
 	return "of the project"
 }
 
-// none says that there is nothing of a kind, where path was found already.
-func (k accessKind) none(cmd *cobra.Command) string {
+// empty says that there is nothing of a kind. Which project that is said of is known, or path
+// would have failed.
+func (k accessKind) empty(cmd *cobra.Command) string {
 	if k.cluster {
 		return "No " + k.plural + " found."
 	}
@@ -151,7 +152,7 @@ func newGetAccessCommand[T, L any](kind accessKind, rows func([]T) table, page f
 			if err != nil {
 				return err
 			}
-			return out.print(list(all), rows(all).orSay(kind.none(cmd)))
+			return out.print(list(all), rows(all).orSay(kind.empty(cmd)))
 		},
 	}
 	addOutputFlag(cmd, &output)

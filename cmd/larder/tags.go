@@ -65,7 +65,7 @@ func newGetTagsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return newListing(cmd, output, "imagestreamtag").print(api.TagList{Items: all}, tagRows(all, output, of, time.Now()).orSay("No tags found."))
+			return newListing(cmd, output, of.resource("imagestreamtag")).print(api.TagList{Items: all}, tagRows(all, output, of, time.Now()).orSay("No tags found."))
 		},
 	}
 	addOutputFlag(cmd, &output)
@@ -76,11 +76,13 @@ func newGetTagsCommand() *cobra.Command {
 
 func findTags(cmd *cobra.Command, c *client, args []string, of reach, filter tagFilter) ([]api.Tag, error) {
 	if len(args) == 0 {
-		projects, err := of.projects(cmd, c)
-		if err != nil {
-			return nil, err
-		}
-		return tagsOf(cmd.Context(), c, projects, filter)
+		all := []api.Tag{}
+		err := of.each(cmd, c, func(project string) error {
+			some, err := projectTags(cmd.Context(), c, project, filter)
+			all = append(all, some...)
+			return err
+		})
+		return all, err
 	}
 	n, err := parseImageName(cmd, args[0])
 	if err != nil {
@@ -99,22 +101,16 @@ func findTags(cmd *cobra.Command, c *client, args []string, of reach, filter tag
 	return []api.Tag{one}, nil
 }
 
-func tagsOf(ctx context.Context, c *client, projects []string, filter tagFilter) ([]api.Tag, error) {
-	all := []api.Tag{}
-	for _, project := range projects {
-		repositories, err := listRepositories(ctx, c, project)
+func projectTags(ctx context.Context, c *client, project string, filter tagFilter) (all []api.Tag, err error) {
+	repositories, err := listRepositories(ctx, c, project)
+	for _, r := range repositories {
+		some, err := listTags(ctx, c, imageName{project: project, repository: r.Name}, filter)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range repositories {
-			some, err := listTags(ctx, c, imageName{project: project, repository: r.Name}, filter)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, some...)
-		}
+		all = append(all, some...)
 	}
-	return all, nil
+	return all, err
 }
 
 func listTags(ctx context.Context, c *client, n imageName, filter tagFilter) ([]api.Tag, error) {

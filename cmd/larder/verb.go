@@ -54,19 +54,20 @@ func typeAndName(root *cobra.Command, args []string) []string {
 			continue
 		}
 		if of := verb.Commands()[at].Name(); strings.HasPrefix(of, "imagestream") || strings.HasPrefix(of, "tag") {
-			name = inProject(args, name)
+			name = inProject(slices.ContainsFunc(args, namesProject), name)
 		}
 		return slices.Replace(slices.Clone(args), i, i+1, noun, name)
 	}
 	return args
 }
 
+func namesProject(arg string) bool {
+	return strings.HasPrefix(arg, "-n") || strings.HasPrefix(arg, "--"+namespaceFlag)
+}
+
 // inProject puts the selected project, which -o name leaves out, in front of a repository's
 // name that has a slash, unless the command line names one.
-func inProject(args []string, name string) string {
-	named := slices.ContainsFunc(args, func(arg string) bool {
-		return strings.HasPrefix(arg, "-n") || strings.HasPrefix(arg, "--"+namespaceFlag)
-	})
+func inProject(named bool, name string) string {
 	login, err := selectedProject()
 	if named || err != nil || !strings.Contains(name, "/") {
 		return name
