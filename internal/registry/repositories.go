@@ -11,8 +11,9 @@ import (
 )
 
 // DeleteRepository deletes a repository with its tags, manifests, uploads and imports, and
-// with those roles of its project that are about it alone. The blobs that no other repository has are left to the collector. Errors: NAME_UNKNOWN
-// when it is not there, DENIED when it has a tag that is immutable.
+// with those roles of its project that are about it alone. The blobs that no other
+// repository has are left to the collector. Errors: NAME_UNKNOWN when it is not there,
+// DENIED when it has a tag that is immutable.
 func (r *Registry) DeleteRepository(ctx context.Context, repo oci.Repository, roles []string) error {
 	keeps, err := r.keeps(ctx, repo)
 	if err != nil {

@@ -37,10 +37,12 @@ func (i images) DeleteRepository(ctx context.Context, repo oci.Repository, roles
 			Message: fmt.Sprintf("repository %s was not deleted: it belongs to a cache, which gives images up by itself when it needs the room; delete single tags, or set rules with larder set retention -n %s", repo, repo.Project()),
 		}
 	}
-	if err := i.Registry.DeleteRepository(ctx, repo, roles); err != nil {
+	err := i.Registry.DeleteRepository(ctx, repo, roles)
+	if _, refused := errors.AsType[*oci.Error](err); refused {
 		return err
 	}
-	return i.server.floor.roles.Reload(ctx, repo.Project())
+	// Also after a failure: what was committed without an answer has happened.
+	return errors.Join(err, i.server.floor.roles.Reload(ctx, repo.Project()))
 }
 
 // DeleteProject implements api.Images. What was known of the project and of its accounts
