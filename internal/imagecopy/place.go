@@ -1,6 +1,7 @@
 package imagecopy
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,9 @@ func (n Naming) Source(text string) (Place, error) {
 	}
 	text = strings.TrimPrefix(text, "docker://")
 	image, err := name.ParseReference(text, n.options()...)
+	if err == nil && strings.Contains(text, "://") {
+		err = errors.New("only docker:// may stand before it, and once")
+	}
 	if err != nil {
 		return Place{}, fmt.Errorf("%q is no image: write HOST/NAME:TAG, HOST/NAME@DIGEST, or oci:FOLDER:TAG: %w", text, err)
 	}
@@ -113,10 +117,11 @@ func (p Place) scheme() string {
 }
 
 func (p Place) checked(text string) (Place, error) {
-	if p.Folder == "" || strings.ContainsAny(filepath.Base(p.Folder), ":@") {
+	none := p.Folder == ""
+	p.Folder = filepath.Clean(p.Folder)
+	if none || strings.ContainsAny(filepath.Base(p.Folder), ":@") {
 		return Place{}, fmt.Errorf("%q names no folder and no file: write oci:FOLDER:TAG or oci-archive:FILE:TAG", text)
 	}
-	p.Folder = filepath.Clean(p.Folder)
 	if p.Reference == "" {
 		return p, nil
 	}

@@ -53,7 +53,7 @@ func TestADestinationNamesItsRegistry(t *testing.T) {
 }
 
 func FuzzPlaces(f *testing.F) {
-	for _, seed := range []string{"nginx", "oci:a:b", "oci://a@sha256:" + hex64, "docker://h.example/a/b:c", "oci:C:\\a", "h:1/a@b"} {
+	for _, seed := range []string{"nginx", "oci:a:b", "oci://a@sha256:" + hex64, "docker://h.example/a/b:c", "oci:C:\\a", "h:1/a@b", "docker://docker://h/a", "oci:/a@b/.", "oci:x:y/z/..:t"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
