@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,6 +52,11 @@ type shell struct {
 func newShell(t *testing.T) shell {
 	t.Helper()
 	home := t.TempDir()
+	for _, pair := range os.Environ() { // those of the machine are not the test's
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "LARDER_") {
+			t.Setenv(name, "")
+		}
+	}
 	t.Setenv("XDG_CONFIG_HOME", home)
 	return shell{t: t, config: filepath.Join(home, "larder", "config")}
 }

@@ -98,14 +98,14 @@ func TestTenThousandProjectsAreListedWithFewQuestionsToTheDatabase(t *testing.T)
 
 func TestNoListTellsOfProjectsThatOneMayNotSee(t *testing.T) {
 	f, bob, _ := manyProjects(t, 2500, "p01500")
-	name := regexp.MustCompile("p0[0-2][0-9]{3}") // shorter ones are in where a page ends by chance
+	name, end := regexp.MustCompile("p0[0-2][0-9]{3}"), regexp.MustCompile(`"next":"[^"]*"`) // sealed, so that anything may be in it
 	for _, path := range []string{"/api/v1/projects?limit=1&", "/api/v1/projects?limit=1000&", "/api/v1/exposure?limit=1&"} {
 		names, pages := f.pages(bob, path)
 		if strings.Contains(path, "/projects") && !slices.Equal(names, []string{"p01500"}) {
 			t.Errorf("%s lists %q", path, names)
 		}
 		for _, page := range pages {
-			if name.MatchString(strings.ReplaceAll(page, "p01500", "")) {
+			if name.MatchString(end.ReplaceAllString(strings.ReplaceAll(page, "p01500", ""), "")) {
 				t.Errorf("%s names another project: %s", path, page)
 			}
 		}

@@ -110,6 +110,7 @@ func TestTheFirstBytesOfABigBlobArriveLongBeforeItsTransferEnds(t *testing.T) {
 	s.get(nginx+"manifests/latest").is(t, image.Digest)
 	restore := s.hub.Break(hubsim.Fault{Kind: hubsim.Stalled, Path: hubsim.CDNPath, Bytes: layer.Size / 2})
 
+	began := time.Now()
 	resp, err := s.open(t.Context(), request{path: nginx + "blobs/" + layer.Digest.String()})
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +120,10 @@ func TestTheFirstBytesOfABigBlobArriveLongBeforeItsTransferEnds(t *testing.T) {
 	if _, err := io.ReadFull(resp.Body, first); err != nil {
 		t.Fatal(err)
 	}
-	restore() // the Hub had sent half of it when the client had its first bytes
+	if took := time.Since(began); took > 15*time.Second { // less than it takes to ask the silent Hub again
+		t.Errorf("the first bytes came after %s", took)
+	}
+	restore()
 	rest, err := io.ReadAll(resp.Body)
 	answer{body: append(first, rest...), err: err}.is(t, layer.Digest)
 }

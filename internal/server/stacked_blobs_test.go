@@ -91,6 +91,7 @@ func TestATransferGoesOnWhenItsAskerHasGone(t *testing.T) {
 }
 
 func TestALateJoinerGetsEverythingFromTheSameTransfer(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, hubsim.Options{BlobBandwidth: 512 << 10}, "")
 	image := s.hub.AddImage("library/nginx", "latest", big(1))
 	layer := image.Manifests[0].Layers[0].Digest

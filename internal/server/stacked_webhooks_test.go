@@ -341,7 +341,7 @@ func TestOfSeveralReplicasOneDeliversAndAnotherTakesOver(t *testing.T) {
 		push(one)
 		push(two)
 	}
-	if diff := cmp.Diff(want, r.hearsEach(10)); diff != "" {
+	if diff := cmp.Diff(want, r.hears(10)); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	one.stop()

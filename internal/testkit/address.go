@@ -5,17 +5,28 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 )
 
-// FreeAddress is an address of this machine that nobody listens on. Connections do not begin
-// at ports as low, and listeners that take any free one do not get them, so it stays free
-// until a server is there, and while it is away.
+// given are the ports that FreeAddress has told of: who asks next may come before whoever
+// asked first listens.
+var given sync.Map
+
+// FreeAddress is an address of this machine that nobody listens on, another one each time.
+// Connections do not begin at ports as low, and listeners that take any free one do not get
+// them, so it stays free until a server is there, and while it is away.
 func FreeAddress() (string, error) {
-	for range 100 {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(12_000+rand.IntN(16_000)))
+	for range 1000 {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(12_000+rand.IntN(16_000))) //nolint:gosec // it is no secret
 		listener, err := net.Listen("tcp", address)
-		if err == nil {
-			return address, listener.Close()
+		if err != nil {
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			return "", err
+		}
+		if _, taken := given.LoadOrStore(address, true); !taken {
+			return address, nil
 		}
 	}
 	return "", errors.New("no port was free")

@@ -275,6 +275,9 @@ func TestTheEnvironmentsProxyIsUsed(t *testing.T) {
 		manifestFor(w, r, "")
 	}))
 	defer proxy.Close()
+	for _, name := range []string{"NO_PROXY", "no_proxy", "REQUEST_METHOD"} { // the machine's
+		t.Setenv(name, "")
+	}
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	_, err := dial(t, "http://registry.example.com").stat(t, Any)
 	good(t, err)

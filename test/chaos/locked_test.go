@@ -10,7 +10,7 @@ const (
 	// lockedOut is how many pushes at once wait for a database that stays locked, and
 	// lockedLimit when the last of them has been told so.
 	lockedOut   = 4
-	lockedLimit = 45 * time.Second
+	lockedLimit = 35 * time.Second
 	// shortLock is less than what a push waits for the lock.
 	shortLock = 2 * time.Second
 )

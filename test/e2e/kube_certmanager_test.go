@@ -97,7 +97,7 @@ func newCertified(t *testing.T) *certified {
 	webhook, relay := freeAddress(t), freeAddress(t)
 	rendered := chart(t, "cert-manager.yaml")
 	here := strings.NewReplacer( // where services would be, and on a machine that may be busy
-		"  timeoutSeconds: 2\n", "  timeoutSeconds: 10\n",
+		"  timeoutSeconds: 2\n", "  timeoutSeconds: 5\n",
 		"  dnsNames:\n", "  ipAddresses: [127.0.0.1]\n  dnsNames:\n",
 		"    service: {name: larder-webhook, namespace: larder, port: 443, path: /kubernetes/mutate}", "    url: https://"+relay+"/kubernetes/mutate")
 	c.kubectl.runWith(here.Replace(rendered), "apply", "--server-side", "--force-conflicts", "--filename", "-")

@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// manyPods are made one after the other, as fast as the API server takes them.
 const (
-	manyPods      = 2000
+	manyPods      = 2000             // one after the other, as fast as the API server takes them
 	manyPodsLimit = 10 * time.Minute // on a busy machine
 )
 

@@ -12,7 +12,7 @@ import (
 // newPolicyStack is a stack whose rules the API server follows by itself.
 func (c *cluster) newPolicyStack() *stack {
 	c.t.Helper()
-	s := newStack(c.t, hubsim.Options{}, "publicURL: https://"+rewrittenHost)
+	s := newStack(c.t, hubsim.Options{}, "publicURL: https://"+rewrittenHost, "listen: "+freeAddress(c.t))
 	s.larder.runWith(adminPassword, "login", "http://"+s.main, "-u", "admin", "--password-stdin")
 	c.kubectl.runWith(s.larder.run("kube", "policy", "--image", "larder:test"), "apply", "--validate=strict", "--filename", "-")
 	return s
@@ -38,7 +38,6 @@ func TestThePolicyIsOffWhileLarderIsGoneAndOnAgainAfterwards(t *testing.T) {
 	watcher := startDaemon(newLarder(t), "kube", "watch", "--url", "http://"+s.main, "--kubeconfig", kubeconfig, "--every", "1s")
 	watcher.await("watching")
 
-	s.larder.env = append(s.larder.env, "LARDER_LISTEN="+s.main) // the same after a new start
 	began := time.Now()
 	s.daemon.signalGroup(syscall.SIGKILL)
 	<-s.daemon.ended

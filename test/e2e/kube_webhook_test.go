@@ -189,6 +189,7 @@ kind: CronJob
 metadata: {name: cronjob}
 spec:
   schedule: "0 0 1 1 *"
+  suspend: true
   jobTemplate: {spec: {template: {metadata: {labels: {app: cronjob}}, spec: {restartPolicy: Never, containers: [{name: app, image: "nginx:latest"}]}}}}
 ---
 apiVersion: v1

@@ -80,7 +80,8 @@ func (p *PostgreSQL) create() (err error) {
 	if p.as, err = postgreSQLAccount(); err != nil {
 		return err
 	}
-	if p.folder, err = os.MkdirTemp("", "larder-postgresql-"); err != nil {
+	// The name of a socket is 107 bytes at most, and others than root have to get there.
+	if p.folder, err = os.MkdirTemp("/tmp", "larder-postgresql-"); err != nil {
 		return err
 	}
 	password := filepath.Join(p.folder, "password")

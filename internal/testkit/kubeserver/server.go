@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -203,16 +202,13 @@ func (s *Server) Authority() string { return filepath.Join(s.certificates(), "ap
 
 func (s *Server) certificates() string { return filepath.Join(s.folder, "certificates") }
 
-// freeAddresses are addresses on which nobody listens, no two the same.
 func freeAddresses(n int) (addresses []string, err error) {
-	for len(addresses) < n {
+	for range n {
 		address, err := testkit.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
-		if !slices.Contains(addresses, address) {
-			addresses = append(addresses, address)
-		}
+		addresses = append(addresses, address)
 	}
 	return addresses, nil
 }
