@@ -53,7 +53,7 @@ func showNamespaces(cmd *cobra.Command, l listing) error {
 	if err := c.call(cmd.Context(), http.MethodGet, "/api/v1/kubernetes/namespaces", nil, &all); err != nil {
 		return err
 	}
-	if err := l.print(all, namespaceRows(all.Items, time.Now()).orSay("No namespaces found.")); err != nil || all.Looked {
+	if err := l.print(all, namespaceRows(all.Items, time.Now())); err != nil || all.Looked {
 		return err
 	}
 	_, err = fmt.Fprintln(cmd.ErrOrStderr(), "larder: the server does not look which pods run, and tells of what its webhook has reviewed alone (-o wide): set kubernetes.pinRunning in its configuration")
