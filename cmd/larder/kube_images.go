@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
@@ -33,7 +32,7 @@ Only the cluster is asked.`,
 		Example: "  larder kube images\n  larder kube images -o json",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.images(cmd.Context(), newListing(cmd, format, "image"), cmd.ErrOrStderr())
+			return f.images(cmd.Context(), newListing(cmd, format, "image"))
 		},
 	}
 	f.addFlags(cmd)
@@ -41,13 +40,13 @@ Only the cluster is asked.`,
 	return cmd
 }
 
-func (f *installedCommand) images(ctx context.Context, l listing, stderr io.Writer) error {
+func (f *installedCommand) images(ctx context.Context, l listing) error {
 	_, installed, err := f.look(ctx)
 	if err != nil {
 		return err
 	}
 	if installed.Rules.Host == "" {
-		_, _ = fmt.Fprintln(stderr, "larder: nothing in the cluster says what the registry is called: name it with --host, or its images count as elsewhere")
+		_, _ = fmt.Fprintln(l.stderr, "larder: nothing in the cluster says what the registry is called: name it with --host, or its images count as elsewhere")
 	}
 	used, err := installed.Images(ctx)
 	if err != nil {
@@ -65,7 +64,7 @@ func (f *installedCommand) images(ctx context.Context, l listing, stderr io.Writ
 	if l.format != formatTable {
 		return nil
 	}
-	_, err = fmt.Fprintf(stderr, "%d images: %d rewritten, %d hosted, %d opted out, %d by node or directly, %d elsewhere\n", len(used),
+	_, err = fmt.Fprintf(l.stderr, "%d images: %d rewritten, %d hosted, %d opted out, %d by node or directly, %d elsewhere\n", len(used),
 		images[rewriting.Rewritten], images[rewriting.Hosted], images[rewriting.OptedOut], images[rewriting.ByNode], images[rewriting.Elsewhere])
 	return err
 }
