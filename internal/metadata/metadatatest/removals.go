@@ -43,46 +43,7 @@ func removals(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, nil, must[[]metadata.TagMove](t)(db.Tags.History(t.Context(), "demo/app", "latest", many)))
 			same(t, false, must[bool](t)(db.Blobs.Linked(t.Context(), "demo/app", blob("layer").Digest)))
 		},
-		"a repository goes with the roles that are about it alone, all or nothing": func(t *testing.T, db *metadata.DB) {
-			ctx := t.Context()
-			bind := func(project, name, kind, role string) {
-				t.Helper()
-				ok(t, db.RoleBindings.Create(ctx, metadata.RoleBinding{Project: project, Name: name, RoleKind: kind, RoleName: role, Subjects: "[]", CreatedAt: noon}))
-			}
-			for _, project := range []string{"demo", "hub"} {
-				for _, role := range []string{"app reader", "app writer", "other reader"} {
-					ok(t, db.Roles.Create(ctx, metadata.Role{Project: project, Name: role, Rules: "[]", CreatedAt: noon}))
-					bind(project, "binds "+role, "Role", role)
-				}
-				bind(project, "binds another of that name", "ClusterRole", "app reader")
-			}
-			left := func() (roles, bindings []string) {
-				t.Helper()
-				for _, r := range must[[]metadata.Role](t)(db.Roles.Of(ctx, "demo")) {
-					roles = append(roles, r.Name)
-				}
-				for _, b := range must[[]metadata.RoleBinding](t)(db.RoleBindings.Of(ctx, "demo")) {
-					bindings = append(bindings, b.Name)
-				}
-				return roles, bindings
-			}
-			furnish(t, db, "demo/app")
-			kept := errors.New("it stays")
-			d := metadata.Deletion{Repository: "demo/app", Roles: []string{"app reader", "app writer"}, Keeps: func(string) error { return kept }}
-			if err := second(db.Repositories.Delete(ctx, d)); !errors.Is(err, kept) {
-				t.Fatalf("got the error %v, want %v", err, kept)
-			}
-			roles, bindings := left()
-			same(t, []string{"app reader", "app writer", "other reader"}, roles)
-			same(t, 4, len(bindings))
-			d.Keeps = nil
-			ok(t, second(db.Repositories.Delete(ctx, d)))
-			roles, bindings = left()
-			same(t, []string{"other reader"}, roles)
-			same(t, []string{"binds another of that name", "binds other reader"}, bindings)
-			same(t, 3, len(must[[]metadata.Role](t)(db.Roles.Of(ctx, "hub"))))
-			same(t, 4, len(must[[]metadata.RoleBinding](t)(db.RoleBindings.Of(ctx, "hub"))))
-		},
+		"a repository goes with the roles that are about it alone, all or nothing": rolesGoWithTheirRepository,
 		"a project goes with all that belongs to it, and leaves the others": func(t *testing.T, db *metadata.DB) {
 			ctx := t.Context()
 			ok(t, db.Projects.Create(ctx, metadata.Project{Name: "demo-2", Kind: metadata.Hosted, CreatedAt: noon}))
@@ -206,4 +167,45 @@ func quotas(t *testing.T, open func(t *testing.T) *metadata.DB) {
 			same(t, int64(10), must[int64](t)(db.Projects.Used(t.Context(), "demo")))
 		},
 	})
+}
+
+func rolesGoWithTheirRepository(t *testing.T, db *metadata.DB) {
+	ctx := t.Context()
+	bind := func(project, name, kind, role string) {
+		t.Helper()
+		ok(t, db.RoleBindings.Create(ctx, metadata.RoleBinding{Project: project, Name: name, RoleKind: kind, RoleName: role, Subjects: "[]", CreatedAt: noon}))
+	}
+	for _, project := range []string{"demo", "hub"} {
+		for _, role := range []string{"app reader", "app writer", "other reader"} {
+			ok(t, db.Roles.Create(ctx, metadata.Role{Project: project, Name: role, Rules: "[]", CreatedAt: noon}))
+			bind(project, "binds "+role, "Role", role)
+		}
+		bind(project, "binds another of that name", "ClusterRole", "app reader")
+	}
+	left := func() (roles, bindings []string) {
+		t.Helper()
+		for _, r := range must[[]metadata.Role](t)(db.Roles.Of(ctx, "demo")) {
+			roles = append(roles, r.Name)
+		}
+		for _, b := range must[[]metadata.RoleBinding](t)(db.RoleBindings.Of(ctx, "demo")) {
+			bindings = append(bindings, b.Name)
+		}
+		return roles, bindings
+	}
+	furnish(t, db, "demo/app")
+	kept := errors.New("it stays")
+	d := metadata.Deletion{Repository: "demo/app", Roles: []string{"app reader", "app writer"}, Keeps: func(string) error { return kept }}
+	if err := second(db.Repositories.Delete(ctx, d)); !errors.Is(err, kept) {
+		t.Fatalf("got the error %v, want %v", err, kept)
+	}
+	roles, bindings := left()
+	same(t, []string{"app reader", "app writer", "other reader"}, roles)
+	same(t, 4, len(bindings))
+	d.Keeps = nil
+	ok(t, second(db.Repositories.Delete(ctx, d)))
+	roles, bindings = left()
+	same(t, []string{"other reader"}, roles)
+	same(t, []string{"binds another of that name", "binds other reader"}, bindings)
+	same(t, 3, len(must[[]metadata.Role](t)(db.Roles.Of(ctx, "hub"))))
+	same(t, 4, len(must[[]metadata.RoleBinding](t)(db.RoleBindings.Of(ctx, "hub"))))
 }
