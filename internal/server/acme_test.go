@@ -27,7 +27,7 @@ const (
 
 func TestACertificateIsObtainedFromAnAuthorityAndKept(t *testing.T) {
 	program := pebbleProgram(t) // before ports are chosen: it may have to be built
-	address := freeAddress(t)
+	address := testkit.NewAddress(t)
 	authority := startPebble(t, program, address)
 	data := t.TempDir()
 	file := fmt.Sprintf("tls:\n  acme: {domains: [%s], email: ops@example.test, directory: %q, ca: %q}\n", acmeDomain, authority.directory, authority.ca)
@@ -45,8 +45,8 @@ func TestACertificateIsObtainedFromAnAuthorityAndKept(t *testing.T) {
 }
 
 func TestAnAuthorityThatCannotBeReachedDoesNotKeepTheServerFromStarting(t *testing.T) {
-	file := fmt.Sprintf("tls:\n  acme: {domains: [%s], directory: \"https://%s/dir\"}\n", acmeDomain, freeAddress(t))
-	_, log := serveACME(t, freeAddress(t), t.TempDir(), file)
+	file := fmt.Sprintf("tls:\n  acme: {domains: [%s], directory: \"https://%s/dir\"}\n", acmeDomain, testkit.NewAddress(t))
+	_, log := serveACME(t, testkit.NewAddress(t), t.TempDir(), file)
 	deadline := time.Now().Add(acmePatience)
 	for !strings.Contains(log.String(), "no certificate could be obtained: see that the name leads to this server") {
 		if time.Now().After(deadline) {

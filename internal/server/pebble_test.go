@@ -44,12 +44,12 @@ func pebbleProgram(t *testing.T) string {
 // server at the address.
 func startPebble(t *testing.T, program, address string) *pebble {
 	t.Helper()
-	listen, management := freeAddress(t), freeAddress(t)
+	listen, management := testkit.NewAddress(t), testkit.NewAddress(t)
 	certFile, keyFile := loopbackCertificate(t)
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": management,
 		"certificate": certFile, "privateKey": keyFile,
-		"httpPort": portOf(t, freeAddress(t)), "tlsPort": portOf(t, address),
+		"httpPort": portOf(t, testkit.NewAddress(t)), "tlsPort": portOf(t, address),
 		"retryAfter": map[string]int{"authz": 1, "order": 1},
 		"profiles":   map[string]any{"default": map[string]any{"description": "for tests", "validityPeriod": 7776000}},
 	}})
@@ -164,15 +164,6 @@ func loopbackCertificate(t *testing.T) (certFile, keyFile string) {
 		}
 	}
 	return certFile, keyFile
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	address, err := testkit.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
 }
 
 func portOf(t *testing.T, address string) int {

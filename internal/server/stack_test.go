@@ -52,8 +52,8 @@ type stack struct {
 	patience time.Duration
 	timeouts upstream.Timeouts
 	ready    time.Duration // how long the readiness check may take; 0: as it does by itself
-	// atOnce has webhooks told again without a pause, and not after a second of the clock.
-	atOnce bool
+	// webhookPause is how long of the clock webhooks wait before they are told again.
+	webhookPause time.Duration
 }
 
 // newStack starts both. Without a configuration file Larder is started as its
@@ -68,7 +68,7 @@ func newStackWith(t *testing.T, options hubsim.Options, file func(*hubsim.Hub) s
 	t.Helper()
 	s := &stack{
 		t: t, clock: testkit.NewClock(time.Now()), data: t.TempDir(), log: &testkit.Buffer{}, env: map[string]string{},
-		client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute},
+		client: &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}, patience: 30 * time.Second, webhookPause: time.Second,
 	}
 	t.Cleanup(s.client.CloseIdleConnections)
 	options.Clock = s.clock.Now
@@ -91,21 +91,14 @@ func (s *stack) start() {
 	if s.change != nil {
 		s.change(&config)
 	}
-	patience, pause := s.patience, time.Second
-	if patience == 0 {
-		patience = 30 * time.Second
-	}
-	if s.atOnce {
-		pause = 0
-	}
 	larder, err := server.New(s.t.Context(), config, server.Options{
 		Version: "test", AdminPassword: adminPassword, Notices: io.Discard,
 		Log: slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tuning: server.Tuning{
 			Now: s.clock.Now, Retention: s.retention, Watch: 100 * time.Millisecond, Running: 50 * time.Millisecond, Refresh: refreshLook, Imports: 60 * time.Millisecond,
 			Backoff:      func(int) time.Duration { return time.Millisecond },
-			WebhookPause: func(int) time.Duration { return pause }, Ready: s.ready,
-			Cache: pullthrough.Limits{Patience: patience, MovePatience: 30 * time.Second, Check: time.Minute}, Upstream: s.timeouts,
+			WebhookPause: func(int) time.Duration { return s.webhookPause }, Ready: s.ready,
+			Cache: pullthrough.Limits{Patience: s.patience, MovePatience: 30 * time.Second, Check: time.Minute}, Upstream: s.timeouts,
 		},
 	})
 	if err != nil {

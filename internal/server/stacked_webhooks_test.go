@@ -225,7 +225,7 @@ func TestAReceiverThatIsDownHoldsBackNobodyElse(t *testing.T) {
 func TestADeadReceiverIsSetAsideAndTakenUpAgainWhenItIsResumed(t *testing.T) {
 	t.Parallel()
 	s, r := newHookStack(t), newReceiver(t)
-	s.atOnce = true
+	s.webhookPause = 0
 	s.restart()
 	dead := true
 	var mu sync.Mutex

@@ -31,3 +31,19 @@ func FreeAddress() (string, error) {
 	}
 	return "", errors.New("no port was free")
 }
+
+// Test is a test or a benchmark.
+type Test interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+// NewAddress is FreeAddress for a test, which fails where there is none.
+func NewAddress(t Test) string {
+	t.Helper()
+	address, err := FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}

@@ -80,7 +80,7 @@ func larder(b *testing.B, upstream string, more ...string) server {
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("building larder: %v\n%s", err, out)
 	}
-	address := freeAddress(b)
+	address := testkit.NewAddress(b)
 	args := append([]string{binary, "serve", "--listen", address, "--data", filepath.Join(b.TempDir(), "data"), "--upstream", "docker-hub=" + upstream, "--log-level", "warn"}, more...)
 	return launch(b, "larder", address, args...)
 }
@@ -88,7 +88,7 @@ func larder(b *testing.B, upstream string, more ...string) server {
 // distribution is Debian's docker-registry, as a cache of an upstream or hosting.
 func distribution(b *testing.B, upstream string) server {
 	b.Helper()
-	address := freeAddress(b)
+	address := testkit.NewAddress(b)
 	config := fmt.Sprintf("version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %s}, cache: {blobdescriptor: inmemory}, delete: {enabled: true}}\nhttp: {addr: %s}\n", b.TempDir(), address)
 	if upstream != "" {
 		config += "proxy: {remoteurl: " + upstream + "}\n"
@@ -99,7 +99,7 @@ func distribution(b *testing.B, upstream string) server {
 // nginx serves a folder of files.
 func nginx(b *testing.B, folder string) server {
 	b.Helper()
-	address := freeAddress(b)
+	address := testkit.NewAddress(b)
 	state := b.TempDir()
 	config := fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log %[1]s/error.log; worker_processes auto; user root;
 events {}
@@ -116,15 +116,6 @@ func writeFile(b *testing.B, name, content string) string {
 		b.Fatal(err)
 	}
 	return path
-}
-
-func freeAddress(b *testing.B) string {
-	b.Helper()
-	address, err := testkit.FreeAddress()
-	if err != nil {
-		b.Fatal(err)
-	}
-	return address
 }
 
 // fetch reads one answer to its end and returns its length in bytes.

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // newBalancer is a plain TCP balancer: each connection goes to the next server, or to
@@ -57,13 +55,4 @@ func forward(client net.Conn, addresses []string, first int) {
 		_ = server.Close()
 		return
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	address, err := testkit.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
 }

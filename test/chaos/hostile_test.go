@@ -81,9 +81,5 @@ func TestAWellBehavedClientIsServedWhileOthersMisbehave(t *testing.T) {
 // until waits for something that will be true soon.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(settleLimit); !done(); time.Sleep(poll) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after %s it is not true that %s", settleLimit, what)
-		}
-	}
+	within(t, settleLimit, what, done)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/larder-registry/larder/internal/hubsim"
 	"github.com/larder-registry/larder/internal/metadata/metadatatest"
+	"github.com/larder-registry/larder/internal/testkit"
 	"github.com/larder-registry/larder/internal/testkit/s3test"
 )
 
@@ -50,7 +51,7 @@ func startReplicas(t *testing.T, hub *hubsim.Hub, configuration, program string)
 		t.Fatal(err)
 	}
 	t.Cleanup(bucket.Stop)
-	r := &replicas{t: t, hub: hub, database: database.Database(t), bucket: bucket, mirror: freeAddress(t)}
+	r := &replicas{t: t, hub: hub, database: database.Database(t), bucket: bucket, mirror: testkit.NewAddress(t)}
 	r.a = r.replica(configuration, "--mirror-listen", r.mirror)
 	r.b = r.replica(configuration)
 	for _, s := range []*server{r.a, r.b} {
@@ -63,7 +64,7 @@ func startReplicas(t *testing.T, hub *hubsim.Hub, configuration, program string)
 // replica prepares one of them. Its address stays the same when it is started again.
 func (r *replicas) replica(configuration string, args ...string) *server {
 	r.t.Helper()
-	folder, address := r.t.TempDir(), freeAddress(r.t)
+	folder, address := r.t.TempDir(), testkit.NewAddress(r.t)
 	file := filepath.Join(folder, "larder.yaml")
 	if err := os.WriteFile(file, []byte("replica: {advertise: \"http://"+address+"\"}\n"+configuration), 0o600); err != nil {
 		r.t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // serviceMonitors makes Prometheus' kind of objects known.
@@ -75,7 +77,7 @@ func (c *cluster) runsTheChart() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	webhook, relay := freeAddress(c.t), freeAddress(c.t)
+	webhook, relay := testkit.NewAddress(c.t), testkit.NewAddress(c.t)
 	c.kubectl.run("patch", "mutatingwebhookconfiguration", "larder", "--type=json",
 		fmt.Sprintf(`--patch=[{"op":"replace","path":"/webhooks/0/clientConfig","value":{"url":"https://%s/kubernetes/mutate"}}]`, relay))
 	here := strings.NewReplacer(":5000", "127.0.0.1:0", ":9090", "127.0.0.1:0", `:9443`, webhook,

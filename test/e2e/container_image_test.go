@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // projectFolder is the top of the project.
@@ -93,7 +94,7 @@ func copyFile(t *testing.T, from, to string) {
 // to write to but its volume.
 func servesAsNobody(t *testing.T, node *program, image string) {
 	t.Helper()
-	address := freeAddress(t)
+	address := testkit.NewAddress(t)
 	running := startDaemon(node, "run", "--rm", "--network", "host", "--read-only", "--read-only-tmpfs=false", "--cap-drop", "all",
 		"--security-opt", "no-new-privileges", "--env", "LARDER_ADMIN_PASSWORD="+adminPassword, image, "serve", "--listen", address)
 	running.await(`listens on https?://localhost:(\d+),`)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/larder-registry/larder/internal/testkit"
 	"github.com/larder-registry/larder/internal/testkit/certmanager"
 )
 
@@ -94,7 +95,7 @@ func newCertified(t *testing.T) *certified {
 	}
 	startDaemon(newProgram(t, program), c.Admin)
 
-	webhook, relay := freeAddress(t), freeAddress(t)
+	webhook, relay := testkit.NewAddress(t), testkit.NewAddress(t)
 	rendered := chart(t, "cert-manager.yaml")
 	here := strings.NewReplacer( // where services would be, and on a machine that may be busy
 		"  timeoutSeconds: 2\n", "  timeoutSeconds: 5\n",

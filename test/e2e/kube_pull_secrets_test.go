@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // optIn is what the documentation says to do for a namespace.
@@ -93,7 +94,7 @@ func TestPodsPullPrivateImagesWithNothingInTheirManifests(t *testing.T) {
 			c := newCluster(t, append(podMakers(), "garbage-collector-controller")...)
 			c.kubectl.run("apply", "--filename", shippedFile(t, "pull-secrets.yaml"), "--validate=strict")
 			c.namespaces("demo", "shop", "quiet")
-			s := tt.start(c, freeAddress(t))
+			s := tt.start(c, testkit.NewAddress(t))
 			t.Cleanup(func() {
 				if t.Failed() {
 					t.Log(s.daemon.output)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/mirror"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // relayWait is how long a pod may be held up by a registry that is gone: a second by the
@@ -16,13 +17,9 @@ func TestARelayRewritesWhileTheRegistryIsThereAndLeavesPodsAloneWhileItIsNot(t *
 	t.Parallel()
 	c := newCluster(t, "serviceaccount-controller")
 	c.namespaces("demo")
-	c.kubectl.run("apply", "--filename", shippedFile(t, "webhook.yaml"), "--validate=strict")
-	kubeconfig, err := c.Kubeconfig("larder", c.token("larder", "larder"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := c.webhookAccount()
 	s, registry := c.newSharing(kubeconfig)
-	address := freeAddress(t)
+	address := testkit.NewAddress(t)
 	relay := startDaemon(newLarder(t), "kube", "relay", "--listen", address, "--to", "https://"+registry,
 		"--secret", "larder/larder-webhook", "--name", "127.0.0.1", "--kubeconfig", kubeconfig)
 	manifest, err := mirror.Webhook(mirror.DockerHub(rewrittenHost), mirror.OptOut{}, mirror.Endpoint{URL: "https://" + address})

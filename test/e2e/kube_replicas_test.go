@@ -6,13 +6,26 @@ import (
 
 	"github.com/larder-registry/larder/internal/hubsim"
 	"github.com/larder-registry/larder/internal/mirror"
+	"github.com/larder-registry/larder/internal/testkit"
 )
+
+// webhookAccount has the account that the documentation gives a webhook with a certificate
+// from the cluster, and is how it logs in.
+func (c *cluster) webhookAccount() (kubeconfig string) {
+	c.t.Helper()
+	c.kubectl.run("apply", "--filename", shippedFile(c.t, "webhook.yaml"), "--validate=strict")
+	kubeconfig, err := c.Kubeconfig("larder", c.token("larder", "larder"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return kubeconfig
+}
 
 // newSharing is a stack whose webhook has its certificate from the cluster, by an account
 // that may do no more than the documentation says.
 func (c *cluster) newSharing(kubeconfig string) (s *stack, webhook string) {
 	c.t.Helper()
-	webhook = freeAddress(c.t)
+	webhook = testkit.NewAddress(c.t)
 	s = newStack(c.t, hubsim.Options{},
 		"publicURL: https://"+rewrittenHost, "kubernetes:", "  listen: "+webhook, "  kubeconfig: "+kubeconfig,
 		"  secret: larder/larder-webhook", "  names: [127.0.0.1]")
@@ -23,11 +36,7 @@ func TestReplicasShareTheWebhooksCertificateAndMakeItAnew(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, "serviceaccount-controller")
 	c.namespaces("demo")
-	c.kubectl.run("apply", "--filename", shippedFile(t, "webhook.yaml"), "--validate=strict")
-	kubeconfig, err := c.Kubeconfig("larder", c.token("larder", "larder"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := c.webhookAccount()
 	_, first := c.newSharing(kubeconfig)
 	_, second := c.newSharing(kubeconfig)
 	manifest, err := mirror.Webhook(mirror.DockerHub(rewrittenHost), mirror.OptOut{}, mirror.Endpoint{URL: "https://" + first})

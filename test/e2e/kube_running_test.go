@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // runs makes a pod that runs an image, as its node would say it.
@@ -45,7 +46,7 @@ func TestWhatRunsInAClusterIsFetchedAndKeptAsLongAsItsPodsAreThere(t *testing.T)
 	t.Parallel()
 	c := newCluster(t, "serviceaccount-controller")
 	c.namespaces("demo")
-	listen := freeAddress(t)
+	listen := testkit.NewAddress(t)
 	s := newStack(t, hubsim.Options{}, "listen: "+listen, "publicURL: https://"+rewrittenHost, "kubernetes: {pinRunning: 1h, kubeconfig: "+c.larderConfig()+"}")
 	s.larder.runWith(adminPassword, "login", "http://"+listen, "-u", "admin", "--password-stdin")
 	s.larder.run("new-project", "acme") // in a pod acme/app stays Docker Hub's

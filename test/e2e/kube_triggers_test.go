@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // daemonSet has a pod on each node, of which there are none here.
@@ -52,7 +53,7 @@ func TestWorkloadsFollowTheirTags(t *testing.T) {
 	for _, namespace := range []string{"demo", "shop"} {
 		c.do("kubectl create rolebinding larder-image-triggers -n " + namespace + " --clusterrole=larder-image-triggers --serviceaccount=larder:larder")
 	}
-	listen := freeAddress(t)
+	listen := testkit.NewAddress(t)
 	s := newStack(t, hubsim.Options{}, "listen: "+listen, "publicURL: http://"+listen, "kubernetes: {imageTriggers: [demo, sh*], kubeconfig: "+c.larderConfig()+"}")
 	s.larder.runWith(adminPassword, "login", "http://"+s.main, "-u", "admin", "--password-stdin")
 	push := func() string {

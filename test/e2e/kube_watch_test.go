@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // newPolicyStack is a stack whose rules the API server follows by itself.
 func (c *cluster) newPolicyStack() *stack {
 	c.t.Helper()
-	s := newStack(c.t, hubsim.Options{}, "publicURL: https://"+rewrittenHost, "listen: "+freeAddress(c.t))
+	s := newStack(c.t, hubsim.Options{}, "publicURL: https://"+rewrittenHost, "listen: "+testkit.NewAddress(c.t))
 	s.larder.runWith(adminPassword, "login", "http://"+s.main, "-u", "admin", "--password-stdin")
 	c.kubectl.runWith(s.larder.run("kube", "policy", "--image", "larder:test"), "apply", "--validate=strict", "--filename", "-")
 	return s

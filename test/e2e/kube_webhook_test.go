@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // workloadLimit bounds how long a controller takes to make a pod on a busy machine.
@@ -21,7 +22,7 @@ const rewrittenHost = "registry.example.com"
 // which is patient with it.
 func (c *cluster) newRewritingStack() (s *stack, webhook string) {
 	c.t.Helper()
-	webhook = freeAddress(c.t)
+	webhook = testkit.NewAddress(c.t)
 	s = newStack(c.t, hubsim.Options{},
 		"publicURL: https://"+rewrittenHost, "kubernetes:", "  listen: "+webhook, "  optOut:",
 		"    annotations: [idp.jppol.dk/ecr-pull-through-cache]", "    namespaces: [kube-system, larder, quiet-*]")

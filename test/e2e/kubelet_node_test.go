@@ -26,6 +26,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"github.com/larder-registry/larder/internal/testkit"
 	"github.com/larder-registry/larder/internal/testkit/kubeserver"
 )
 
@@ -237,7 +238,7 @@ func (n *node) startKubelet(flags ...string) {
 		n.t.Fatal(err)
 	}
 	n.stopDaemon(n.kubelet)
-	address, health := freeAddress(n.t), freeAddress(n.t)
+	address, health := testkit.NewAddress(n.t), testkit.NewAddress(n.t)
 	n.write("/etc/kubernetes/kubelet.yaml", fmt.Sprintf(`
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration

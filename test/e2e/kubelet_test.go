@@ -14,6 +14,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // becomesLimit bounds what a kubelet may take for a pod: it tries a pull again after 10, 20
@@ -38,7 +39,7 @@ func newNodeStack(t *testing.T, config ...string) *nodeStack {
 	n.knows(rewrittenHost)
 	n.setUp()
 	c.kubectl.run("apply", "--filename", shippedFile(t, "pull-secrets.yaml"), "--validate=strict")
-	listen := freeAddress(t)
+	listen := testkit.NewAddress(t)
 	s := &nodeStack{c: c, n: n, host: rewrittenHost + ":" + portOf(t, listen)}
 	s.stack = newStack(t, hubsim.Options{}, append([]string{
 		"listen: " + listen, "publicURL: https://" + s.host, "tls: {selfSigned: true}", "kubernetes:", "  kubeconfig: " + c.larderConfig(),
@@ -200,7 +201,7 @@ func (s *nodeStack) finds(wantCode int, want ...string) {
 }
 
 func TestACheckSaysWhatARealKubeletMeets(t *testing.T) {
-	webhook := freeAddress(t)
+	webhook := testkit.NewAddress(t)
 	s := newNodeStack(t, "  listen: "+webhook)
 	s.c.namespaces("demo")
 	s.addToHub("library/hello-world", "latest", runnable(t, "hello-world"))
@@ -240,7 +241,7 @@ func TestACheckSaysWhatARealKubeletMeets(t *testing.T) {
 
 // The rows of the documentation's table, as a kubelet sees them.
 func TestAKubeletDoesWhatTheTableSaysWhenLarderIsGone(t *testing.T) {
-	webhook := freeAddress(t)
+	webhook := testkit.NewAddress(t)
 	s := newNodeStack(t, "  listen: "+webhook)
 	for _, name := range []string{"first", "always", "new-1", "new-2", "new-3", "new-4"} {
 		s.addToHub("library/"+name, "1", runnable(t, name))

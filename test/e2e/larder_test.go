@@ -11,7 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/larder-registry/larder/internal/hubsim"
-	"github.com/larder-registry/larder/internal/testkit"
 )
 
 const adminPassword = "correct-horse-battery-staple"
@@ -73,15 +72,6 @@ const alwaysCheck = "    tagTTL: 1ms"
 func newLarder(t *testing.T) *program {
 	t.Helper()
 	return newProgram(t, os.Getenv(binaryVariable))
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	address, err := testkit.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return address
 }
 
 // hubSaw fails the test unless these were the requests to the Hub's registry since the

@@ -9,13 +9,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 // oldRegistry is Docker's registry of before, which takes and serves schema 1.
 func oldRegistry(t *testing.T) (address string) {
 	t.Helper()
 	p := newProgram(t, "docker-registry")
-	address = freeAddress(t)
+	address = testkit.NewAddress(t)
 	p.write("config.yml", strings.Join([]string{
 		"version: 0.1",
 		"storage: {filesystem: {rootdirectory: " + p.home + "/images}}",

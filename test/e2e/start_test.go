@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/larder-registry/larder/internal/hubsim"
+	"github.com/larder-registry/larder/internal/testkit"
 )
 
 func TestTheShortestStartWorksAsItStands(t *testing.T) {
@@ -17,7 +18,7 @@ func TestTheShortestStartWorksAsItStands(t *testing.T) {
 	t.Cleanup(hub.Close)
 	image := hub.AddImage("library/nginx", "latest", hubsim.Image{LayerSizes: []int64{4000}})
 	larder := newLarder(t)
-	main, mirror := freeAddress(t), freeAddress(t)
+	main, mirror := testkit.NewAddress(t), testkit.NewAddress(t)
 
 	running := startDaemon(larder, "serve", "--listen", main, "--mirror-listen", mirror,
 		"--data", filepath.Join(larder.home, "data"), "--upstream", "docker-hub="+hub.URL())
