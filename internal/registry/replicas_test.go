@@ -137,14 +137,7 @@ func TestReplicas(t *testing.T) {
 func contend(t *testing.T, a, b *house) error {
 	t.Helper()
 	id := a.start(digest.SHA256)
-	first, entered := newGate("first "), make(chan struct{})
-	first.entered = entered
-	firstDone := make(chan error, 1)
-	go func() {
-		_, err := a.AppendUpload(t.Context(), app, id, nil, first)
-		firstDone <- err
-	}()
-	<-entered
+	first, firstDone := a.appendsUntil(id, "first ")
 	dropped, sweepErr := b.SweepUploads(t.Context(), -time.Hour)
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 300*time.Millisecond, errClientGone)
 	defer cancel()

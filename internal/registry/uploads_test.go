@@ -227,17 +227,23 @@ func (g *gate) Read(p []byte) (int, error) {
 	return g.rest.Read(p)
 }
 
+// appendsUntil has begun to append a text to an upload, which ends when the gate is opened.
+func (h *house) appendsUntil(id, text string) (_ *gate, done chan error) {
+	g := newGate(text)
+	entered := g.entered // which reading takes away
+	done = make(chan error, 1)
+	go func() {
+		_, err := h.AppendUpload(h.t.Context(), app, id, nil, g)
+		done <- err
+	}()
+	<-entered
+	return g, done
+}
+
 func TestOneRequestAtATimeWritesAnUpload(t *testing.T) {
 	h := newHouse(t)
 	id := h.start(digest.SHA256)
-	first, entered := newGate("first "), make(chan struct{})
-	first.entered = entered
-	firstDone := make(chan error, 1)
-	go func() {
-		_, err := h.AppendUpload(t.Context(), app, id, nil, first)
-		firstDone <- err
-	}()
-	<-entered
+	first, firstDone := h.appendsUntil(id, "first ")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	gone := errors.New("the client has gone")
 	cancel(gone)
