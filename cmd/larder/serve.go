@@ -33,6 +33,12 @@ certificates again.`,
 }
 
 func serve(cmd *cobra.Command, flags *server.Flags) error {
+	// A signal that nobody has asked for ends the program: SIGHUP is told of from the first
+	// moment, when a start may take long, until the last transfer has ended.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+
 	load := func() (server.Config, error) { return server.Load(flags, os.LookupEnv, server.ReadFile) }
 	config, err := load()
 	if err != nil {
@@ -59,7 +65,7 @@ func serve(cmd *cobra.Command, flags *server.Flags) error {
 	reloaded := make(chan struct{})
 	go func() {
 		defer close(reloaded)
-		reloadOnHangup(ctx, running, load, log)
+		reloadOnHangup(ctx, hangup, running, load, log)
 	}()
 	err = running.Run(ctx)
 	stop()
@@ -69,10 +75,7 @@ func serve(cmd *cobra.Command, flags *server.Flags) error {
 
 // reloadOnHangup applies a new configuration at each SIGHUP; one that is wrong
 // leaves the old one in force.
-func reloadOnHangup(ctx context.Context, running *server.Server, load func() (server.Config, error), log *slog.Logger) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func reloadOnHangup(ctx context.Context, hangup <-chan os.Signal, running *server.Server, load func() (server.Config, error), log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():

@@ -108,7 +108,7 @@ func startServer(ts *testscript.TestScript, args []string) (*server, error) {
 
 // control does something with the server that runs.
 func control(ts *testscript.TestScript, neg bool, args []string) {
-	const known = "server stop, server terminate, server ended, server kill, server reload PATTERN, [!] server log PATTERN"
+	const known = "server stop, server terminate, server hangup, server ended, server kill, server reload PATTERN, [!] server log PATTERN"
 	s := worldOf(ts).server
 	if s == nil {
 		ts.Fatalf("no server runs")
@@ -129,6 +129,8 @@ func control(ts *testscript.TestScript, neg bool, args []string) {
 	case what == "terminate":
 		s.signal(ts, syscall.SIGTERM)
 		s.until(ts, "takes no new connections", func() bool { return errors.Is(s.ask(), syscall.ECONNREFUSED) })
+	case what == "hangup":
+		s.signal(ts, syscall.SIGHUP)
 	case what == "ended":
 		s.wait(ts)
 	case what == "kill":

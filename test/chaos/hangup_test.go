@@ -1,0 +1,57 @@
+package chaos_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/larder-registry/larder/internal/hubsim"
+)
+
+// The configuration is a pipe, so that the test knows when the program reads it.
+func TestAHangupDuringTheStartReadsTheConfigurationOnceMore(t *testing.T) {
+	t.Parallel()
+	config := filepath.Join(t.TempDir(), "larder.yaml")
+	if err := syscall.Mkfifo(config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, t.TempDir(), newHub(t, hubsim.Options{}))
+	s.args = append(s.args, "--config", config)
+
+	s.launch()
+	first := s.reads(config)
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil { // as an empty file
+		t.Fatal(err)
+	}
+	select {
+	case <-s.started:
+	case <-s.ended:
+		t.Fatalf("larder ended (%v)", s.err)
+	case <-time.After(startLimit):
+		t.Fatalf("larder did not listen within %s", startLimit)
+	}
+	if err := s.reads(config).Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+}
+
+// reads waits until the server reads a pipe, and returns the end that is written to.
+func (s *server) reads(pipe string) *os.File {
+	s.t.Helper()
+	for deadline := time.Now().Add(startLimit); ; time.Sleep(poll) {
+		f, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			return f
+		}
+		if !errors.Is(err, syscall.ENXIO) || time.Now().After(deadline) {
+			s.t.Fatalf("larder does not read its configuration: %v", err)
+		}
+	}
+}
