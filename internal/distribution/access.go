@@ -50,7 +50,7 @@ type credentials struct {
 // caller is who asks, as the packages below the protocol know them.
 func (h *Handler) caller(x *exchange) oci.Caller {
 	caller := x.who.identity.Caller()
-	caller.Client = oci.ClientOf(h.Address(x.r))
+	caller.Client = oci.ClientOf(x.address)
 	caller.Projects, caller.Shares = x.projects, x.shares
 	return caller
 }
@@ -109,7 +109,7 @@ func (h *Handler) identify(ctx context.Context, x *exchange) (who credentials, e
 		who.bearer = true
 		who.identity, who.access, err = h.Authenticator.Verify(ctx, strings.TrimSpace(value))
 	} else if user, password, ok := authn.BasicAuth(x.r); ok {
-		who.identity, _, err = h.Authenticator.Basic(ctx, user, password, h.Address(x.r))
+		who.identity, _, err = h.Authenticator.Basic(ctx, user, password, x.address)
 	} else {
 		err = loginNeeded("the Authorization header cannot be read: send Basic or Bearer credentials")
 	}

@@ -51,7 +51,7 @@ func (h *Handler) record(ctx context.Context, x *exchange, err error) {
 			event.Result, event.Detail = events.Refused, ""
 		}
 	}
-	event.Address = h.Address(x.r).String()
+	event.Address = x.address.String()
 	h.Events.Record(ctx, event)
 }
 

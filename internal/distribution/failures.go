@@ -87,6 +87,6 @@ func (h *Handler) failure(x *exchange, cause error) metadata.Failure {
 		f.Asked = x.target.Namespace + "/" + x.route.name
 	}
 	f.Kind, f.Reference = string(x.route.endpoint), cmp.Or(x.route.reference.String(), x.route.digest.String())
-	f.User, f.Client = h.caller(x).User, h.Address(x.r).String()
+	f.User, f.Client = h.caller(x).User, x.address.String()
 	return f
 }

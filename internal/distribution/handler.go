@@ -82,6 +82,8 @@ type exchange struct {
 	route  route
 	target Target
 	who    credentials
+	// address is where the request comes from.
+	address netip.Addr
 	// admitted is true once the caller may do what was asked for.
 	admitted bool
 	// projects are those that the caller is a member of, as far as the target's upstream
@@ -157,7 +159,7 @@ func reading(need string, run func(context.Context, *exchange) error) map[string
 
 // ServeHTTP answers one request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: newPacedWriter(w, h.Stall, h.Now), r: r}
+	x := &exchange{w: newPacedWriter(w, h.Stall, h.Now), r: r, address: h.Address(r)}
 	defer x.w.finish()
 	r.Body = newPacedBody(w, r.Body, h.Stall, h.Now)
 	err := h.answer(r)(r.Context(), x)

@@ -33,7 +33,7 @@ func (h *Handler) takePull(x *exchange) (*pulllimit.Pull, error) {
 	if h.PullLimits == nil {
 		return nil, nil
 	}
-	pull, err := h.PullLimits.Take(h.puller(x), x.target.Repository, x.route.reference)
+	pull, err := h.PullLimits.Take(x.puller(), x.target.Repository, x.route.reference)
 	if reached, ok := errors.AsType[*pulllimit.ReachedError](err); ok {
 		showStanding(x.w.Header(), reached.Standing)
 		err = h.limitReached(x, reached)
@@ -41,8 +41,8 @@ func (h *Handler) takePull(x *exchange) (*pulllimit.Pull, error) {
 	return pull, err
 }
 
-func (h *Handler) puller(x *exchange) pulllimit.Caller {
-	return pulllimit.Caller{Identity: x.who.identity, Address: h.Address(x.r)}
+func (x *exchange) puller() pulllimit.Caller {
+	return pulllimit.Caller{Identity: x.who.identity, Address: x.address}
 }
 
 // countPull counts the pull of a manifest that is about to be sent. Who holds the manifest
@@ -63,7 +63,7 @@ func (h *Handler) tellStanding(x *exchange) {
 	if h.PullLimits == nil {
 		return
 	}
-	if s, limited := h.PullLimits.Standing(h.puller(x), x.target.Repository.Project()); limited {
+	if s, limited := h.PullLimits.Standing(x.puller(), x.target.Repository.Project()); limited {
 		showStanding(x.w.Header(), s)
 	}
 }
@@ -136,7 +136,7 @@ func (h *Handler) recordReached(ctx context.Context, x *exchange, reached *pulll
 		return
 	}
 	event := events.Event{
-		Action: "pull", Result: events.Refused, Address: h.Address(x.r).String(),
+		Action: "pull", Result: events.Refused, Address: x.address.String(),
 		Project: x.target.Repository.Project(), Object: x.subject(), Detail: reached.Error(),
 	}
 	if !x.who.identity.Anonymous() {

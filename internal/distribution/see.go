@@ -13,7 +13,8 @@ import (
 // it, for one request: authz.ErrSpent says that it has asked too much of a cluster. The
 // errors are *oci.Error otherwise.
 func (h *Handler) Viewer(w http.ResponseWriter, r *http.Request) (see func(ctx context.Context, name string) (oci.Repository, bool, error), err error) {
-	x := &exchange{w: &pacedWriter{ResponseWriter: w}, r: r} // for the log alone: nothing is written
+	// The writer is for the log alone: nothing is written.
+	x := &exchange{w: &pacedWriter{ResponseWriter: w}, r: r, address: h.Address(r)}
 	if x.who, err = h.identify(r.Context(), x); err != nil {
 		return nil, h.note(x, err)
 	}

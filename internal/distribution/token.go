@@ -66,7 +66,7 @@ func (h *Handler) token(ctx context.Context, x *exchange) error {
 	}
 	identity, credential := authn.Anonymous(), authn.Credential{}
 	if request.login {
-		if identity, credential, err = h.Authenticator.Basic(ctx, request.user, request.password, h.Address(x.r)); err != nil {
+		if identity, credential, err = h.Authenticator.Basic(ctx, request.user, request.password, x.address); err != nil {
 			return err
 		}
 		telemetry.RecordOf(x.w).User = identity.User

@@ -84,10 +84,8 @@ func (l *Limiter) write(ctx context.Context) error {
 		if err := l.Store.Put(ctx, counters); err != nil {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			for _, s := range some {
-				if c, known := l.subjects[s]; known {
-					l.change(s, c)
-				}
+			for _, c := range some {
+				l.change(c)
 			}
 			return err
 		}
@@ -98,25 +96,22 @@ func (l *Limiter) write(ctx context.Context) error {
 }
 
 // some takes out some of the subjects that have changed.
-func (l *Limiter) some() ([]subject, []metadata.LimitCounter) {
+func (l *Limiter) some() (some []*counts, counters []metadata.LimitCounter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.Now()
-	var all []subject
-	var counters []metadata.LimitCounter
-	for s := range l.changed {
-		if len(all) == atOnce {
+	for c := range l.changed {
+		if len(some) == atOnce {
 			break
 		}
-		delete(l.changed, s)
-		c := l.subjects[s]
+		delete(l.changed, c)
 		c.changed = false
-		all = append(all, s)
+		some = append(some, c)
 		counters = append(counters, metadata.LimitCounter{
-			Subject: s.key(), Holder: l.holder, Content: c.report(now).encode(), ExpiresAt: c.until,
+			Subject: c.subject.key(), Holder: l.holder, Content: c.report(now).encode(), ExpiresAt: c.until,
 		})
 	}
-	return all, counters
+	return some, counters
 }
 
 // read takes over what others have written since the last time.
@@ -154,6 +149,6 @@ func (l *Limiter) heard(page []metadata.LimitCounter) {
 		if !ok || err != nil || !counter.ExpiresAt.After(now) {
 			continue
 		}
-		l.merge(s, counter.Holder, told, counter.ExpiresAt)
+		l.merge(s, counter.Holder, told, counter.ExpiresAt, now)
 	}
 }

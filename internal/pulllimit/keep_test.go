@@ -231,6 +231,21 @@ func TestWhatNoLongerCountsIsForgotten(t *testing.T) {
 	}
 }
 
+func TestALimitThatIsLongerHereKeepsWhatAnotherProcessCounted(t *testing.T) {
+	h := newHouse(t)
+	a, b := h.process(true), h.process(true)
+	longer := b.With(Rules{Authenticated: limit(10, 3*time.Hour)})
+	pulls(t, longer, user("alice"), app, 1)
+	h.clock.Pass(time.Minute)
+	pulls(t, a.With(Rules{Authenticated: limit(10, time.Hour)}), user("alice"), app, 1)
+	h.exchange(a, b)
+	h.clock.Pass(3*time.Hour - 30*time.Second)
+	h.exchange(b)
+	if got := remaining(t, longer, user("alice"), "demo"); got != 9 {
+		t.Errorf("%d of 10 remain, want 9: the other process's pull was less than three hours ago", got)
+	}
+}
+
 func TestWhoComesFromManyAddressesMakesNobodyForgottenWhoPulledMore(t *testing.T) {
 	const most = 500
 	h := newHouse(t)
@@ -244,8 +259,8 @@ func TestWhoComesFromManyAddressesMakesNobodyForgottenWhoPulledMore(t *testing.T
 		}
 		p.Served(image(""))
 	}
-	if got := len(ls.limiter.subjects); got != most {
-		t.Errorf("%d subjects are kept, want %d", got, most)
+	if got, changed := len(ls.limiter.subjects), len(ls.limiter.changed); got != most || changed > most {
+		t.Errorf("%d subjects are kept, and %d to be written, want %d", got, changed, most)
 	}
 	if got := remaining(t, ls, stranger("192.0.2.1"), "demo"); got != 0 {
 		t.Errorf("%d remain of a limit that was used up", got)

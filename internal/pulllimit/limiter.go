@@ -47,7 +47,7 @@ type Limiter struct {
 	subjects map[subject]*counts
 	marks    int                  // of all subjects
 	halves   uint64               // opened so far
-	changed  map[subject]struct{} // since they were written
+	changed  map[*counts]struct{} // since they were written
 	swept    time.Time
 
 	families families
@@ -56,15 +56,16 @@ type Limiter struct {
 
 // counts is what a subject has pulled.
 type counts struct {
-	source string // of the subject
-	own    ratelimit.History
-	others []others
-	halves []half
-	used   []usedHalf
-	lones  []lone
-	limit  ratelimit.Limit // the one that holds, as far as is known
-	// changed says that it is among the limiter's changed subjects.
-	changed bool
+	subject subject
+	source  string // as clients are told
+	own     ratelimit.History
+	others  []others
+	halves  []*half
+	used    []usedHalf
+	lones   []lone
+	limit   ratelimit.Limit // the one that holds, as far as is known
+	// changed says that it is among what has changed, and dropped that it was forgotten.
+	changed, dropped bool
 	// until is when nothing of it counts any more.
 	until time.Time
 	// refused is when a refusal was last worth an entry in the audit log.
@@ -92,7 +93,7 @@ func newLimiter(c Config) *Limiter {
 	}
 	return &Limiter{
 		Config: c, holder: rand.Text(), mostSubjects: maxSubjects, mostMarks: maxMarks,
-		subjects: map[subject]*counts{}, changed: map[subject]struct{}{},
+		subjects: map[subject]*counts{}, changed: map[*counts]struct{}{},
 		families: families{known: map[digest.Digest]*family{}},
 	}
 }
@@ -104,7 +105,7 @@ func (l *Limiter) of(s subject) *counts {
 		for len(l.subjects) >= l.mostSubjects || l.marks >= l.mostMarks && len(l.subjects) > 0 {
 			l.forgetOne()
 		}
-		c = &counts{source: s.source()}
+		c = &counts{subject: s, source: s.source()}
 		l.subjects[s] = c
 	}
 	return c
@@ -113,11 +114,11 @@ func (l *Limiter) of(s subject) *counts {
 // forgetOne forgets of some subjects the one that has pulled least: who comes from many
 // addresses makes the limit forget those, and nobody who has pulled more. mu is held.
 func (l *Limiter) forgetOne() {
-	var least subject
+	var least *counts
 	looked := 0
-	for s, c := range l.subjects { // in an order that differs each time
-		if looked == 0 || c.total() < l.subjects[least].total() {
-			least = s
+	for _, c := range l.subjects { // in an order that differs each time
+		if least == nil || c.total() < least.total() {
+			least = c
 		}
 		if looked++; looked == forgetAmong {
 			break
@@ -126,33 +127,37 @@ func (l *Limiter) forgetOne() {
 	l.drop(least)
 }
 
-func (l *Limiter) drop(s subject) {
-	if c, known := l.subjects[s]; known {
-		l.marks -= c.marks()
-		delete(l.subjects, s)
-		delete(l.changed, s)
-	}
+func (l *Limiter) drop(c *counts) {
+	c.dropped = true
+	l.marks -= c.marks()
+	delete(l.subjects, c.subject)
+	delete(l.changed, c)
 }
 
-// change notes that a subject has to be written; mu is held.
-func (l *Limiter) change(s subject, c *counts) {
-	if !c.changed {
+// change notes that what a subject has pulled has to be written, unless it was forgotten
+// meanwhile; mu is held.
+func (l *Limiter) change(c *counts) {
+	if !c.changed && !c.dropped {
 		c.changed = true
-		l.changed[s] = struct{}{}
+		l.changed[c] = struct{}{}
 	}
 }
 
 // refresh forgets what has left the window; mu is held.
 func (l *Limiter) refresh(c *counts, limit ratelimit.Limit, now time.Time) {
 	before := c.marks()
-	c.limit = limit
 	c.own.Forget(limit, now)
-	for i := range c.others {
-		c.others[i].history.Forget(limit, now)
+	if len(c.others) > 0 {
+		for i := range c.others {
+			c.others[i].history.Forget(limit, now)
+		}
+		c.others = slices.DeleteFunc(c.others, func(o others) bool { return o.history.Total() == 0 })
 	}
-	c.others = slices.DeleteFunc(c.others, func(o others) bool { return o.history.Total() == 0 })
 	l.marks -= before - c.marks()
-	c.keepUntil(now.Add(c.full(now)))
+	if c.limit != limit {
+		c.limit = limit
+		c.keepUntil(now.Add(c.full(now)))
+	}
 }
 
 func (c *counts) keepUntil(t time.Time) {
@@ -206,10 +211,10 @@ func (c *counts) wait(now time.Time) time.Duration {
 
 // sweep forgets the subjects of which nothing counts any more; mu is held.
 func (l *Limiter) sweep(now time.Time) {
-	for s, c := range l.subjects {
+	for _, c := range l.subjects {
 		c.expireHalves(now)
 		if !c.until.After(now) {
-			l.drop(s)
+			l.drop(c)
 		}
 	}
 	l.swept = now

@@ -41,8 +41,6 @@ type families struct {
 	known map[digest.Digest]*family
 }
 
-func isIndex(mediaType string) bool { return oci.Content{MediaType: mediaType}.Index() }
-
 // of finds the manifests of an index; nil where it cannot be read.
 func (f *families) of(m oci.Manifest) *family {
 	f.mu.Lock()
@@ -81,16 +79,16 @@ func (p *Pull) open(m oci.Manifest) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if c, known := l.subjects[p.subject]; known {
+	if !p.of.dropped {
 		l.halves++
-		c.reopen(half{id: l.halves, repo: p.repo, family: f, at: p.at})
-		l.change(p.subject, c)
+		p.of.reopen(&half{id: l.halves, repo: p.repo, family: f, at: p.at})
+		l.change(p.of)
 	}
 }
 
 // reopen lets a half wait for its other one, in the order of their times. The oldest gives
 // way when there are too many.
-func (c *counts) reopen(h half) {
+func (c *counts) reopen(h *half) {
 	if len(c.halves) >= maxHalves {
 		c.halves = c.halves[1:]
 	}
@@ -107,14 +105,13 @@ func (c *counts) complete(repo oci.Repository, d digest.Digest, now time.Time) *
 	c.expireHalves(now)
 	var not *family // the last that was looked into: many clients pull one image at once
 	for i := len(c.halves) - 1; i >= 0; i-- {
-		h := &c.halves[i]
+		h := c.halves[i]
 		if h.family == not || h.repo != repo {
 			continue
 		}
 		if _, child := h.family.children[d]; child {
-			found := *h
 			c.halves = slices.Delete(c.halves, i, i+1)
-			return &found
+			return h
 		}
 		not = h.family
 	}

@@ -37,11 +37,12 @@ func (e *ReachedError) Error() string {
 
 // Pull is a pull that was let through and counted. A nil Pull is one that no limit counts.
 type Pull struct {
-	limiter  *Limiter
-	subject  subject
-	standing Standing
-	at       time.Time
-	repo     oci.Repository
+	limiter   *Limiter
+	of        *counts
+	limit     ratelimit.Limit
+	remaining int // after this one
+	at        time.Time
+	repo      oci.Repository
 	// half is the GET of the index that this one completes, and shared the one that another
 	// process served; both are nil where this one was counted.
 	half   *half
@@ -58,21 +59,18 @@ func (ls *Limits) Standing(c Caller, project string) (Standing, bool) {
 	if limit.Unlimited() {
 		return Standing{}, false
 	}
-	standing := ls.describe(c, s, limit)
 	l := ls.limiter
 	now := l.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	counted, known := l.subjects[s]
 	if !known {
-		standing.Source = s.source()
-		return standing, true
+		counted = &counts{subject: s, source: s.source()}
 	}
 	l.refresh(counted, limit, now)
-	standing.Source = counted.source
-	standing.Remaining = max(0, limit.Most-counted.total())
-	standing.Wait = counted.wait(now)
-	standing.Full = counted.full(now)
+	standing := counted.standing(limit, max(0, limit.Most-counted.total()))
+	standing.Wait, standing.Full = counted.wait(now), counted.full(now)
+	standing.LoginHelps = ls.rules.loginHelps(c, s.project)
 	return standing, true
 }
 
@@ -84,65 +82,68 @@ func (ls *Limits) Take(c Caller, repo oci.Repository, ref oci.Reference) (*Pull,
 		return nil, nil
 	}
 	l := ls.limiter
-	p := &Pull{limiter: l, subject: s, standing: ls.describe(c, s, limit), at: l.Now(), repo: repo}
+	p := &Pull{limiter: l, limit: limit, at: l.Now(), repo: repo}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	counted := l.of(s)
-	p.standing.Source = counted.source
-	l.refresh(counted, limit, p.at)
-	l.pair(counted, p, ref)
+	p.of = l.of(s)
+	l.refresh(p.of, limit, p.at)
+	l.pair(p, ref)
 	if p.counted() {
-		if p.standing.Wait = counted.wait(p.at); p.standing.Wait > 0 {
-			p.standing.Remaining, p.standing.Full = 0, counted.full(p.at)
-			return nil, l.refuse(counted, p)
+		if wait := p.of.wait(p.at); wait > 0 {
+			return nil, l.refuse(p, wait, ls.rules.loginHelps(c, s.project))
 		}
-		l.count(counted, p, ref)
+		l.count(p, ref)
 	}
-	p.standing.Remaining = max(0, limit.Most-counted.total())
+	p.remaining = max(0, limit.Most-p.of.total())
 	return p, nil
 }
 
-// describe is the standing of somebody who has pulled nothing, without the source.
-func (ls *Limits) describe(c Caller, s subject, limit ratelimit.Limit) Standing {
+// standing is what is left to the subject of a limit, without how long anything takes. It
+// reads what never changes.
+func (c *counts) standing(limit ratelimit.Limit, remaining int) Standing {
 	return Standing{
-		Limit: limit, Remaining: limit.Most, Anonymous: s.user == "", Project: s.project,
-		LoginHelps: ls.rules.loginHelps(c, s.project),
+		Limit: limit, Remaining: remaining, Source: c.source,
+		Anonymous: c.subject.user == "", Project: c.subject.project,
 	}
 }
 
 // pair finds the half that the GET of a digest completes; mu is held.
-func (l *Limiter) pair(c *counts, p *Pull, ref oci.Reference) {
+func (l *Limiter) pair(p *Pull, ref oci.Reference) {
 	if ref.ByTag() {
 		return
 	}
-	if p.half = c.complete(p.repo, ref.Digest, p.at); p.half == nil && len(c.others) > 0 {
-		p.shared = c.completeShared(sum(p.repo, ref.Digest), p.at)
+	if p.half = p.of.complete(p.repo, ref.Digest, p.at); p.half == nil && len(p.of.others) > 0 {
+		p.shared = p.of.completeShared(sum(p.repo, ref.Digest), p.at)
 	}
 	if !p.counted() {
-		l.change(p.subject, c)
+		l.change(p.of)
 	}
 }
 
 // count adds a pull; mu is held.
-func (l *Limiter) count(c *counts, p *Pull, ref oci.Reference) {
+func (l *Limiter) count(p *Pull, ref oci.Reference) {
+	c := p.of
 	before := c.own.Marks()
-	c.own.Add(p.standing.Limit, p.at)
+	c.own.Add(p.limit, p.at)
 	l.marks += c.own.Marks() - before
 	c.keepUntil(p.at.Add(c.full(p.at)))
-	l.change(p.subject, c)
+	l.change(c)
 	if l.Shared && !ref.ByTag() {
 		c.noteLone(sum(p.repo, ref.Digest), p.at)
 	}
 }
 
 // refuse makes the error of a pull that is one too many; mu is held.
-func (l *Limiter) refuse(c *counts, p *Pull) error {
-	l.Metrics.of(p.subject).refused.Inc()
+func (l *Limiter) refuse(p *Pull, wait time.Duration, loginHelps bool) error {
+	c := p.of
+	l.Metrics.of(c.subject).refused.Inc()
 	first := p.at.Before(c.refused) || p.at.Sub(c.refused) >= refusalEvery
 	if first {
 		c.refused = p.at
 	}
-	return &ReachedError{Standing: p.standing, First: first}
+	standing := c.standing(p.limit, 0)
+	standing.Wait, standing.Full, standing.LoginHelps = wait, c.full(p.at), loginHelps
+	return &ReachedError{Standing: standing, First: first}
 }
 
 // Standing tells what the caller has left after this pull; false: no limit applies.
@@ -150,7 +151,7 @@ func (p *Pull) Standing() (Standing, bool) {
 	if p == nil {
 		return Standing{}, false
 	}
-	return p.standing, true
+	return p.of.standing(p.limit, p.remaining), true
 }
 
 // Served tells that the manifest is about to be sent: then the pull counts. It is called
@@ -163,8 +164,8 @@ func (p *Pull) Served(m oci.Manifest) {
 	if !p.counted() {
 		return
 	}
-	p.limiter.Metrics.of(p.subject).counted.Inc()
-	if isIndex(m.MediaType) {
+	p.limiter.Metrics.of(p.of.subject).counted.Inc()
+	if oci.IsIndex(m.MediaType) {
 		p.open(m)
 	}
 }
@@ -178,26 +179,26 @@ func (p *Pull) GiveBack() {
 	l := p.limiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c, known := l.subjects[p.subject]
-	if !known {
+	if p.of.dropped {
 		return
 	}
-	l.change(p.subject, c)
+	l.change(p.of)
 	switch {
 	case p.half != nil:
-		c.reopen(*p.half)
+		p.of.reopen(p.half)
 	case p.shared != nil:
-		c.giveBackShared(*p.shared)
+		p.of.giveBackShared(*p.shared)
 	default:
-		l.uncount(c, p)
+		l.uncount(p)
 	}
 }
 
 // uncount undoes count; mu is held.
-func (l *Limiter) uncount(c *counts, p *Pull) {
+func (l *Limiter) uncount(p *Pull) {
+	c := p.of
 	before := c.own.Marks()
-	c.own.Remove(p.standing.Limit, p.at)
+	c.own.Remove(p.limit, p.at)
 	l.marks -= before - c.own.Marks()
 	c.lones = slices.DeleteFunc(c.lones, func(one lone) bool { return one.at.Equal(p.at) })
-	p.standing.Remaining = min(p.standing.Remaining+1, p.standing.Limit.Most)
+	p.remaining = min(p.remaining+1, p.limit.Most)
 }

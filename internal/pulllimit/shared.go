@@ -86,7 +86,7 @@ func (c *counts) noteLone(sum uint64, at time.Time) {
 }
 
 // merge takes over what another process has counted of a subject; mu is held.
-func (l *Limiter) merge(s subject, holder string, told report, expires time.Time) {
+func (l *Limiter) merge(s subject, holder string, told report, expires, now time.Time) {
 	c := l.of(s)
 	before := c.marks()
 	i := slices.IndexFunc(c.others, func(o others) bool { return o.holder == holder })
@@ -97,13 +97,14 @@ func (l *Limiter) merge(s subject, holder string, told report, expires time.Time
 	c.others[i].history, c.others[i].halves = told.history, told.halves
 	l.marks += c.marks() - before
 	c.keepUntil(expires)
+	c.keepUntil(now.Add(c.full(now))) // the other process may know another limit
 	for _, used := range told.used {
 		if used.holder == l.holder {
-			c.halves = slices.DeleteFunc(c.halves, func(h half) bool { return h.id == used.id })
+			c.halves = slices.DeleteFunc(c.halves, func(h *half) bool { return h.id == used.id })
 		}
 	}
 	if l.refund(c) {
-		l.change(s, c)
+		l.change(c)
 	}
 }
 
