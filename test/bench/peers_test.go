@@ -72,6 +72,8 @@ func (s server) processor(b *testing.B) time.Duration {
 
 const password = "bench-password"
 
+// larder is the program of this module, as a cache of an upstream or as its configuration
+// says.
 func larder(b *testing.B, upstream string, more ...string) server {
 	b.Helper()
 	binary := filepath.Join(b.TempDir(), "larder")
@@ -81,7 +83,10 @@ func larder(b *testing.B, upstream string, more ...string) server {
 		b.Fatalf("building larder: %v\n%s", err, out)
 	}
 	address := testkit.NewAddress(b)
-	args := append([]string{binary, "serve", "--listen", address, "--data", filepath.Join(b.TempDir(), "data"), "--upstream", "docker-hub=" + upstream, "--log-level", "warn"}, more...)
+	args := append([]string{binary, "serve", "--listen", address, "--data", filepath.Join(b.TempDir(), "data"), "--log-level", "warn"}, more...)
+	if upstream != "" {
+		args = append(args, "--upstream", "docker-hub="+upstream)
+	}
 	return launch(b, "larder", address, args...)
 }
 

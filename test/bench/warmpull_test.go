@@ -16,81 +16,82 @@ import (
 	"github.com/larder-registry/larder/internal/hubsim"
 )
 
-// limits are what the processor time is measured with and without.
-const limits = `
-pullLimits: {anonymous: 1000000000/6h, authenticated: 1000000000/6h}
-upstreams:
-  - name: docker-hub
-    reserve: [{project: prod, share: 20%}]
-    budgets: [{project: demo, limit: 50/6h}]
-`
-
-// request is one of those that a client makes.
+// request is one of those that a client makes, its path without the project.
 type request struct{ method, path string }
 
 // pull is what containerd asks for to pull an image for one platform: what the tag is, the
 // index, the platform's manifest, its configuration and its layers.
 func pull(image hubsim.Pushed) []request {
-	const base = "/v2/docker-hub/" + repository
 	m := image.Manifests[0]
 	all := []request{
-		{http.MethodHead, base + "/manifests/latest"},
-		{http.MethodGet, base + "/manifests/" + image.Digest.String()},
-		{http.MethodGet, base + "/manifests/" + m.Digest.String()},
-		{http.MethodGet, base + "/blobs/" + m.Config.Digest.String()},
+		{http.MethodHead, "/manifests/latest"},
+		{http.MethodGet, "/manifests/" + image.Digest.String()},
+		{http.MethodGet, "/manifests/" + m.Digest.String()},
+		{http.MethodGet, "/blobs/" + m.Config.Digest.String()},
 	}
 	for _, layer := range m.Layers {
-		all = append(all, request{http.MethodGet, base + "/blobs/" + layer.Digest.String()})
+		all = append(all, request{http.MethodGet, "/blobs/" + layer.Digest.String()})
 	}
 	return all
 }
 
-// repeat has all clients make the requests one after the other, so many times in all.
-func repeat(b *testing.B, client *http.Client, s server, requests []request, times int) {
-	b.Helper()
-	var work sync.WaitGroup
-	for range clients {
-		work.Go(func() {
-			for range times / clients {
-				for _, r := range requests {
-					if _, err := send(context.Background(), client, r.method, s.url+r.path); err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			}
-		})
-	}
-	work.Wait()
-}
-
-// switched is a server whose limits, reserves and budgets are turned on and off while it
-// runs: two servers differ by where their files and their programs lie in memory.
-type switched struct {
+// twins are two caches of one upstream in one server. Two servers would differ by where
+// their programs lie in memory.
+type twins struct {
 	server
-	config string
+	upstream string
+	config   string // the file's path
+	client   *http.Client
 }
 
-// turn puts limits in force or out of it, and waits until they are.
-func (s switched) turn(b *testing.B, client *http.Client, path string, on bool) {
+// The twins, and neither of them.
+const (
+	first   = 0
+	second  = 1
+	neither = -1
+)
+
+func twin(i int) string { return [...]string{first: "hub-one", second: "hub-two"}[i] }
+
+func startTwins(b *testing.B, upstream string) twins {
 	b.Helper()
-	text := ""
-	if on {
-		text = limits
+	t := twins{
+		upstream: upstream, config: writeFile(b, "larder.yaml", limiting(upstream, neither)),
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}},
 	}
-	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+	b.Cleanup(t.client.CloseIdleConnections)
+	t.server = larder(b, "", "--config", t.config)
+	return t
+}
+
+// limiting is the configuration in which one of the twins has a limit that nobody reaches,
+// a reserve and a budget, and the other nothing of it.
+func limiting(upstream string, limited int) string {
+	text := "upstreams:\n"
+	for i := range 2 {
+		text += "  - {name: " + twin(i) + ", registries: [" + twin(i) + ".example], url: '" + upstream + "'"
+		if i == limited {
+			text += ", reserve: [{project: prod, share: 20%}], budgets: [{project: demo, limit: 50/6h}]"
+		}
+		text += "}\n"
+	}
+	if limited == neither {
+		return text
+	}
+	return text + "pullLimits: {anonymous: 1000000000/6h, exceptions: [{project: " + twin(1-limited) + ", limit: unlimited}]}\n"
+}
+
+// limit gives the limit to one of the twins, or to neither, and waits until it has it.
+func (t twins) limit(b *testing.B, limited int) {
+	b.Helper()
+	if err := os.WriteFile(t.config, []byte(limiting(t.upstream, limited)), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	if err := syscall.Kill(s.process, syscall.SIGHUP); err != nil {
+	if err := syscall.Kill(t.process, syscall.SIGHUP); err != nil {
 		b.Fatal(err)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		resp, err := client.Head(s.url + path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if (resp.Header.Get("RateLimit-Limit") != "") == on {
+		if t.limited(b, first) == (limited == first) && t.limited(b, second) == (limited == second) {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -99,49 +100,99 @@ func (s switched) turn(b *testing.B, client *http.Client, path string, on bool) 
 	}
 }
 
-// compareProcessor has a server answer the same requests with limits and without them, in
-// turns, and compares the time that it spends on processors. Four turns are a block, in
-// which what grows evenly, as the machine's load may, falls out: without, with, with,
-// without. Another block like it has no limits in any turn: by what it differs from 1
-// nothing is measured. In a turn memory has to be collected several times, or it is chance
-// whether it is at all. A longer run (-benchtime 3x) has more blocks.
-//
-// It reports with/without, the median of the blocks, which is above 1 by what limits cost,
-// and the bounds within which that median lies 19 times of 20; and same, which is all of
-// this of the other blocks.
-func compareProcessor(b *testing.B, upstream string, requests []request, times, blocks int) {
+func (t twins) limited(b *testing.B, i int) bool {
 	b.Helper()
-	config := writeFile(b, "larder.yaml", "")
-	s := switched{larder(b, upstream, "--config", config), config}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
-	b.Cleanup(client.CloseIdleConnections)
-	repeat(b, client, s.server, requests, clients) // cold
-	spend := func(on bool) time.Duration {
-		s.turn(b, client, requests[0].path, on)
-		repeat(b, client, s.server, requests, times/4) // warm again
-		before := s.processor(b)
-		repeat(b, client, s.server, requests, times)
-		return s.processor(b) - before
+	resp, err := t.client.Head(t.url + "/v2/" + twin(i) + "/" + repository + "/manifests/latest")
+	if err != nil {
+		b.Fatal(err)
 	}
-	block := func(on bool) (ratio float64, inner time.Duration) {
-		outer := spend(false)
-		inner = spend(on) + spend(on)
-		outer += spend(false)
-		return float64(inner) / float64(outer), inner / 2
+	_ = resp.Body.Close()
+	return resp.Header.Get("RateLimit-Limit") != ""
+}
+
+// load is how one of the twins is asked in a turn: by so many clients at once, each of which
+// makes the requests so many times.
+type load struct {
+	clients, times int
+	requests       []request
+}
+
+// cost is what a turn took: from its beginning to its end, and of the server on processors.
+type cost struct{ time, processor time.Duration }
+
+func (t twins) spend(b *testing.B, i int, l load) cost {
+	b.Helper()
+	base := t.url + "/v2/" + twin(i) + "/" + repository
+	before, began := t.processor(b), time.Now()
+	var work sync.WaitGroup
+	for range l.clients {
+		work.Go(func() {
+			for range l.times {
+				for _, r := range l.requests {
+					if _, err := send(context.Background(), t.client, r.method, base+r.path); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+		})
 	}
-	var with, same []float64
-	var each time.Duration
-	for b.Loop() {
-		for range blocks {
-			ratio, took := block(true)
-			with, each = append(with, ratio), each+took
-			ratio, _ = block(false)
-			same = append(same, ratio)
+	work.Wait()
+	return cost{time.Since(began), t.processor(b) - before}
+}
+
+// order is which of the twins has its turn, in the order of Thue and Morse: each two of them
+// are a pair, and what becomes more, or less, or comes and goes falls out.
+var order = [...]int{first, second, second, first, second, first, first, second}
+
+// ratios are what one of the twins takes in terms of the other, of each pair of turns.
+type ratios struct{ time, processor []float64 }
+
+// compare has turns follow each other while one of the twins is limited, or neither, and adds
+// what the one takes in terms of the other.
+func (t twins) compare(b *testing.B, into *ratios, limited, one int, l load, rounds int) {
+	b.Helper()
+	t.limit(b, limited)
+	for round := range rounds + 1 {
+		var spent [2]cost
+		for turn, i := range order {
+			spent[i] = t.spend(b, i, l)
+			if turn%2 == 0 || round == 0 { // in the first round the new configuration's caches fill
+				continue
+			}
+			into.time = append(into.time, float64(spent[one].time)/float64(spent[1-one].time))
+			into.processor = append(into.processor, float64(spent[one].processor)/float64(spent[1-one].processor))
 		}
 	}
-	reportMedian(b, with, "with/without")
-	reportMedian(b, same, "same")
-	b.ReportMetric(each.Seconds()*1e6/float64(len(with)*times), "processor-us")
+}
+
+// compareLimits has the twins answer the same requests in turns that are so short that the
+// machine is the same for both, and compares what they take. The limit is now the one
+// twin's and now the other's, so that it falls out what else they differ by. Between that
+// neither has one: by what that differs from 1 nothing is measured.
+//
+// It reports the median of the pairs of turns, which is above 1 by what limits cost, and the
+// bounds within which that median lies 19 times of 20; and the same of the pairs in which
+// neither had a limit. The few turns in which memory is collected do not move a median. Of
+// one client's pulls, the time on processors is in good part that of threads which look for
+// work meanwhile. A longer run (-benchtime 3x) has narrower bounds.
+func compareLimits(b *testing.B, upstream string, l load, rounds int) {
+	b.Helper()
+	const blocks = 25
+	t := startTwins(b, upstream)
+	var with, same ratios
+	for b.Loop() {
+		for range blocks {
+			t.compare(b, &with, first, first, l, rounds)
+			t.compare(b, &with, second, second, l, rounds)
+			t.compare(b, &same, neither, first, l, rounds)
+			t.compare(b, &same, neither, second, l, rounds)
+		}
+	}
+	reportMedian(b, with.time, "time")
+	reportMedian(b, same.time, "time-same")
+	reportMedian(b, with.processor, "processor")
+	reportMedian(b, same.processor, "processor-same")
 }
 
 // reportMedian reports the median, and the measured values between which that of endlessly
@@ -159,29 +210,31 @@ func reportMedian(b *testing.B, of []float64, unit string) {
 // BenchmarkWarmManifestUnderLimits is about the one request that counts.
 func BenchmarkWarmManifestUnderLimits(b *testing.B) {
 	h, _ := hub(b, 1<<20)
-	path := "/v2/docker-hub/" + repository + "/manifests/latest"
-	compareProcessor(b, h.URL(), []request{{http.MethodGet, path}}, 3200, 30)
+	compareLimits(b, h.URL(), load{clients: 1, times: 1, requests: []request{{http.MethodGet, "/manifests/latest"}}}, 400)
 }
 
-// BenchmarkWarmPullUnderLimits is about whole pulls: of an image as most are, of one like
-// the smallest that people build on, and of one that is so small that nothing costs but the
-// requests themselves.
+// BenchmarkWarmPullUnderLimits is about whole pulls by a client that is alone: of an image as
+// most are, of one like the smallest that people build on, and of one that is so small that
+// nothing costs but the requests themselves; and of that one by several at once.
 func BenchmarkWarmPullUnderLimits(b *testing.B) {
-	for _, image := range []struct {
-		name          string
-		layers        []int64
-		times, blocks int
+	tiny := []int64{50 << 10, 16 << 10, 1 << 10}
+	for _, tt := range []struct {
+		name           string
+		layers         []int64
+		clients, times int
+		rounds         int
 	}{
-		{"13MiB", []int64{8 << 20, 4 << 20, 1 << 20}, 48, 30},
-		{"4MiB", []int64{3 << 20, 512 << 10}, 120, 30},
-		{"67KiB", []int64{50 << 10, 16 << 10, 1 << 10}, 480, 30},
+		{"13MiB", []int64{8 << 20, 4 << 20, 1 << 20}, 1, 1, 12},
+		{"4MiB", []int64{3 << 20, 512 << 10}, 1, 1, 30},
+		{"67KiB", tiny, 1, 1, 100},
+		{"67KiB at once", tiny, clients, 1, 25},
 	} {
-		b.Run(image.name, func(b *testing.B) {
+		b.Run(tt.name, func(b *testing.B) {
 			h, pushed := hubWith(b, hubsim.Image{
-				Seed: 7, LayerSizes: image.layers,
+				Seed: 7, LayerSizes: tt.layers,
 				Platforms: []ocispec.Platform{{OS: "linux", Architecture: "amd64"}, {OS: "linux", Architecture: "arm64"}},
 			})
-			compareProcessor(b, h.URL(), pull(pushed), image.times, image.blocks)
+			compareLimits(b, h.URL(), load{tt.clients, tt.times, pull(pushed)}, tt.rounds)
 		})
 	}
 }
