@@ -38,6 +38,7 @@ func serve(cmd *cobra.Command, flags *server.Flags) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
+	outliveReaders()
 
 	load := func() (server.Config, error) { return server.Load(flags, os.LookupEnv, server.ReadFile) }
 	config, err := load()

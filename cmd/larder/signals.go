@@ -15,10 +15,15 @@ import (
 func runUntilSignalled(ctx context.Context, run func(ctx context.Context, log *slog.Logger) error) error {
 	log, flush := telemetry.NewLogger(os.Stderr, new(slog.LevelVar), logFormat(""))
 	defer flush()
+	outliveReaders()
 	ctx, stop := untilSignalled(ctx)
 	defer stop()
 	return run(ctx, log)
 }
+
+// outliveReaders lets the program go on when nobody reads what it writes to standard output
+// and error any more, as when what gathers logs starts anew.
+func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
 
 // untilSignalled is a context that SIGINT and SIGTERM end. A second signal ends the program
 // at once.

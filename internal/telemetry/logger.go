@@ -9,90 +9,156 @@ import (
 )
 
 const (
-	logBufferSize    = 64 << 10 // bytes
+	logFlushSize     = 64 << 10 // bytes
 	logFlushInterval = time.Second
+	// maxLogBacklog is how many bytes wait for somebody who has stopped reading the log. What
+	// comes then is lost: to wait for them would stop everything that logs.
+	maxLogBacklog = 4 << 20
+	// urgentPatience is how long a warning or an error waits until it is written, since the
+	// process may be about to end, and endPatience how long the end waits.
+	urgentPatience = 100 * time.Millisecond
+	endPatience    = 5 * time.Second
 )
 
-// NewLogger makes a logger that writes lines as JSON, or as text for any format
-// but "json". Lines gather in a buffer of 64 KiB, which goes to w every second,
-// and at once with a warning or an error. The caller calls flush once at its
-// end: it stops the timer and writes what is left. A line logged after it goes to
-// w directly.
+// NewLogger makes a logger that writes lines as JSON, or as text for any format but "json".
+// Lines go to w every second, when there are 64 KiB of them, and at once with a warning or
+// an error. Where w takes nothing, nobody who logs waits for longer than 100 ms: up to 4 MiB
+// of lines are kept for it, and once it goes on, a line tells how many more were lost.
+//
+// The caller calls flush once at its end: it writes what is left, for which it waits at most
+// 5 s. A line logged after it goes to w directly.
 func NewLogger(w io.Writer, level slog.Leveler, format string) (log *slog.Logger, flush func()) {
-	out := &logBuffer{out: w, lines: make([]byte, 0, logBufferSize), stop: make(chan struct{})}
-	out.running.Go(out.flushInTime)
+	out := &logBuffer{
+		out: w, written: make(chan struct{}),
+		wake: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{}),
+	}
 	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(out, options)
 	if format == "json" {
 		handler = slog.NewJSONHandler(out, options)
 	}
+	go out.run(slog.New(handler))
 	return slog.New(&urgentHandler{handler, out}), out.close
 }
 
-// logBuffer keeps lines until somebody flushes them. A line that w refuses is
-// lost: there is no place left to tell it.
+// logBuffer keeps lines until its goroutine has written them. A line that w refuses is lost:
+// there is no place left to tell it.
 type logBuffer struct {
-	out     io.Writer
+	out   io.Writer
+	wake  chan struct{} // has the lines written before the second is over
+	stop  chan struct{}
+	once  sync.Once     // closes stop
+	ended chan struct{} // closed when the goroutine has ended
+
 	mu      sync.Mutex
 	lines   []byte
-	direct  bool // nothing flushes any more
-	once    sync.Once
-	stop    chan struct{}
-	running sync.WaitGroup
+	spare   []byte        // what lines become next
+	lost    int           // lines that found no room
+	written chan struct{} // closed when what is in lines was written
+	stalled bool          // somebody has waited for that in vain
+	direct  bool          // the goroutine writes no more
 }
 
 // Write keeps lines whole: slog writes one at a time.
 func (b *logBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.lines)+len(line) > cap(b.lines) {
-		b.flushLocked()
-	}
-	if b.direct || len(line) > cap(b.lines) {
+	switch {
+	case b.direct:
 		return b.out.Write(line)
+	case len(b.lines)+len(line) > maxLogBacklog:
+		b.lost++
+		return len(line), nil
 	}
 	b.lines = append(b.lines, line...)
+	if len(b.lines) >= logFlushSize {
+		b.wakeUp()
+	}
 	return len(line), nil
 }
 
+func (b *logBuffer) wakeUp() {
+	select {
+	case b.wake <- struct{}{}:
+	default: // it is about to wake up
+	}
+}
+
+// flush has the lines written now and waits for it, unless nobody reads them.
 func (b *logBuffer) flush() {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.flushLocked()
-}
-
-func (b *logBuffer) flushLocked() {
-	if len(b.lines) == 0 {
+	written, stalled := b.written, b.stalled
+	b.mu.Unlock()
+	b.wakeUp()
+	if stalled {
 		return
 	}
-	_, _ = b.out.Write(b.lines)
-	b.lines = b.lines[:0]
+	late := time.NewTimer(urgentPatience)
+	defer late.Stop()
+	select {
+	case <-written:
+	case <-b.ended:
+	case <-late.C:
+		b.mu.Lock()
+		b.stalled = true
+		b.mu.Unlock()
+	}
 }
 
-func (b *logBuffer) flushInTime() {
+// run writes lines until stop is closed. The log, in which it tells of lost lines, is that
+// whose lines it writes.
+func (b *logBuffer) run(log *slog.Logger) {
+	defer close(b.ended)
 	ticker := time.NewTicker(logFlushInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			b.flush()
+			b.write(log)
+		case <-b.wake:
+			b.write(log)
 		case <-b.stop:
+			b.write(log)
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.direct = true
+			if len(b.lines) > 0 { // what came meanwhile
+				_, _ = b.out.Write(b.lines)
+			}
 			return
 		}
 	}
 }
 
-func (b *logBuffer) close() {
-	b.once.Do(func() { close(b.stop) })
-	b.running.Wait()
+// write writes what is there, while more may come.
+func (b *logBuffer) write(log *slog.Logger) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.direct = true
-	b.flushLocked()
+	lines, lost, written := b.lines, b.lost, b.written
+	b.lines, b.spare, b.lost, b.written = b.spare[:0], nil, 0, make(chan struct{})
+	b.mu.Unlock()
+	if len(lines) > 0 {
+		_, _ = b.out.Write(lines)
+	}
+	b.mu.Lock()
+	if b.stalled = false; cap(lines) <= 2*logFlushSize {
+		b.spare = lines
+	}
+	b.mu.Unlock()
+	close(written)
+	if lost > 0 {
+		log.Warn("lines of the log were lost, since nobody read it for a while", "lines", lost)
+	}
 }
 
-// urgentHandler flushes the buffer after each warning and error: the process may
-// be about to end.
+func (b *logBuffer) close() {
+	b.once.Do(func() { close(b.stop) })
+	select {
+	case <-b.ended:
+	case <-time.After(endPatience):
+	}
+}
+
+// urgentHandler flushes the buffer after each warning and error.
 type urgentHandler struct {
 	slog.Handler
 	out *logBuffer

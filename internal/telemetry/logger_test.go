@@ -54,15 +54,17 @@ func TestLinesAreWrittenEachSecond(t *testing.T) {
 
 func TestWarningsAndErrorsAreWrittenAtOnceWithWhatWasBeforeThem(t *testing.T) {
 	for _, level := range []slog.Level{slog.LevelWarn, slog.LevelError} {
-		var out bytes.Buffer
-		log, flush := NewLogger(&out, slog.LevelInfo, "text")
-		log.Info("before")
-		log.With("a", 1).WithGroup("g").Log(t.Context(), level, "urgent", "b", 2)
-		got := out.String()
-		flush()
-		if !strings.Contains(got, "msg=before\n") || !strings.Contains(got, "msg=urgent a=1 g.b=2\n") {
-			t.Errorf("%s: written at once: %q", level, got)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			log, flush := NewLogger(&out, slog.LevelInfo, "text")
+			defer flush()
+			began := time.Now()
+			log.Info("before")
+			log.With("a", 1).WithGroup("g").Log(t.Context(), level, "urgent", "b", 2)
+			if got := out.String(); !strings.Contains(got, "msg=before\n") || !strings.Contains(got, "msg=urgent a=1 g.b=2\n") || !time.Now().Equal(began) {
+				t.Errorf("%s: written after %s: %q", level, time.Since(began), got)
+			}
+		})
 	}
 }
 
@@ -85,7 +87,7 @@ func TestNothingIsLostAtTheEnd(t *testing.T) {
 			t.Errorf("messages are %s", got)
 		}
 		flush() // a second call does no harm
-		// synctest fails the test if the goroutine that flushes is still there.
+		// synctest fails the test if the goroutine that writes is still there.
 	})
 }
 
@@ -104,22 +106,77 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 }
 
 func TestLinesStayWhole(t *testing.T) {
-	out := &lineWriter{t: t}
-	log, flush := NewLogger(out, slog.LevelInfo, "text")
-	var writers sync.WaitGroup
-	for range 4 {
-		writers.Go(func() {
-			for i := range 500 {
-				log.Info("line", "text", strings.Repeat("x", i))
+	synctest.Test(t, func(t *testing.T) {
+		out := &lineWriter{t: t}
+		log, flush := NewLogger(out, slog.LevelInfo, "text")
+		var writers sync.WaitGroup
+		for range 4 {
+			writers.Go(func() {
+				for i := range 500 {
+					log.Info("line", "text", strings.Repeat("x", i))
+				}
+			})
+		}
+		writers.Wait()
+		log.Info("longer than what is written at once", "text", strings.Repeat("x", 2*logFlushSize))
+		flush()
+		if out.lines != 2001 {
+			t.Errorf("%d lines, want 2001", out.lines)
+		}
+	})
+}
+
+// stoppedReader takes what is written only while it may go on.
+type stoppedReader struct {
+	sharedBuffer
+	mayGoOn chan struct{}
+}
+
+func (r *stoppedReader) Write(p []byte) (int, error) {
+	<-r.mayGoOn
+	return r.sharedBuffer.Write(p)
+}
+
+func TestNobodyWaitsForALogThatIsNotRead(t *testing.T) {
+	const half = maxLogBacklog / 2
+	synctest.Test(t, func(t *testing.T) {
+		reader := &stoppedReader{mayGoOn: make(chan struct{})}
+		log, flush := NewLogger(reader, slog.LevelInfo, "text")
+		began := time.Now()
+		for range 5 {
+			log.Error("not read")
+		}
+		log.Info("kept", "text", strings.Repeat("x", half))
+		log.Info("finds no room", "text", strings.Repeat("x", half))
+		log.Info("finds no room", "text", strings.Repeat("x", half))
+		if took := time.Since(began); took > urgentPatience {
+			t.Errorf("logging took %s", took)
+		}
+		close(reader.mayGoOn)
+		synctest.Wait()
+		log.Warn("read again")
+		flush()
+		got := reader.String()
+		for text, times := range map[string]int{"not read": 5, "kept": 1, "finds no room": 0, "lost, since nobody read it for a while\" lines=2": 1, "read again": 1} {
+			if strings.Count(got, text) != times {
+				t.Errorf("%q was written %d times, want %d", text, strings.Count(got, text), times)
 			}
-		})
-	}
-	writers.Wait()
-	log.Info("longer than the buffer", "text", strings.Repeat("x", 2*logBufferSize))
-	flush()
-	if out.lines != 2001 {
-		t.Errorf("%d lines, want 2001", out.lines)
-	}
+		}
+	})
+}
+
+func TestTheEndDoesNotWaitForALogThatIsNeverRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := &stoppedReader{mayGoOn: make(chan struct{})}
+		log, flush := NewLogger(reader, slog.LevelInfo, "text")
+		log.Info("never read")
+		began := time.Now()
+		flush()
+		if took := time.Since(began); took > endPatience {
+			t.Errorf("the end took %s", took)
+		}
+		close(reader.mayGoOn) // or synctest would find the goroutine
+	})
 }
 
 // flakyWriter fails until it is mended.
@@ -136,15 +193,17 @@ func (w *flakyWriter) Write(p []byte) (int, error) {
 }
 
 func TestLoggingGoesOnAfterAFailedWrite(t *testing.T) {
-	out := &flakyWriter{}
-	log, flush := NewLogger(out, slog.LevelInfo, "text")
-	log.Error("lost")
-	out.mended = true
-	log.Error("kept")
-	flush()
-	if got := out.String(); strings.Contains(got, "lost") || !strings.Contains(got, "kept") {
-		t.Errorf("written: %q", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		out := &flakyWriter{}
+		log, flush := NewLogger(out, slog.LevelInfo, "text")
+		log.Error("lost")
+		out.mended = true
+		log.Error("kept")
+		flush()
+		if got := out.String(); strings.Contains(got, "lost") || !strings.Contains(got, "kept") {
+			t.Errorf("written: %q", got)
+		}
+	})
 }
 
 func TestTheLevelCanChangeWhileLogging(t *testing.T) {
