@@ -43,7 +43,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if errors.Is(err, errNo) {
 		return exitFailed // it was the answer, and has been printed
 	}
-	_, _ = fmt.Fprintf(stderr, "larder: %v\n", err)
+	_, _ = fmt.Fprintf(patient{stderr}, "larder: %v\n", err)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage
 	}

@@ -33,8 +33,8 @@ certificates again.`,
 }
 
 func serve(cmd *cobra.Command, flags *server.Flags) error {
-	// A signal that nobody has asked for ends the program: SIGHUP is told of from the first
-	// moment, when a start may take long, until the last transfer has ended.
+	// SIGHUP ends a program that does not ask for it. Larder asks from the first moment, since
+	// a start may take long, until its last transfer has ended.
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -58,7 +58,7 @@ func serve(cmd *cobra.Command, flags *server.Flags) error {
 		AdminPassword: os.Getenv("LARDER_ADMIN_PASSWORD"),
 		Log:           log,
 		LogLevel:      &level,
-		Notices:       cmd.ErrOrStderr(),
+		Notices:       patient{cmd.ErrOrStderr()},
 	})
 	if err != nil {
 		return err

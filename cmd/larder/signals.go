@@ -21,10 +21,6 @@ func runUntilSignalled(ctx context.Context, run func(ctx context.Context, log *s
 	return run(ctx, log)
 }
 
-// outliveReaders lets the program go on when nobody reads what it writes to standard output
-// and error any more, as when what gathers logs starts anew.
-func outliveReaders() { signal.Ignore(syscall.SIGPIPE) }
-
 // untilSignalled is a context that SIGINT and SIGTERM end. A second signal ends the program
 // at once.
 func untilSignalled(ctx context.Context) (context.Context, context.CancelFunc) {

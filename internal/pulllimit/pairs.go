@@ -79,10 +79,10 @@ func (p *Pull) open(m oci.Manifest) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !p.of.dropped {
+	if !p.counts.dropped {
 		l.halves++
-		p.of.reopen(&half{id: l.halves, repo: p.repo, family: f, at: p.at})
-		l.change(p.of)
+		p.counts.reopen(&half{id: l.halves, repo: p.repo, family: f, at: p.at})
+		l.change(p.counts)
 	}
 }
 

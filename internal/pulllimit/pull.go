@@ -38,7 +38,7 @@ func (e *ReachedError) Error() string {
 // Pull is a pull that was let through and counted. A nil Pull is one that no limit counts.
 type Pull struct {
 	limiter   *Limiter
-	of        *counts
+	counts    *counts // the subject's
 	limit     ratelimit.Limit
 	remaining int // after this one
 	at        time.Time
@@ -85,21 +85,21 @@ func (ls *Limits) Take(c Caller, repo oci.Repository, ref oci.Reference) (*Pull,
 	p := &Pull{limiter: l, limit: limit, at: l.Now(), repo: repo}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p.of = l.of(s)
-	l.refresh(p.of, limit, p.at)
+	p.counts = l.of(s)
+	l.refresh(p.counts, limit, p.at)
 	l.pair(p, ref)
 	if p.counted() {
-		if wait := p.of.wait(p.at); wait > 0 {
+		if wait := p.counts.wait(p.at); wait > 0 {
 			return nil, l.refuse(p, wait, ls.rules.loginHelps(c, s.project))
 		}
 		l.count(p, ref)
 	}
-	p.remaining = max(0, limit.Most-p.of.total())
+	p.remaining = max(0, limit.Most-p.counts.total())
 	return p, nil
 }
 
-// standing is what is left to the subject of a limit, without how long anything takes. It
-// reads what never changes.
+// standing is what is left to the subject of a limit, without how long anything takes and
+// whether a login helps. It reads what never changes.
 func (c *counts) standing(limit ratelimit.Limit, remaining int) Standing {
 	return Standing{
 		Limit: limit, Remaining: remaining, Source: c.source,
@@ -112,17 +112,17 @@ func (l *Limiter) pair(p *Pull, ref oci.Reference) {
 	if ref.ByTag() {
 		return
 	}
-	if p.half = p.of.complete(p.repo, ref.Digest, p.at); p.half == nil && len(p.of.others) > 0 {
-		p.shared = p.of.completeShared(sum(p.repo, ref.Digest), p.at)
+	if p.half = p.counts.complete(p.repo, ref.Digest, p.at); p.half == nil && len(p.counts.others) > 0 {
+		p.shared = p.counts.completeShared(sum(p.repo, ref.Digest), p.at)
 	}
 	if !p.counted() {
-		l.change(p.of)
+		l.change(p.counts)
 	}
 }
 
 // count adds a pull; mu is held.
 func (l *Limiter) count(p *Pull, ref oci.Reference) {
-	c := p.of
+	c := p.counts
 	before := c.own.Marks()
 	c.own.Add(p.limit, p.at)
 	l.marks += c.own.Marks() - before
@@ -135,7 +135,7 @@ func (l *Limiter) count(p *Pull, ref oci.Reference) {
 
 // refuse makes the error of a pull that is one too many; mu is held.
 func (l *Limiter) refuse(p *Pull, wait time.Duration, loginHelps bool) error {
-	c := p.of
+	c := p.counts
 	l.Metrics.of(c.subject).refused.Inc()
 	first := p.at.Before(c.refused) || p.at.Sub(c.refused) >= refusalEvery
 	if first {
@@ -146,12 +146,13 @@ func (l *Limiter) refuse(p *Pull, wait time.Duration, loginHelps bool) error {
 	return &ReachedError{Standing: standing, First: first}
 }
 
-// Standing tells what the caller has left after this pull; false: no limit applies.
+// Standing tells what the caller has left after this pull, without how long anything takes
+// and whether a login helps; false: no limit applies.
 func (p *Pull) Standing() (Standing, bool) {
 	if p == nil {
 		return Standing{}, false
 	}
-	return p.of.standing(p.limit, p.remaining), true
+	return p.counts.standing(p.limit, p.remaining), true
 }
 
 // Served tells that the manifest is about to be sent: then the pull counts. It is called
@@ -164,7 +165,7 @@ func (p *Pull) Served(m oci.Manifest) {
 	if !p.counted() {
 		return
 	}
-	p.limiter.Metrics.of(p.of.subject).counted.Inc()
+	p.limiter.Metrics.of(p.counts.subject).counted.Inc()
 	if oci.IsIndex(m.MediaType) {
 		p.open(m)
 	}
@@ -179,15 +180,15 @@ func (p *Pull) GiveBack() {
 	l := p.limiter
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p.of.dropped {
+	if p.counts.dropped {
 		return
 	}
-	l.change(p.of)
+	l.change(p.counts)
 	switch {
 	case p.half != nil:
-		p.of.reopen(p.half)
+		p.counts.reopen(p.half)
 	case p.shared != nil:
-		p.of.giveBackShared(*p.shared)
+		p.counts.giveBackShared(*p.shared)
 	default:
 		l.uncount(p)
 	}
@@ -195,7 +196,7 @@ func (p *Pull) GiveBack() {
 
 // uncount undoes count; mu is held.
 func (l *Limiter) uncount(p *Pull) {
-	c := p.of
+	c := p.counts
 	before := c.own.Marks()
 	c.own.Remove(p.limit, p.at)
 	l.marks -= before - c.own.Marks()

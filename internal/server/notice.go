@@ -42,8 +42,13 @@ func (s *Server) notice(madePassword string) error {
 			break
 		}
 	}
-	if _, err := s.options.Notices.Write([]byte(text.String())); err != nil {
-		return fmt.Errorf("printing how to begin: %w", err)
+	_, err := s.options.Notices.Write([]byte(text.String()))
+	switch {
+	case err == nil:
+	case madePassword != "":
+		return fmt.Errorf("printing the password of admin, which nobody would know: %w", err)
+	default:
+		s.log.Warn("how to begin was not printed", "error", err)
 	}
 	return nil
 }

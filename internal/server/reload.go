@@ -2,14 +2,23 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 )
 
+var errEnded = errors.New("the server has ended")
+
 // Reload puts a new configuration in force for the requests that arrive from now
 // on, and reads the certificates again. What only a restart can change stays as it
-// was and is named in the log. An error leaves the old configuration in force.
+// was and is named in the log. An error leaves the old configuration in force. It is refused
+// once the server has ended.
 func (s *Server) Reload(config Config) error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	if s.ended {
+		return errEnded
+	}
 	next, err := s.newGeneration(context.Background(), config)
 	if err != nil {
 		return fmt.Errorf("reloading the configuration: %w", err)

@@ -61,6 +61,8 @@ type Server struct {
 	retired   sync.WaitGroup // generations that still answer their last requests
 	mu        sync.RWMutex
 	current   *generation
+	reloading sync.Mutex // held by a reload, and by the end, so that they do not meet
+	ended     bool
 
 	listeners []*listener
 	certs     certificates // nil for plain HTTP
@@ -231,6 +233,9 @@ func (s *Server) drain() {
 // close ends what New opened, from top to bottom. It may be called on a server that
 // was opened in part only.
 func (s *Server) close() {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	s.ended = true
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}

@@ -23,10 +23,12 @@ const (
 // NewLogger makes a logger that writes lines as JSON, or as text for any format but "json".
 // Lines go to w every second, when there are 64 KiB of them, and at once with a warning or
 // an error. Where w takes nothing, nobody who logs waits for longer than 100 ms: up to 4 MiB
-// of lines are kept for it, and once it goes on, a line tells how many more were lost.
+// of lines are kept for it beside those that it has begun to take, and once it goes on, a
+// line tells how many more were lost.
 //
 // The caller calls flush once at its end: it writes what is left, for which it waits at most
-// 5 s. A line logged after it goes to w directly.
+// 5 s. A line logged after it goes to w directly, however long that takes, or is lost where
+// flush has given up.
 func NewLogger(w io.Writer, level slog.Leveler, format string) (log *slog.Logger, flush func()) {
 	out := &logBuffer{
 		out: w, written: make(chan struct{}),
@@ -100,13 +102,17 @@ func (b *logBuffer) flush() {
 	case <-b.ended:
 	case <-late.C:
 		b.mu.Lock()
-		b.stalled = true
-		b.mu.Unlock()
+		defer b.mu.Unlock()
+		select {
+		case <-written: // at the last moment
+		default:
+			b.stalled = true
+		}
 	}
 }
 
-// run writes lines until stop is closed. The log, in which it tells of lost lines, is that
-// whose lines it writes.
+// run writes lines until stop is closed. Of those that were lost it tells in log, which
+// writes into b and does not wait for it: run would wait for itself.
 func (b *logBuffer) run(log *slog.Logger) {
 	defer close(b.ended)
 	ticker := time.NewTicker(logFlushInterval)
@@ -118,16 +124,20 @@ func (b *logBuffer) run(log *slog.Logger) {
 		case <-b.wake:
 			b.write(log)
 		case <-b.stop:
-			b.write(log)
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			b.direct = true
-			if len(b.lines) > 0 { // what came meanwhile
-				_, _ = b.out.Write(b.lines)
+			for !b.emptied() {
+				b.write(log)
 			}
 			return
 		}
 	}
+}
+
+// emptied tells whether nothing is left to write, and what comes then is written directly.
+func (b *logBuffer) emptied() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.direct = len(b.lines) == 0 && b.lost == 0
+	return b.direct
 }
 
 // write writes what is there, while more may come.
@@ -140,11 +150,12 @@ func (b *logBuffer) write(log *slog.Logger) {
 		_, _ = b.out.Write(lines)
 	}
 	b.mu.Lock()
-	if b.stalled = false; cap(lines) <= 2*logFlushSize {
+	b.stalled = false
+	if cap(lines) <= 2*logFlushSize { // the room of a backlog is not kept
 		b.spare = lines
 	}
-	b.mu.Unlock()
 	close(written)
+	b.mu.Unlock()
 	if lost > 0 {
 		log.Warn("lines of the log were lost, since nobody read it for a while", "lines", lost)
 	}

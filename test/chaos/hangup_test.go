@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ func TestAHangupDuringTheStartReadsTheConfigurationOnceMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newServer(t, t.TempDir(), newHub(t, hubsim.Options{}))
-	s.args = append(s.args, "--config", config)
+	s.args = append(s.args, "--config", config, "--log-level", "info")
 
 	s.launch()
 	first := s.reads(config)
@@ -29,16 +30,11 @@ func TestAHangupDuringTheStartReadsTheConfigurationOnceMore(t *testing.T) {
 	if err := first.Close(); err != nil { // as an empty file
 		t.Fatal(err)
 	}
-	select {
-	case <-s.started:
-	case <-s.ended:
-		t.Fatalf("larder ended (%v)", s.err)
-	case <-time.After(startLimit):
-		t.Fatalf("larder did not listen within %s", startLimit)
-	}
+	s.awaitListening()
 	if err := s.reads(config).Close(); err != nil {
 		t.Fatal(err)
 	}
+	until(t, "the configuration is in force", func() bool { return strings.Contains(s.output.String(), "configuration reloaded") })
 	s.stop()
 }
 

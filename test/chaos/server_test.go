@@ -80,16 +80,23 @@ func newHub(t *testing.T, options hubsim.Options) *hubsim.Hub {
 }
 
 // launch starts the process and does not wait until it listens.
-func (s *server) launch() {
+func (s *server) launch() { s.launchTo(nil) }
+
+// launchTo starts the process with a standard error that is followed, or is the one given.
+func (s *server) launchTo(given *os.File) {
 	s.t.Helper()
 	s.cmd = exec.Command(s.program, s.args...)
 	s.cmd.Dir = s.home
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.cmd.Dir, "TMPDIR=" + s.cmd.Dir, "LARDER_ADMIN_PASSWORD=" + adminPassword}
 	s.cmd.Env = append(s.cmd.Env, s.env...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	stderr, err := s.cmd.StderrPipe()
-	if err != nil {
+	var stderr io.Reader = strings.NewReader("")
+	if given != nil {
+		s.cmd.Stderr = given
+	} else if pipe, err := s.cmd.StderrPipe(); err != nil {
 		s.t.Fatal(err)
+	} else {
+		stderr = pipe
 	}
 	s.started, s.ended = make(chan string, 1), make(chan struct{})
 	launched := make(chan error, 1)
@@ -115,6 +122,13 @@ func (s *server) start() *client {
 	s.t.Helper()
 	began := time.Now()
 	s.launch()
+	s.awaitListening()
+	s.startup = time.Since(began)
+	return newClient(s.t, s.url)
+}
+
+func (s *server) awaitListening() {
+	s.t.Helper()
 	select {
 	case s.url = <-s.started:
 	case <-s.ended:
@@ -122,8 +136,6 @@ func (s *server) start() *client {
 	case <-time.After(startLimit):
 		s.t.Fatalf("larder did not listen within %s:\n%s", startLimit, s.output)
 	}
-	s.startup = time.Since(began)
-	return newClient(s.t, s.url)
 }
 
 // kill gives the process no time for anything.
