@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/larder-registry/larder/internal/hubsim"
 )
@@ -39,15 +38,14 @@ func TestAHangupDuringTheStartReadsTheConfigurationOnceMore(t *testing.T) {
 }
 
 // reads waits until the server reads a pipe, and returns the end that is written to.
-func (s *server) reads(pipe string) *os.File {
+func (s *server) reads(pipe string) (end *os.File) {
 	s.t.Helper()
-	for deadline := time.Now().Add(startLimit); ; time.Sleep(poll) {
-		f, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
-		if err == nil {
-			return f
+	within(s.t, startLimit, "larder reads its configuration", func() bool {
+		var err error
+		if end, err = os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0); err != nil && !errors.Is(err, syscall.ENXIO) {
+			s.t.Fatal(err)
 		}
-		if !errors.Is(err, syscall.ENXIO) || time.Now().After(deadline) {
-			s.t.Fatalf("larder does not read its configuration: %v", err)
-		}
-	}
+		return err == nil
+	})
+	return end
 }
